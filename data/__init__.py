@@ -1,0 +1,1 @@
+"""Datasets on disk to batches of NumPy arrays. TensorFlow lives here, JAX does not."""

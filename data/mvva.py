@@ -1,0 +1,283 @@
+"""The MVVA release on disk, read and judged video by video.
+
+    python -m data.mvva check FOLDER            what is there, what is usable, what is wrong
+    python -m data.mvva check FOLDER --deep     the same after decoding every frame
+
+FOLDER is where the archives were unpacked; `data.mvva_files` says what is looked for in it.
+"""
+
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import track
+from rich.table import Table
+
+from data.mvva_files import MvvaVideo, VideoFiles, find_videos, load_fixations, load_talking
+from data.records import Dataset, Problem
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces import load_tracks
+from vasal_jax.inputs.fixations import GRID
+from vasal_jax.inputs.video import VideoInfo, open_media, probe, read_frames, video_stream
+
+logger = logging.getLogger(__name__)
+STDERR = Console(stderr=True)
+
+
+@dataclass
+class Totals:
+    """Sums over the usable videos."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    fixations: int = 0
+    dropped: int = 0  # stored points that are no fixations: not finite or outside the grid
+    faces: int = 0  # boxes
+    judged: int = 0  # boxes of videos that have talking flags
+    talking: int = 0  # of those
+
+    def add(self, other: "Totals") -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class _Review:
+    """Reads the parts of one video and takes down what is wrong with them."""
+
+    id: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def note(self, kind: str, message: str, left_out: bool, level: int = logging.WARNING) -> None:
+        self.problems.append(Problem(self.id, kind, message, left_out))
+        logger.log(level, "video %s %s: %s", self.id, "left out" if left_out else "kept", message)
+
+    def read(self, kind: str, load: Callable, *args):
+        """`load(*args)`, or None and a note where the input is bad."""
+        try:
+            return load(*args)
+        except InputError as error:
+            self.note(kind, str(error), True)
+            return None
+
+    @property
+    def failed(self) -> bool:
+        return any(problem.left_out for problem in self.problems)
+
+
+class _Collector(logging.Handler):
+    """Takes down what the readers of `vasal_jax.inputs` warn of; they have said it in the log themselves."""
+
+    def __init__(self, review: _Review):
+        super().__init__(logging.WARNING)
+        self.review = review
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = {"faces": "face boxes left out", "video": "damaged video"}.get(record.name.rsplit(".", 1)[-1])
+        if kind:
+            # Frames lost in the middle put all later ones out of step with the fixations.
+            self.review.problems.append(
+                Problem(self.review.id, kind, record.getMessage(), left_out=kind == "damaged video")
+            )
+
+
+def read_video(files: VideoFiles, deep: bool = False) -> tuple[MvvaVideo | None, list[Problem], Totals]:
+    """Reads and judges one video.
+
+    Args:
+      files: where its files are.
+      deep: decode every frame; else the frames are counted without decoding them.
+
+    Returns:
+      The record, or None if it is unusable; all problems, each logged as one line; its part of the totals.
+    """
+    review = _Review(files.id)
+    collector = _Collector(review)
+    inputs = logging.getLogger("vasal_jax.inputs")
+    inputs.addHandler(collector)
+    try:
+        record, totals = _read_parts(files, review, deep)
+    finally:
+        inputs.removeHandler(collector)
+    return (None if review.failed else record), review.problems, (Totals() if review.failed else totals)
+
+
+def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVideo | None, Totals]:
+    if files.video is None:
+        known = next(filter(None, (files.fixations, files.tracks, files.talking, files.sound)))
+        review.note("no video", f"{known}: has no video of this ID, expected {files.id}.avi", True)
+        return None, Totals()
+    info = review.read("corrupt video", probe, files.video)
+    counted = info and review.read("corrupt video", _count_frames, files.video, deep)
+    sound = info and _sound(files, info, review)
+    if files.fixations is None:
+        review.note("no fixations", f"{files.video}: has no fixations, expected fixation/{files.id}.npy", True)
+    fixations = files.fixations and review.read("unreadable fixations", load_fixations, files.fixations)
+    tracks = files.tracks and review.read("unreadable tracks", load_tracks, files.tracks, GRID[1], GRID[0])
+    talking = None if files.talking is None else review.read("unreadable talking", load_talking, files.talking)
+    if review.failed:
+        return None, Totals()
+    lengths = {files.video.name: counted, "fixations": len(fixations[0])}
+    lengths |= {"tracks": len(tracks[1])} if tracks else {}
+    lengths |= {"talking": talking.shape[1]} if talking is not None else {}
+    n_frames = _shortest(lengths, files, review)
+    record = MvvaVideo(
+        "mvva", files.id, files.video, sound, n_frames, info.fps, info.width, info.height, GRID,
+        files.fixations, files.tracks, files.talking,
+    )  # fmt: skip
+    return record, _totals(record, fixations, tracks, talking, review)
+
+
+def _count_frames(path: Path, deep: bool) -> int:
+    if deep:
+        return sum(1 for _ in read_frames(path))
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        try:
+            return sum(1 for packet in container.demux(stream) if packet.size)
+        except av.FFmpegError as error:
+            raise InputError(f"{path}: damaged video ({type(error).__name__})") from None
+
+
+def _sound(files: VideoFiles, info: VideoInfo, review: _Review) -> Path | None:
+    if files.sound is None and info.has_sound:
+        return files.video
+    if files.sound is None:
+        review.note("no sound", f"{files.video}: has no sound and no {files.id}.wav, expected either", True)
+    elif review.read("unreadable sound", _has_sound, files.sound) is False:
+        review.note("unreadable sound", f"{files.sound}: expected a sound file, found no sound in it", True)
+    return files.sound
+
+
+def _has_sound(path: Path) -> bool:
+    with open_media(path) as container:
+        return bool(container.streams.audio)
+
+
+def _shortest(lengths: dict[str, int], files: VideoFiles, review: _Review) -> int:
+    shortest = min(lengths.values())
+    found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+    if shortest == 0:
+        review.note("no frames", f"{files.video}: expected frames in all of its parts, found {found}", True)
+    elif shortest < max(lengths.values()):
+        review.note("lengths differ", f"{files.video}: cut to {shortest} frames, found {found}", False)
+    return shortest
+
+
+def _totals(record: MvvaVideo, fixations, tracks, talking, review: _Review) -> Totals:
+    """What the video adds up to; notes what is missing in it."""
+    n, (points, dropped) = record.n_frames, fixations
+    totals = Totals(n, record.seconds, int(np.isfinite(points[:n, :, 0]).sum()), dropped)
+    if dropped:
+        message = f"{record.fixation_file}: {dropped} points are not finite or outside 1280x720, and left out"
+        review.note("fixations left out", message, False, logging.INFO)
+    if n and not totals.fixations:
+        review.note("no valid fixation", f"{record.fixation_file}: no point is inside 1280x720", True)
+    if tracks is None:
+        review.note("no tracks", f"{record.video}: has no face tracks ({record.id}.npy)", False, logging.INFO)
+        return totals
+    mask = tracks[1][:n]
+    totals.faces = int(mask.sum())
+    if n and not totals.faces:
+        review.note("no faces", f"{record.tracking_file}: expected faces, found no usable box", True)
+    if talking is None:
+        review.note("no talking", f"{record.video}: has no talking flags ({record.id}.npy)", False, logging.INFO)
+        return totals
+    if len(talking) != mask.shape[1]:
+        message = f"{record.talking_file}: {len(talking)} faces, but {mask.shape[1]} in {record.tracking_file}"
+        review.note("face counts differ", message, False)
+    both = min(len(talking), mask.shape[1])
+    totals.judged, totals.talking = totals.faces, int((talking[:both, :n].T & mask[:, :both]).sum())
+    return totals
+
+
+def read_release(root: str | os.PathLike, deep: bool = False, progress: bool = True) -> tuple[Dataset, Totals]:
+    """Reads MVVA from a folder; each bad video gets one logged line a problem and is left out.
+
+    Args:
+      root: the folder that the archives were unpacked in.
+      deep: decode every frame of every video; else frames are counted without decoding them.
+      progress: show a progress bar on standard error.
+
+    Returns:
+      The usable videos in the order of their IDs with all problems, and the totals over them.
+
+    Raises:
+      InputError: no such folder, or nothing usable in it.
+    """
+    videos = find_videos(root)
+    records, problems, totals = [], [], Totals()
+    for files in track(videos, "Reading MVVA", console=STDERR, transient=True, disable=not progress):
+        record, notes, part = read_video(files, deep)
+        records += [record] if record else []
+        problems += notes
+        totals.add(part)
+    if not records:
+        kinds = Counter(problem.kind for problem in problems if problem.left_out)
+        causes = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+        raise InputError(f"{root}: expected usable videos, found none among {len(videos)} ({causes})")
+    if len(records) < len(videos):
+        logger.warning("%s: %d of %d videos left out", root, len(videos) - len(records), len(videos))
+    found = sum(files.video is not None for files in videos)
+    return Dataset("mvva", found, tuple(records), tuple(problems)), totals
+
+
+def problem_table(dataset: Dataset, totals: Totals) -> Table:
+    """One table: videos, problems with how many videos have them and the first few IDs, totals."""
+    table = Table("", "videos", "", title=f"{dataset.name} on disk")
+    table.add_row("found", str(dataset.found))
+    table.add_row("usable", str(len(dataset.records)), end_section=True)
+    by_kind: dict[tuple[bool, str], list[str]] = {}
+    for problem in dataset.problems:
+        ids = by_kind.setdefault((not problem.left_out, problem.kind), [])
+        if problem.video not in ids:
+            ids.append(problem.video)
+    for (kept, kind), ids in sorted(by_kind.items()):
+        what = f"{kind} ({'kept' if kept else 'left out'})"
+        table.add_row(what, str(len(ids)), ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else ""))
+    table.add_section()
+    share = f"{totals.talking / totals.judged:.1%} of {totals.judged:,} boxes" if totals.judged else "unknown"
+    for what, value in {
+        "frames": f"{totals.frames:,}",
+        "seconds": f"{totals.seconds:,.1f}",
+        "fixations": f"{totals.fixations:,} ({totals.dropped:,} invalid ones dropped)",
+        "face boxes": f"{totals.faces:,}",
+        "talking": share,
+    }.items():
+        table.add_row(what, "", value)
+    return table
+
+
+def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
+    """Prints what is in an MVVA folder and what is wrong with it.
+
+    Args:
+        folder: where the archives were unpacked.
+        deep: decode every frame, which finds damage inside videos and takes minutes to hours.
+    """
+    Console().print(problem_table(*read_release(folder, deep)))
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code, 2 where the folder holds nothing usable."""
+    handler = RichHandler(console=STDERR, show_time=False, show_path=False, markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    try:
+        tyro.extras.subcommand_cli_from_dict({"check": check}, prog="python -m data.mvva", args=args)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

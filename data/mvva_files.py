@@ -1,0 +1,188 @@
+"""The files of the MVVA release and what is in them: where they lie, fixations, talking flags, one video's record.
+
+Files are found anywhere below one folder, whatever archive they came from: `<id>.avi` (or .mp4 ...), `<id>.wav`,
+and `<id>.npy` in folders whose names say what they hold ("fixation", "track", "talk"). IDs may be padded.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from data.records import VideoRecord
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.arrays import load_array
+from vasal_jax.inputs.faces import load_tracks
+from vasal_jax.inputs.fixations import GRID, valid_points
+from vasal_jax.inputs.video import Frame, read_frames
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".wmv")  # the first found is taken
+MAX_FOLDERS_DEEP = 6
+
+
+@dataclass(frozen=True)
+class MvvaVideo(VideoRecord):
+    """One video of MVVA. Fixations and tracks are on the 1280x720 grid whatever size the video has."""
+
+    fixation_file: Path
+    tracking_file: Path | None
+    talking_file: Path | None
+
+    def frames(self) -> Iterator[Frame]:
+        return islice(read_frames(self.video), self.n_frames)
+
+    def fixations(self) -> np.ndarray:
+        return load_fixations(self.fixation_file)[0][: self.n_frames]
+
+    def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        if self.tracking_file is None:
+            return None
+        boxes, mask = load_tracks(self.tracking_file, GRID[1], GRID[0])
+        return boxes[: self.n_frames], mask[: self.n_frames]
+
+    def talking(self) -> np.ndarray | None:
+        """A face without a row of flags is taken to be silent."""
+        if self.talking_file is None or self.tracking_file is None:
+            return None
+        flags = load_talking(self.talking_file)[:, : self.n_frames]
+        faces = self.tracks()[0].shape[1]
+        return np.pad(flags[:faces], ((0, max(faces - len(flags), 0)), (0, 0)))
+
+
+def load_fixations(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+    """Reads fixations in MVVA's format: [frames, 2, subjects], x in [:, 0], y in [:, 1], dense or ragged.
+
+    Returns:
+      float32 (F, S, 2) x, y in pixels of the 1280x720 grid, NaN where there is no fixation, and the number of
+      stored points dropped because they are not finite or lie outside the grid.
+
+    Raises:
+      InputError: missing or damaged file, or another shape.
+    """
+    expected = f"{path}: expected fixations of shape [frames, 2, subjects]"
+    array = load_array(path)
+    if array.ndim == 3:
+        frames = array.astype(np.float64)
+        if frames.shape[1] != 2:
+            raise InputError(f"{expected}, found {frames.shape}")
+    elif array.dtype == object and array.ndim in (1, 2):
+        frames = []
+        for index, frame in enumerate(array):
+            try:
+                frames.append(_axes(frame))
+            except (TypeError, ValueError):
+                raise InputError(f"{expected}, found no x and y of equal length in frame {index}") from None
+    else:
+        raise InputError(f"{expected}, found {array.dtype} of shape {array.shape}")
+    subjects = max((frame.shape[1] for frame in frames), default=0)
+    points = np.full((len(frames), subjects, 2), np.nan, np.float32)
+    for index, frame in enumerate(frames):
+        points[index, : frame.shape[1]] = frame.T
+    valid = valid_points(points)
+    points[~valid] = np.nan
+    return points, sum(frame.shape[1] for frame in frames) - np.count_nonzero(valid)
+
+
+def _axes(frame) -> np.ndarray:
+    """float64 (2, subjects) of one frame of an object array; TypeError or ValueError if it cannot be."""
+    x, y = ([], []) if frame is None or len(frame) == 0 else frame
+    return np.array([np.array(axis, np.float64).reshape(-1) for axis in (x, y)])
+
+
+def load_talking(path: str | os.PathLike) -> np.ndarray:
+    """Reads talking flags in MVVA's format: [face, frame], 1 = talking; ragged rows are cut to the shortest.
+
+    Returns:
+      bool (N, F).
+
+    Raises:
+      InputError: missing or damaged file, or another shape.
+    """
+    expected = f"{path}: expected talking flags of shape [face, frame]"
+    array = load_array(path)
+    try:
+        rows = [np.array(row, np.float64) for row in array] if array.ndim else []
+    except (TypeError, ValueError):
+        raise InputError(f"{expected}, found something else in an object array") from None
+    if not rows or any(row.ndim != 1 for row in rows):
+        raise InputError(f"{expected}, found {array.dtype} of shape {array.shape}")
+    shortest = min(map(len, rows))
+    return np.array([row[:shortest] for row in rows]) == 1
+
+
+@dataclass
+class VideoFiles:
+    """The files of one ID; where there are several of a kind, the first in a fixed order."""
+
+    id: str
+    video: Path | None = None
+    sound: Path | None = None
+    fixations: Path | None = None
+    tracks: Path | None = None
+    talking: Path | None = None
+
+
+def find_videos(root: str | os.PathLike) -> list[VideoFiles]:
+    """Finds the files of every ID below a folder, in the order of the IDs.
+
+    Raises:
+      InputError: no such folder, or no file of MVVA in it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder, expected the folder that the MVVA archives were unpacked in")
+    found: dict[int, VideoFiles] = {}
+    nameless = []
+    for path in sorted(_numbered_files(root), key=_preference):
+        kind = _kind(path, root)
+        if kind is None:
+            nameless.append(path)
+            continue
+        files = found.setdefault(int(path.stem), VideoFiles(str(int(path.stem))))
+        if getattr(files, kind) is None:
+            setattr(files, kind, path)
+        else:
+            logger.warning("%s: a second file for %s of video %s, left out", path, kind, files.id)
+    if nameless:
+        logger.warning(
+            '%s: %d arrays left out (no folder above is named "fixation", "track" or "talk"), first: %s',
+            root, len(nameless), nameless[0],
+        )  # fmt: skip
+    if not found:
+        raise InputError(f"{root}: expected MVVA files such as 077.avi and fixation/077.npy below it, found none")
+    return [found[number] for number in sorted(found)]
+
+
+def _numbered_files(root: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        # Folders of single frames, saliency maps and face maps hold hundreds of thousands of files.
+        deep = len(Path(folder).relative_to(root).parts) >= MAX_FOLDERS_DEEP
+        subfolders[:] = [] if deep else [name for name in subfolders if not re.fullmatch(r"(video_)?\d+|\..*", name)]
+        for name in names:
+            path = Path(folder, name)
+            if re.fullmatch(r"[0-9]{1,6}", path.stem) and path.suffix.lower() in (*VIDEO_SUFFIXES, ".wav", ".npy"):
+                yield path
+
+
+def _preference(path: Path) -> tuple:
+    suffix = path.suffix.lower()
+    return VIDEO_SUFFIXES.index(suffix) if suffix in VIDEO_SUFFIXES else 0, path
+
+
+def _kind(path: Path, root: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix != ".npy":
+        return "sound" if suffix == ".wav" else "video"
+    words = {"fix": "fixations", "track": "tracks", "talk": "talking", "speak": "talking"}
+    for folder in reversed(path.relative_to(root).parts[:-1]):
+        for word, kind in words.items():
+            if word in folder.lower():
+                return kind
+    return None

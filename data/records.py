@@ -1,0 +1,78 @@
+"""One video of a dataset and what is known about it, whatever layout it lies in on disk."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vasal_jax.inputs.video import Frame
+
+
+@dataclass(frozen=True)
+class VideoRecord(ABC):
+    """A usable video. Annotations are read from disk when asked for, and cut to `n_frames`.
+
+    Records hold paths and numbers only, so they can be sent to other processes.
+    """
+
+    dataset: str
+    id: str  # unique in the dataset; MVVA's numbers without padding ("77")
+    video: Path  # a video file, or a folder of pictures
+    sound: Path | None  # a sound file, or the video itself where it carries its own sound
+    n_frames: int  # frames that have everything: the shortest of the lengths
+    fps: float
+    width: int  # pixels of the video as displayed
+    height: int
+    grid: tuple[int, int]  # height, width in pixels of the grid on which fixations are given
+
+    @abstractmethod
+    def frames(self) -> Iterator[Frame]:
+        """The first `n_frames` frames in order, decoded one by one."""
+
+    @abstractmethod
+    def fixations(self) -> np.ndarray:
+        """float32 (F, S, 2) x, y in pixels of `grid`, NaN where there is no fixation.
+
+        S counts subjects, each keeping its place over the video, where `knows_subjects`; else S is only the
+        largest number of fixations on a frame.
+        """
+
+    knows_subjects = True
+
+    def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Faces: boxes float32 (F, N, 4) as x1, y1, x2, y2 in 0..1, mask bool (F, N); None if nobody said."""
+        return None
+
+    def talking(self) -> np.ndarray | None:
+        """bool (N, F), true where face n of `tracks` talks; None if nobody said."""
+        return None
+
+    def density_picture(self, frame: int) -> np.ndarray | None:
+        """The dataset's own saliency map of a frame (from 0), uint8 (H, W); None where it brings none."""
+        return None
+
+    @property
+    def seconds(self) -> float:
+        return self.n_frames / self.fps
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one video of a dataset."""
+
+    video: str
+    kind: str  # a few words, the same for all videos with this problem
+    message: str  # one line naming file and field
+    left_out: bool  # whether the video is unusable for it
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The usable videos of a dataset and everything that was wrong with it."""
+
+    name: str
+    found: int  # videos on disk or on the list
+    records: tuple[VideoRecord, ...]
+    problems: tuple[Problem, ...]

@@ -1,0 +1,201 @@
+"""The STAViS layout: AVAD, Coutrot_db1, Coutrot_db2, DIEM, ETMD_av, SumMe, and MVVA as ViNet lays it out.
+
+video_frames/<dataset>/<video>/img_%05d.jpg            from 1
+video_audio/<dataset>/<video>/<video>.wav
+annotations/<dataset>/<video>/maps/eyeMap_%05d.jpg     fixation densities
+annotations/<dataset>/<video>/fixMap_%05d.mat          binary fixation maps, variable eyeMap
+fold_lists/<dataset>_list_train_1_fps.txt              lines <video> <frames> <fps>
+"""
+
+import logging
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from scipy.io import loadmat, whosmat
+
+from data.records import Dataset, Problem, VideoRecord
+from data.splits import read_list
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.fixations import read_saliency
+from vasal_jax.inputs.video import Frame, open_media
+
+logger = logging.getLogger(__name__)
+
+MAX_MAT_BYTES = 64 * 2**20
+MAX_MAP_CELLS = 2**25  # an 8K frame
+MAP_TYPES = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "logical")
+DEFAULT_FPS = 25.0
+
+
+@dataclass(frozen=True)
+class StavisVideo(VideoRecord):
+    """One video in the STAViS layout; `video` is the folder of its frames. Subjects are not told apart."""
+
+    annotations: Path
+    knows_subjects = False
+
+    def frames(self) -> Iterator[Frame]:
+        for index in range(self.n_frames):
+            yield Frame(index, index / self.fps, read_picture(_frame_path(self.video, index)))
+
+    def fixations(self) -> np.ndarray:
+        frames = [read_fixation_map(_fixation_path(self.annotations, index)) for index in range(self.n_frames)]
+        points = [np.argwhere(frame)[:, ::-1] for frame in frames]
+        padded = np.full((self.n_frames, max(map(len, points), default=0), 2), np.nan, np.float32)
+        for index, xy in enumerate(points):
+            padded[index, : len(xy)] = xy
+        return padded
+
+    def density_picture(self, frame: int) -> np.ndarray:
+        return read_saliency(_density_path(self.annotations, frame))
+
+
+def _frame_path(folder: Path, index: int) -> Path:
+    return folder / f"img_{index + 1:05d}.jpg"
+
+
+def _density_path(annotations: Path, index: int) -> Path:
+    return annotations / "maps" / f"eyeMap_{index + 1:05d}.jpg"
+
+
+def _fixation_path(annotations: Path, index: int) -> Path:
+    return annotations / f"fixMap_{index + 1:05d}.mat"
+
+
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """Reads a picture: uint8 (H, W, 3) RGB.
+
+    Raises:
+      InputError: the file is missing or no picture.
+    """
+    try:
+        content = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+    except (OSError, cv2.error) as error:
+        raise InputError(f"{path}: cannot read the picture ({type(error).__name__})") from None
+    if image is None:
+        raise InputError(f"{path}: expected a picture, found something else or a damaged file")
+    return image
+
+
+def read_fixation_map(path: str | os.PathLike) -> np.ndarray:
+    """Reads the variable `eyeMap` of a MATLAB file: bool (H, W), true at fixations.
+
+    Raises:
+      InputError: the file is missing, too large, damaged, or has no such map of numbers.
+    """
+    expected = f"{path}: expected a fixation map (variable eyeMap, two-dimensional, numbers)"
+    try:
+        size = Path(path).stat().st_size
+        if size > MAX_MAT_BYTES:
+            raise InputError(f"{expected} of at most {MAX_MAT_BYTES} bytes, found {size}")
+        # Sizes first: a few compressed bytes can promise any amount of memory.
+        variables = {name: (shape, kind) for name, shape, kind in whosmat(str(path), appendmat=False)}
+        shape, kind = variables.get("eyeMap", ((), "no eyeMap"))
+        if len(shape) != 2 or kind not in MAP_TYPES or math.prod(shape) > MAX_MAP_CELLS:
+            raise InputError(f"{expected}, found {kind} {'x'.join(map(str, shape))}".rstrip())
+        return loadmat(str(path), appendmat=False, variable_names=["eyeMap"])["eyeMap"] > 0
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{expected}, cannot be read ({error.strerror or error})") from None
+    # A damaged or crafted MATLAB file ends in nearly any exception.
+    except Exception as error:
+        raise InputError(f"{expected}, found a damaged file ({type(error).__name__})") from None
+
+
+def fold_lists(root: str | os.PathLike, dataset: str) -> dict[str, Path]:
+    """The fold lists of a dataset by name: "train_1", "test_1" ..., or "train", "test" where there is one fold.
+
+    Raises:
+      InputError: there is none.
+    """
+    folder = Path(root) / "fold_lists"
+    pattern = rf"{re.escape(dataset)}_list_((?:train|test|val)(?:_[0-9]+)?)(?:_fps)?\.txt"
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    lists = {match[1]: path for path in paths if (match := re.fullmatch(pattern, path.name, re.IGNORECASE))}
+    if not lists:
+        raise InputError(f"{folder}: expected fold lists such as {dataset}_list_train_1_fps.txt, found none")
+    return lists
+
+
+def read_fold(root: str | os.PathLike, dataset: str, fold: str | os.PathLike, progress: bool = True) -> Dataset:
+    """Reads the videos of one fold list; each bad video gets one logged line and is left out.
+
+    Args:
+      root: the folder with video_frames, video_audio, annotations and fold_lists.
+      dataset: the folder name below those, such as "DIEM".
+      fold: the path of the fold list (`fold_lists`).
+      progress: show a progress bar on standard error.
+
+    Raises:
+      InputError: the list cannot be read, or no video on it is usable.
+    """
+    root, records, problems = Path(root), [], []
+    entries = read_list(fold)
+    console = Console(stderr=True)
+    for video, listed, fps in track(
+        entries, f"Reading {dataset}", console=console, transient=True, disable=not progress
+    ):
+        try:
+            record, notes = _read_video(root, dataset, video, listed, fps)
+            records.append(record)
+            problems += notes
+        except InputError as error:
+            logger.warning("video %s left out: %s", video, error)
+            problems.append(Problem(video, "unusable", str(error), True))
+    if not records:
+        raise InputError(f"{fold}: expected usable videos of {dataset}, found none ({problems[0].message})")
+    if len(records) < len(entries):
+        logger.warning("%s: %d of %d videos left out", fold, len(entries) - len(records), len(entries))
+    return Dataset(dataset, len(entries), tuple(records), tuple(problems))
+
+
+def _read_video(
+    root: Path, dataset: str, video: str, listed: int | None, fps: float | None
+) -> tuple[StavisVideo, list[Problem]]:
+    """The record and what is odd about it; `InputError` where the video is unusable."""
+    if Path(video).name != video:
+        raise InputError(f"{video!r}: expected the name of a video, found a path")
+    frames = root / "video_frames" / dataset / video
+    annotations = root / "annotations" / dataset / video
+    sound = root / "video_audio" / dataset / video / f"{video}.wav"
+    lengths = {
+        "frames": _count(frames, r"img_([0-9]{5,})\.jpg"),
+        "maps": _count(annotations / "maps", r"eyeMap_([0-9]{5,})\.jpg"),
+        "fixMaps": _count(annotations, r"fixMap_([0-9]{5,})\.mat"),
+    }
+    lengths |= {"list": listed} if listed is not None else {}
+    n_frames, found = min(lengths.values()), ", ".join(f"{name} {length}" for name, length in lengths.items())
+    if n_frames == 0:
+        raise InputError(f"{frames}: expected frames, maps and fixMaps numbered from 1, found {found}")
+    with open_media(sound) as container:
+        if not container.streams.audio:
+            raise InputError(f"{sound}: expected a sound file, found no sound in it")
+    height, width = read_picture(_frame_path(frames, 0)).shape[:2]
+    grid = read_fixation_map(_fixation_path(annotations, 0)).shape
+    notes = []
+    if n_frames < max(lengths.values()):
+        notes.append(Problem(video, "lengths differ", f"{frames}: cut to {n_frames} frames, found {found}", False))
+    if not fps:
+        message = f"{frames}: no frame rate on the list, {DEFAULT_FPS:g} is assumed"
+        notes.append(Problem(video, "no frame rate", message, False))
+    for note in notes:
+        logger.warning("video %s kept: %s", video, note.message)
+    record = StavisVideo(dataset, video, frames, sound, n_frames, fps or DEFAULT_FPS, width, height, grid, annotations)
+    return record, notes
+
+
+def _count(folder: Path, pattern: str) -> int:
+    """How many files are numbered from 1 on without a gap."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    numbers = {int(match[1]) for name in names if (match := re.fullmatch(pattern, name))}
+    return next(count for count in range(len(numbers) + 1) if count + 1 not in numbers)

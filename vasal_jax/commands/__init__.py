@@ -1,0 +1,37 @@
+"""The command lines: a typed dataclass of arguments and one function each."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from vasal_jax.errors import InputError
+
+console = Console(stderr=True)
+
+
+def run(command: Callable[[], int]) -> int:
+    """Runs a command as a person's: its exit code, or 2 with one line for a mistake, 130 for Ctrl-C."""
+    logging.getLogger("vasal_jax").handlers = [_LineHandler(logging.WARNING)]
+    try:
+        return command()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; no output was left half written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; nothing more may be written to it, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+class _LineHandler(logging.Handler):
+    """A line a record, above a progress bar where one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,109 @@
+"""Weights from one form to another, with a proof of parity: what `convert_weights.py` runs."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+from flax import nnx
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from vasal_jax import weights
+from vasal_jax.errors import InputError
+from vasal_jax.models.config import PRESETS
+from vasal_jax.models.vasal import VASal
+
+Form = Literal["safetensors", "orbax", "pytorch"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertArgs:
+    """Convert weights between PyTorch checkpoints and .safetensors files or Orbax folders, bit for bit."""
+
+    paths: Positional[Annotated[tuple[Path, ...], arg(metavar="IN OUT")]]
+    """The weights to read and where to write them. With --verify alone, OUT may be left out; with --vgg16, IN is."""
+    to: Form | None = None
+    """Form of OUT. By default told from its name: .safetensors; .pt, .pth or .pkl; anything else is an Orbax folder."""
+    preset: Literal["released", "tiny"] = "released"
+    """Sizes of the model in a PyTorch file, or of the one that --vgg16 starts."""
+    verify: bool = False
+    """Run the PyTorch reference beside the converted model, print the differences, write only if all stages pass."""
+    vgg16: Path | None = None
+    """A torchvision VGG-16 state dict: start a model from its layers, the rest freshly drawn."""
+    seed: int = 0
+    """Of the drawn parameters (--vgg16) and of the inputs (--verify)."""
+
+
+def convert(args: ConvertArgs) -> int:
+    """Runs the command; returns its exit code, 1 where --verify found a difference. Raises `InputError`."""
+    source, out = _names(args)
+    form = None if out is None else _form(out, args.to)
+    if source is None:
+        model = _from_vgg16(args)
+    else:
+        config, values = weights.read(source, PRESETS[args.preset]())
+        model = weights.build(config, values, source)
+    if args.verify and not _verified(model, args, source):
+        return 1
+    if out is None:
+        return 0
+    if form == "pytorch":
+        from vasal_jax import torch_weights
+
+        torch_weights.write(weights.arrays(model), out)
+    else:
+        weights.save(model, out)
+    count = sum(value.size for value in weights.arrays(model).values())
+    print(f"wrote {out} ({form}, {count:,} parameters)")
+    return 0
+
+
+def _names(args: ConvertArgs) -> tuple[Path | None, Path | None]:
+    wanted = 1 if args.vgg16 else 2
+    if len(args.paths) == 1 and args.verify and not args.vgg16:
+        return args.paths[0], None
+    if len(args.paths) != wanted:
+        names = "OUT" if args.vgg16 else "IN and OUT (or IN with --verify)"
+        raise InputError(f"expected {names}, found {len(args.paths)} paths; see --help")
+    return (None, args.paths[0]) if args.vgg16 else args.paths
+
+
+def _form(out: Path, to: Form | None) -> Form:
+    """The form to write, the same that reading will tell from the name."""
+    suffix = out.suffix.lower()
+    named = "safetensors" if suffix == ".safetensors" else "pytorch" if suffix in weights.PYTORCH_SUFFIXES else "orbax"
+    if to not in (None, named):
+        suffixes = {"safetensors": ".safetensors", "pytorch": ".pt", "orbax": "no suffix (a folder)"}
+        raise InputError(f"{out}: --to {to} writes a name with {suffixes[to]}, found {suffix or 'none'}; rename OUT")
+    return named
+
+
+def _from_vgg16(args: ConvertArgs) -> VASal:
+    from vasal_jax import torch_weights
+
+    config = PRESETS[args.preset]()
+    drawn = weights.arrays(VASal(config, rngs=nnx.Rngs(args.seed)))
+    return weights.build(config, drawn | torch_weights.vgg16_texture(args.vgg16, config), args.vgg16)
+
+
+def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
+    from vasal_jax import torch_parity, torch_weights
+
+    if source is not None and source.suffix.lower() in weights.PYTORCH_SUFFIXES:
+        state = torch_weights.read(source)  # the source's own entries, untouched by our conversion
+    else:
+        state = torch_weights.to_pytorch(weights.arrays(model))
+    stages = torch_parity.compare(model, state, args.seed)
+    table = Table(title=f"Parity with the PyTorch reference (limit {torch_parity.TOLERANCE:g} relative)")
+    for name in ("stage", "shape", "magnitude", "abs. diff", "rel. diff", ""):
+        table.add_column(name, justify="left" if name in ("stage", "shape", "") else "right", no_wrap=True)
+    for s in stages:
+        verdict = "[green]pass" if s.passed else "[red]fail"
+        shape = "x".join(map(str, s.shape))
+        table.add_row(s.name, shape, f"{s.magnitude:.4g}", f"{s.absolute:.2e}", f"{s.relative:.2e}", verdict)
+    Console().print(table)
+    passed = all(stage.passed for stage in stages)
+    if not passed:
+        print("parity failed: nothing was written" if len(args.paths) > 1 else "parity failed")
+    return passed

@@ -1,0 +1,215 @@
+"""Sound files as log-mel pictures, the way the released system makes them."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import soxr
+from av.stream import Disposition
+from librosa.filters import get_window, mel
+
+from vasal_jax.inputs.video import decode, open_media
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_RATE = 22050  # Hz
+HOP = 512  # samples
+N_FFT = 2048
+MELS = 128
+PICTURE_HOPS = 20  # hops that one picture shows, centred on its frame
+PICTURE_SIZE = 64
+WINDOW = 16  # pictures that the model takes for one frame
+TOP_DB = 80.0
+FLOOR = 1e-10  # power under which everything is silence
+
+_MAX_GAP = 3600.0  # seconds; a longer one is a broken time stamp
+_JITTER = 0.05  # seconds by which time stamps may wander without meaning a gap
+_MIN_RATE, _MAX_RATE = 1000, 1_000_000  # Hz
+_LOUDEST = 1e6  # full scale is 1; nothing real comes near
+_BLOCK_HOPS = 64  # hops transformed at once
+
+
+def load_spectrogram(path: str | os.PathLike) -> np.ndarray:
+    """`spectrogram` of the sound of a video or sound file: float32 (128, hops), 0..255; hop 0 is at 0 s.
+
+    Raises:
+      InputError: no such file or not one of video or sound.
+    """
+    return spectrogram(read_sound(path))
+
+
+def read_sound(path: str | os.PathLike) -> Iterator[np.ndarray]:
+    """Decodes the first sound stream of a video or sound file.
+
+    Time 0 is the first video frame; silence is put before a sound that begins later, and one that begins earlier
+    loses its start. Without video it is the sound's own beginning. Gaps in the time stamps become silence. A
+    file without sound gives no block and one logged note; damaged parts are left out with one logged warning.
+
+    Yields:
+      float32 (n,) blocks at `SAMPLE_RATE`, the mean of all channels, nominally -1..1; at most some seconds long.
+
+    Raises:
+      InputError: no such file or not one of video or sound.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
+        if stream is None:
+            logger.warning("%s: no sound, silence is used", path)
+            return
+        yield from _resample(_placed_samples(container, stream, path))
+
+
+def spectrogram(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Log-mel spectrogram of a whole track, computed block by block.
+
+    It is librosa's default mel spectrogram (periodic Hann window of 2048 samples centred on each hop, zeros
+    beyond the ends, 128 Slaney bands of power), in decibels under the loudest value, cut at -80, then stretched
+    from the track's minimum..maximum to 0..255. A constant track (silence) is all zeros, a track under 20 hops
+    is lengthened with silence.
+
+    Args:
+      blocks: float (n,) mono samples at `SAMPLE_RATE`, any block lengths.
+
+    Returns:
+      float32 (128, hops), low to high frequency, hops = max(20, 1 + samples // 512), values 0..255.
+    """
+    power = np.concatenate(list(_mel_power(blocks)), axis=1)
+    # In place and in float32: a long film's matrix is not copied about, and rounding is librosa's.
+    loudest = np.float32(10) * np.log10(np.maximum(np.float32(FLOOR), power.max()))
+    decibels = np.log10(np.maximum(FLOOR, power, out=power), out=power)
+    decibels *= 10
+    decibels -= loudest
+    np.maximum(decibels, decibels.max() - np.float32(TOP_DB), out=decibels)
+    decibels -= decibels.min()
+    if not decibels.any():
+        return decibels
+    decibels /= decibels.max()
+    decibels *= 255
+    return decibels
+
+
+def hop_at(time: float) -> int:
+    """The hop that `time` (seconds from the first frame) falls into."""
+    # The slack, 23 ns, keeps times that are exactly on a hop from falling before it by float rounding.
+    return int(np.floor(time * SAMPLE_RATE / HOP + 1e-6))
+
+
+def mel_picture(spectrogram: np.ndarray, hop: int) -> np.ndarray:
+    """The model's picture of the sound around one hop.
+
+    Shows the 20 hops [hop - 10, hop + 10), shifted inwards at both ends of the track. Where these lie wholly
+    behind the end, there is nothing to hear and the picture is silence.
+
+    Args:
+      spectrogram: float32 (128, hops), 0..255, hops >= 20.
+
+    Returns:
+      float32 (64,64), 0..255.
+    """
+    hops = spectrogram.shape[1]
+    start = hop - PICTURE_HOPS // 2
+    if start >= hops:
+        return np.zeros((PICTURE_SIZE, PICTURE_SIZE), np.float32)
+    start = min(max(start, 0), hops - PICTURE_HOPS)
+    window = np.ascontiguousarray(spectrogram[:, start : start + PICTURE_HOPS])
+    return cv2.resize(window, (PICTURE_SIZE, PICTURE_SIZE))
+
+
+def window_indices(i: int, n: int) -> np.ndarray:
+    """Frames whose pictures the model hears for frame i of n: [i - 8, i + 8), shifted inwards at both ends.
+
+    Returns:
+      int64 (16,), within 0..n-1. With fewer than 16 frames the last one is repeated.
+    """
+    start = max(0, min(i - WINDOW // 2, n - WINDOW))
+    return np.minimum(np.arange(start, start + WINDOW), n - 1)
+
+
+def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """float32 (128,k) pieces of the mel power spectrogram."""
+    filters = mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MELS)
+    hann = get_window("hann", N_FFT)
+
+    def transform(signal: np.ndarray, hops: int) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[: hops * HOP : HOP]
+        spectrum = np.fft.rfft(windows * hann, axis=1).astype(np.complex64)
+        return filters @ (np.abs(spectrum) ** 2).T
+
+    half = np.zeros(N_FFT // 2, np.float32)  # the first hop's window begins, the last one's ends, outside the track
+    signal, samples = half, 0
+    pieces = (block[i : i + SAMPLE_RATE] for block in blocks for i in range(0, len(block), SAMPLE_RATE))
+    for piece in pieces:
+        samples += len(piece)
+        signal = np.concatenate((signal, piece), dtype=np.float32)
+        while len(signal) >= N_FFT + (_BLOCK_HOPS - 1) * HOP:
+            yield transform(signal, _BLOCK_HOPS)
+            signal = signal[_BLOCK_HOPS * HOP :]
+    missing = max(0, (PICTURE_HOPS - 1) * HOP - samples)
+    signal = np.concatenate((signal, np.zeros(missing, np.float32), half))
+    if len(signal) >= N_FFT:
+        yield transform(signal, (len(signal) - N_FFT) // HOP + 1)
+
+
+def _placed_samples(container, stream, path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """(sample rate, float32 mono samples) pieces that follow each other without gaps from time 0 on."""
+    start = _video_start(container)
+    rate, position = None, 0
+    for frame in decode(container, stream, path):
+        rate = rate or frame.sample_rate
+        if frame.sample_rate != rate or not _MIN_RATE <= rate <= _MAX_RATE:
+            logger.warning("%s: sound of %d Hz after %d samples is left out", path, frame.sample_rate, position)
+            return
+        samples = _mono(frame)
+        if frame.time is not None:
+            start = frame.time if start is None else start
+            gap = round((frame.time - start) * rate) - position
+            if abs(gap) > _MAX_GAP * rate:
+                logger.warning("%s: a jump of %.0f s in the sound's time stamps is ignored", path, gap / rate)
+                start += gap / rate
+                gap = 0
+            if gap > (_JITTER * rate if position else 0):
+                yield from ((rate, np.zeros(min(rate, gap - i), np.float32)) for i in range(0, gap, rate))
+                position += gap
+            elif gap < 0 and position == 0:
+                samples = samples[-gap:]
+        position += len(samples)
+        yield rate, samples
+
+
+def _video_start(container) -> float | None:
+    """Seconds at which the first video frame is shown, None without video."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic and stream.start_time is not None:
+            return float(stream.start_time * stream.time_base)
+    return None
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    """float32 (n,) mean of the channels; whole numbers are scaled to -1..1."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind in "iu":
+        half_range = 2.0 ** (8 * samples.dtype.itemsize - 1)
+        middle = half_range if samples.dtype.kind == "u" else 0.0
+        samples = ((samples - middle) / half_range).astype(np.float32)
+    mono = samples.mean(axis=0, dtype=np.float32)
+    # Float files can hold anything; one NaN would make the whole spectrogram NaN.
+    return np.where(np.abs(mono) < _LOUDEST, mono, np.float32(0))
+
+
+def _resample(pieces: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    resampler = None
+    for rate, samples in pieces:
+        if rate == SAMPLE_RATE:
+            yield samples
+            continue
+        resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, quality="HQ")
+        yield resampler.resample_chunk(samples)
+    if resampler:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)

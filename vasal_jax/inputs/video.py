@@ -1,0 +1,277 @@
+"""Video files as a stream of frames, and frames as the model takes them."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+
+from vasal_jax.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+FRAME_SIZE = 256
+RGB_MEAN = np.array((123.68, 116.779, 103.939), np.float32)  # what the released model was trained with
+MAX_SIDE = 16384
+FALLBACK_FPS = 25.0
+MAX_DECODER_THREADS = 4
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says about itself; `width` and `height` are those of the frames as displayed.
+
+    Attributes:
+      rotation: degrees counter-clockwise (0, 90, 180, 270) by which frames are turned for display. The frames
+        of `read_frames` are turned already.
+      fps: frames a second; the mean where the rate varies.
+      frames: the container's count or estimate, None where it gives none.
+      duration: seconds, None where the container gives none.
+      variable_rate: the container declares stamps that do not fit the mean rate. Some containers cannot tell;
+        `Frame.time` is right either way.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    rotation: int
+    frames: int | None
+    duration: float | None
+    has_sound: bool
+    variable_rate: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame: `index` from 0, `time` in seconds since the first frame, `image` uint8 (H,W,3) RGB."""
+
+    index: int
+    time: float
+    image: np.ndarray
+
+
+def probe(path: str | os.PathLike) -> VideoInfo:
+    """Reads a video's header and decodes one frame of it.
+
+    Raises:
+      InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        frame = next(decode(container, stream, path), None)
+        if frame is None:
+            raise InputError(f"{path}: expected a video, found no frame that can be decoded")
+        matrix = _display_matrix(frame)
+        height, width = _orient(np.empty((frame.height, frame.width, 1), np.uint8), matrix).shape[:2]
+        fps, variable = _frame_rate(stream)
+        return VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            fps=fps,
+            rotation=round(frame.rotation / 90) % 4 * 90,
+            frames=_expected_frames(container, stream, fps),
+            duration=_duration(container, stream),
+            has_sound=bool(container.streams.audio),
+            variable_rate=variable,
+        )
+
+
+def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
+    """Decodes a video frame by frame, holding one frame at a time (and the decoder's own few).
+
+    Frames come as displayed: rotation and mirroring of the file's display matrix are applied, non-square pixels
+    are not stretched. Times come from the file's time stamps and increase strictly. Where a stamp is
+    `k / fps` but for the rounding to the container's time base, it is exactly `k / fps`. Damaged or cut files
+    give the frames that can be decoded, and one logged warning.
+
+    Raises:
+      InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        stream.thread_type = "AUTO"
+        # Each thread holds a frame; where one of these is damaged, the others under way are lost with it.
+        stream.codec_context.thread_count = MAX_DECODER_THREADS
+        fps, _ = _frame_rate(stream)
+        expected = _expected_frames(container, stream, fps)
+        to_rgb = _RgbConverter(path)
+        index, first, time = -1, None, -1.0
+        for stamp, tick, image in decode(container, stream, path, to_rgb):
+            index += 1
+            first = stamp if first is None else first
+            seconds = index / fps if stamp is None else stamp - first
+            time = _frame_time(seconds, time, fps, tick)
+            yield Frame(index, time, image)
+        if index < 0:
+            raise InputError(f"{path}: expected a video, found no frame that can be decoded")
+        # Containers count frames that are never shown, so a few missing ones say nothing.
+        if expected is not None and index + 1 < 0.95 * expected - 2:
+            logger.warning("%s: cut short, %d of about %d frames found", path, index + 1, expected)
+
+
+def model_frame(image: np.ndarray) -> np.ndarray:
+    """Prepares one frame as the released system does: bilinear resize of the bytes, minus `RGB_MEAN`.
+
+    Args:
+      image: uint8 (H,W,3) RGB.
+
+    Returns:
+      float32 (256,256,3), RGB minus mean, on the 0..255 scale.
+    """
+    return cv2.resize(image, (FRAME_SIZE, FRAME_SIZE)).astype(np.float32) - RGB_MEAN
+
+
+@contextlib.contextmanager
+def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
+    """Opens a local video or sound file; `InputError` where that is impossible."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file, expected a video or sound file")
+    if not path.is_file():
+        raise InputError(f"{path}: is a folder or device, expected a video or sound file")
+    try:
+        # A playlist may name other files, but nothing on a network.
+        options = {"protocol_whitelist": "file"}
+        container = av.open(str(path.absolute()), options=options, metadata_errors="ignore")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a video or sound file that can be read ({_reason(error)})") from None
+    with container:
+        # FFmpeg draws any plain text as a terminal's screen.
+        if container.format.name == "tty":
+            raise InputError(f"{path}: expected a video or sound file, found text")
+        yield container
+
+
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first video stream that is no cover picture; `InputError` where there is none to decode."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise InputError(f"{path}: expected a video, found no video stream")
+    if streams[0].codec_context is None:
+        raise InputError(f"{path}: the video stream has a format that this FFmpeg cannot decode")
+    _check_size(streams[0].codec_context.width, streams[0].codec_context.height, path)
+    return streams[0]
+
+
+def decode(container, stream, path: Path, convert: Callable = lambda frame: frame) -> Iterator:
+    """Yields `convert(frame)` of each frame, skips what cannot be decoded, and ends with one warning if any."""
+    errors = []
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            errors.append(error)
+            packet = None
+        if packet is None:
+            break
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            errors.append(error)
+            continue
+        for frame in frames:
+            try:
+                converted = convert(frame)
+            except av.FFmpegError as error:
+                errors.append(error)
+                continue
+            yield converted
+    if errors:
+        logger.warning(
+            "%s: damaged %s, %d parts could not be decoded (%s)",
+            path,
+            {"audio": "sound"}.get(stream.type, stream.type),
+            len(errors),
+            _reason(errors[0]),
+        )
+
+
+class _RgbConverter:
+    """Turns decoded frames into (stamp, time base, RGB image); all images get the size of the first one."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._reformatter = VideoReformatter()  # kept, because setting up a conversion costs more than one frame
+        self._size = None
+
+    def __call__(self, frame: av.VideoFrame) -> tuple[float | None, float, np.ndarray]:
+        if self._size is None:
+            _check_size(frame.width, frame.height, self._path)
+            self._size = frame.width, frame.height
+        rgb = self._reformatter.reformat(frame, *self._size, format="rgb24")
+        image = np.ascontiguousarray(_orient(rgb.to_ndarray(), _display_matrix(frame)))
+        tick = float(frame.time_base or 0)
+        return (None if frame.pts is None or not tick else float(frame.pts * frame.time_base)), tick, image
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """(a, b, c, d) of x' = a x + c y, y' = b x + d y, with y downwards."""
+    side_data = frame.side_data.get("DISPLAYMATRIX")
+    if side_data is None or len(bytes(side_data)) < 36:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _orient(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """Applies the nearest of the eight turns and mirrorings to an image (H,W,C)."""
+    a, b, c, d = matrix
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, x_sign, y_sign = image.transpose(1, 0, 2), c, b
+    else:
+        x_sign, y_sign = a, d
+    return image[:: -1 if y_sign < 0 else 1, :: -1 if x_sign < 0 else 1]
+
+
+def _frame_time(seconds: float, previous: float, fps: float, tick: float) -> float:
+    # First and later stamp are each rounded to the time base, half a tick either way: up to 1 ms in Matroska.
+    nominal = round(seconds * fps) / fps
+    if abs(nominal - seconds) <= min(tick, 1e-3) + 1e-6 and nominal > previous:
+        return nominal
+    return seconds if seconds > previous else previous + 1 / fps
+
+
+def _frame_rate(stream: av.VideoStream) -> tuple[float, bool]:
+    """Frames a second, and whether the container declares that they vary."""
+    mean, base = stream.average_rate, stream.base_rate
+    rate = mean or stream.guessed_rate or base
+    if not rate or not Fraction(1, 100) <= rate <= 10000:
+        logger.warning("%s: no usable frame rate, %g is assumed", stream.container.name, FALLBACK_FPS)
+        return FALLBACK_FPS, False
+    # A last frame of odd length moves the mean a little off the true rate.
+    if base and abs(base / rate - 1) < 0.0005:
+        rate = base
+    return float(rate), bool(base) and abs(base / rate - 1) > 0.01
+
+
+def _duration(container, stream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _expected_frames(container, stream, fps: float) -> int | None:
+    duration = _duration(container, stream)
+    return stream.frames or (round(duration * fps) if duration else None)
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
+    if max(width, height) > MAX_SIDE:
+        raise InputError(f"{path}: expected at most {MAX_SIDE} pixels a side, found {width}x{height}")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]

@@ -1,0 +1,10 @@
+"""The model: one module a branch, as in the figure of the paper, and VASal that joins them."""
+
+from vasal_jax.models.audio import AudioBranch
+from vasal_jax.models.config import ModelConfig
+from vasal_jax.models.convlstm import ConvLSTM
+from vasal_jax.models.fusion import FusionModule
+from vasal_jax.models.vasal import VASal, saliency
+from vasal_jax.models.visual import VisualBranch
+
+__all__ = ["AudioBranch", "ConvLSTM", "FusionModule", "ModelConfig", "VASal", "VisualBranch", "saliency"]

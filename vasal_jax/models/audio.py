@@ -1,0 +1,44 @@
+"""Audio branch: 3-D convolutions over a window of log-mel pictures."""
+
+import jax
+from flax import nnx
+
+from vasal_jax.models.config import ModelConfig
+from vasal_jax.models.layers import Conv, max_pool
+
+
+class AudioBranch(nnx.Module):
+    """Four 3-D convolutions with pooling; 16 log-mel pictures become one 32x32 feature map."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        def conv(inputs: int, outputs: int) -> Conv:
+            return Conv((3, 3, 3), inputs, outputs, dtype=config.dtype, rngs=rngs)
+
+        a = config.audio
+        self.conv1 = conv(1, a[0])
+        self.conv2a = conv(a[0], a[1])
+        self.conv2b = conv(a[1], a[2])
+        self.conv3 = conv(a[2], a[3])
+
+    def __call__(self, mel: jax.Array, taps: dict[str, jax.Array] | None = None) -> jax.Array:
+        """Features of the sound around every frame.
+
+        Args:
+          mel: (B, T, 16, 64, 64, 1), log-mel pictures in 0..255.
+          taps: where to leave the last stage before its activation, for parity checks.
+
+        Returns:
+          (B, T, 32, 32, 2C): the channels of the two remaining time steps, channel * 2 + step.
+        """
+        batch, steps = mel.shape[:2]
+        x = mel.reshape(batch * steps, *mel.shape[2:])
+        x = max_pool(jax.nn.relu(self.conv1(x)), (2, 2, 2))
+        x = jax.nn.relu(self.conv2a(x))
+        x = max_pool(jax.nn.relu(self.conv2b(x)), (2, 1, 1))
+        x = self.conv3(x)
+        if taps is not None:
+            taps["audio_conv3_preact"] = x
+        x = max_pool(jax.nn.relu(x), (2, 1, 1))
+        _, depth, height, width, channels = x.shape
+        x = x.transpose(0, 2, 3, 4, 1)
+        return x.reshape(batch, steps, height, width, channels * depth)

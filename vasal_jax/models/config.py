@@ -1,0 +1,94 @@
+"""The sizes of a VASal model, as one frozen, serialisable dataclass with named presets."""
+
+import dataclasses
+import json
+from typing import Any
+
+from vasal_jax.errors import InputError
+
+CLIP_LENGTH = 12  # frames the released model was trained on and is run on at a time
+FRAME_OFFSET = 5  # frames between `frames_past` and `frames`
+FRAME_SIZE = 256  # side of the input frames, in pixels
+MEL_SIZE = 64  # side of a log-mel picture
+MEL_STEPS = 16  # log-mel pictures in the window of one frame
+MAP_SIZE = 32  # side of the face map and of the saliency map
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Channel counts of every branch. Spatial sizes and kernel sizes are those of the released model.
+
+    The presets `released` and `tiny` share one graph; only the widths differ.
+    """
+
+    texture: tuple[int, ...] = (64, 64, 128, 128, 256, 512)
+    """Output channels of conv1_1, conv1_2, conv2_1, conv2_2, conv3_1, conv4_1 (the VGG-16 part)."""
+    motion: tuple[int, ...] = (64, 128, 256, 128)
+    """Output channels of the three strided flow convolutions and of the transposed one."""
+    combine: tuple[int, ...] = (256, 128, 128)
+    """Output channels of the three convolutions over motion and texture together."""
+    lstm: tuple[int, ...] = (128, 64)
+    """Hidden channels of the stacked ConvLSTM cells."""
+    audio: tuple[int, ...] = (16, 32, 32, 64)
+    """Output channels of the four 3-D convolutions; the branch yields twice the last (two time steps)."""
+    fusion: int = 64
+    """Channels of every sense inside the fusion module."""
+    dtype: str = "float32"
+    """Compute type, float32 or bfloat16. Parameters are float32 either way."""
+
+    def __post_init__(self) -> None:
+        lengths = {"texture": 6, "motion": 4, "combine": 3, "lstm": 2, "audio": 4}
+        for name, length in lengths.items():
+            widths = tuple(getattr(self, name))  # JSON brings lists
+            if len(widths) != length or not all(_is_width(w) for w in widths):
+                raise InputError(f"model config: {name} must be {length} positive integers, found {widths}")
+            object.__setattr__(self, name, widths)
+        if not _is_width(self.fusion):
+            raise InputError(f"model config: fusion must be a positive integer, found {self.fusion!r}")
+        if self.dtype not in ("float32", "bfloat16"):
+            raise InputError(f"model config: dtype must be float32 or bfloat16, found {self.dtype!r}")
+
+    @classmethod
+    def released(cls, **changes: Any) -> "ModelConfig":
+        """The published model: 7,274,113 parameters."""
+        return cls(**changes)
+
+    @classmethod
+    def tiny(cls, **changes: Any) -> "ModelConfig":
+        """A quarter of the released widths, 458,593 parameters: for tests, demos and small machines."""
+        widths: dict[str, Any] = {
+            "texture": (16, 16, 32, 32, 64, 128),
+            "motion": (16, 32, 64, 32),
+            "combine": (64, 32, 32),
+            "lstm": (32, 16),
+            "audio": (4, 8, 8, 16),
+            "fusion": 16,
+        }
+        return cls(**(widths | changes))
+
+    def to_json(self) -> str:
+        """The config as a JSON object, as stored beside weights."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelConfig":
+        """Reads `to_json`'s text. Raises `InputError` for anything else, unknown fields included."""
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"model config: not JSON ({error})") from None
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or not set(fields) <= known:
+            found = sorted(set(fields) - known) if isinstance(fields, dict) else type(fields).__name__
+            raise InputError(f"model config: expected an object with fields {sorted(known)}, found {found}")
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise InputError(f"model config: {error}") from None
+
+
+PRESETS = {"released": ModelConfig.released, "tiny": ModelConfig.tiny}
+
+
+def _is_width(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 8192

@@ -1,0 +1,148 @@
+"""ConvLSTM: convolutional LSTM cells, stacked, scanned over time, made cheap to train.
+
+A cell without peepholes (Shi et al. 2015, eq. 3, less the W_c terms):
+
+    i, f, o = sigmoid(x * Wx + b + h * Wh)   g = tanh(x * Wx + b + h * Wh)
+    c' = f c + i g                           h' = o tanh(c')
+
+The four gates are one convolution. Its input half does not depend on h, so it runs for all T steps before the scan as
+one batched convolution, and only the recurrent half is left inside.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+from vasal_jax.models.layers import Conv, conv2d
+
+State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
+Carry = tuple[State, ...]  # one state a cell
+
+
+class ConvLSTM(nnx.Module):
+    """Stacked ConvLSTM cells. Gates lie along the channels in the order i, f, g, o."""
+
+    def __init__(self, in_features: int, hidden: tuple[int, ...], *, dtype: str, rngs: nnx.Rngs):
+        inputs = (in_features, *hidden[:-1])
+        self.cells = nnx.List(ConvLSTMCell(i, h, dtype=dtype, rngs=rngs) for i, h in zip(inputs, hidden, strict=True))
+
+    def __call__(self, x: jax.Array, carry: Carry | None = None) -> tuple[jax.Array, Carry]:
+        """Runs every cell over time, one after the other.
+
+        Args:
+          x: (B, T, H, W, in_features).
+          carry: a state for each cell, as returned by the call on the clip before; None is zeros.
+
+        Returns:
+          The last cell's h at every step, (B, T, H, W, hidden[-1]), and the carry after step T.
+        """
+        states = []
+        for index, cell in enumerate(self.cells):
+            x, state = cell(x, None if carry is None else carry[index])
+            states.append(state)
+        return x, tuple(states)
+
+
+class ConvLSTMCell(nnx.Module):
+    """One cell: 3x3 convolutions, padding 1, a bias on the input side only."""
+
+    def __init__(self, in_features: int, hidden: int, *, dtype: str, rngs: nnx.Rngs):
+        self.input = Conv((3, 3), in_features, 4 * hidden, dtype=dtype, rngs=rngs)
+        self.recurrent = Conv((3, 3), hidden, 4 * hidden, use_bias=False, dtype=dtype, rngs=rngs)
+        # A forget gate that starts open lets gradients reach far back from the first step of training on
+        # (Jozefowicz et al. 2015).
+        self.input.bias[...] = self.input.bias[...].at[hidden : 2 * hidden].set(1.0)
+        self.hidden = hidden
+        self.dtype = jnp.dtype(dtype)
+
+    def __call__(self, x: jax.Array, state: State | None = None) -> tuple[jax.Array, State]:
+        """Maps (B, T, H, W, in) and a state to (B, T, H, W, hidden) and the state after the last step."""
+        batch, steps, height, width, _ = x.shape
+        gates = self.input(x.reshape(-1, *x.shape[2:]))
+        gates = gates.reshape(batch, steps, height, width, -1).swapaxes(0, 1)
+        if state is None:
+            zeros = jnp.zeros((batch, height, width, self.hidden), self.dtype)
+            state = (zeros, zeros)
+        kernel = self.recurrent.kernel[...].astype(self.dtype)
+        h, state = scan_cell(gates, kernel, tuple(s.astype(self.dtype) for s in state))
+        return h.swapaxes(0, 1), state
+
+
+@jax.custom_vjp
+def scan_cell(gates: jax.Array, kernel: jax.Array, state: State) -> tuple[jax.Array, State]:
+    """The recurrence over time, given the input half of the gates.
+
+    Args:
+      gates: (T, B, H, W, 4C), the convolved inputs with their bias.
+      kernel: (3, 3, C, 4C), the recurrent kernel.
+      state: h and c before the first step, (B, H, W, C) each.
+
+    Returns:
+      h at every step, (T, B, H, W, C), and the state after the last one.
+
+    Its gradient is written by hand. Plain differentiation of the scan takes the kernel's gradient at every step and
+    adds it up T times; here the backward scan yields the gates' gradients alone, and the kernel's follows from all
+    steps at once as one convolution gradient over B*T pictures.
+    """
+    state, (h, _, _) = _forward_scan(gates, kernel, state)
+    return h, state
+
+
+def _forward_scan(gates, kernel, state):
+    def step(state, gates_x):
+        h, c = state
+        i, f, g, o = _activate(gates_x + conv2d(h, kernel))
+        c = f * c + i * g
+        h = o * jnp.tanh(c)
+        return (h, c), (h, c, (i, f, g, o))
+
+    return lax.scan(step, state, gates)
+
+
+def _activate(gates):
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    return lax.logistic(i), lax.logistic(f), jnp.tanh(g), lax.logistic(o)
+
+
+def _scan_cell_forward(gates, kernel, state):
+    final, (h, c, activations) = _forward_scan(gates, kernel, state)
+    return (h, final), (kernel, state, h, c, activations)
+
+
+def _scan_cell_backward(residuals, cotangents):
+    kernel, (h0, c0), h, c, activations = residuals
+    dh_all, (dh_last, dc_last) = cotangents
+    # With h(t) -> gates(t+1) a convolution of stride 1, its transpose is the convolution with the kernel turned
+    # by 180 degrees and its channels swapped.
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+
+    def step(carry, saved):
+        dh, dc = carry
+        dh_out, c_before, c_now, (i, f, g, o) = saved
+        dh = dh + dh_out
+        tanh_c = jnp.tanh(c_now)
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        dgates = jnp.concatenate(
+            [
+                dc * g * i * (1 - i),
+                dc * c_before * f * (1 - f),
+                dc * i * (1 - g * g),
+                dh * tanh_c * o * (1 - o),
+            ],
+            -1,
+        )
+        return (conv2d(dgates, turned), dc * f), dgates
+
+    c_before = jnp.concatenate([c0[None], c[:-1]])
+    (dh0, dc0), dgates = lax.scan(step, (dh_last, dc_last), (dh_all, c_before, c, activations), reverse=True)
+    h_before = jnp.concatenate([h0[None], h[:-1]])
+    flat = partial(jnp.reshape, shape=(-1, *h.shape[2:4], h.shape[4]))
+    _, pull_back = jax.vjp(lambda k: conv2d(flat(h_before), k), kernel)
+    (dkernel,) = pull_back(dgates.reshape(-1, *dgates.shape[2:]))
+    return dgates, dkernel, (dh0, dc0)
+
+
+scan_cell.defvjp(_scan_cell_forward, _scan_cell_backward)

@@ -1,0 +1,46 @@
+"""Fusion module: visual, audio and face features joined into one saliency map."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vasal_jax.models.config import ModelConfig
+from vasal_jax.models.layers import Conv, conv2d
+
+
+class FusionModule(nnx.Module):
+    """Each sense is projected, the projections summed, and each sense is then read again beside that sum."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        def conv(inputs: int) -> Conv:
+            return Conv((3, 3), inputs, width, dtype=config.dtype, rngs=rngs)
+
+        width = config.fusion
+        visual, audio, face = config.lstm[-1], 2 * config.audio[-1], 1
+        self.visual1, self.audio1, self.face1 = conv(visual), conv(audio), conv(face)
+        self.visual2, self.audio2, self.face2 = conv(width + visual), conv(width + audio), conv(width + face)
+        self.head = Conv((1, 1), 3 * width, 1, dtype=config.dtype, rngs=rngs)
+
+    def __call__(self, visual: jax.Array, audio: jax.Array, face: jax.Array) -> jax.Array:
+        """Maps features (B, T, 32, 32, C) of the three senses to logits (B, T, 32, 32), float32."""
+        batch, steps, height, width, _ = visual.shape
+        firsts = (self.visual1, self.audio1, self.face1)
+        seconds = (self.visual2, self.audio2, self.face2)
+        # The second convolution of a sense reads [sum, sense]. A convolution of a concatenation is the sum of the
+        # convolutions of its parts, so no concatenation is made: the part over the sense joins its first
+        # convolution, and the parts over the sum are one convolution for all three.
+        total, own = 0.0, []
+        for x, first, second in zip((visual, audio, face), firsts, seconds, strict=True):
+            x = x.reshape(-1, height, width, x.shape[-1]).astype(first.dtype)
+            projected, part = jnp.split(_conv(x, first.kernel, second.kernel[:, :, -x.shape[-1] :]), 2, axis=-1)
+            total = total + jax.nn.relu(projected + first.bias[...].astype(x.dtype))
+            own.append(part + second.bias[...].astype(x.dtype))
+        shared = _conv(total, *(second.kernel[:, :, : total.shape[-1]] for second in seconds))
+        logits = self.head(jax.nn.relu(shared + jnp.concatenate(own, axis=-1)))
+        return logits.reshape(batch, steps, height, width).astype(jnp.float32)
+
+
+def _conv(x: jax.Array, *kernels: jax.Array) -> jax.Array:
+    """One convolution of x with several kernels, their outputs side by side."""
+    kernel = jnp.concatenate([jnp.asarray(k) for k in kernels], axis=-1)
+    return conv2d(x, kernel.astype(x.dtype))

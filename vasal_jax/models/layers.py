@@ -1,0 +1,115 @@
+"""Convolutions with the choices that depend on the platform, in one place.
+
+Everything is channels-last. On accelerators the native XLA operations run; on CPU, where XLA's 3-D convolution is
+slow, an equal form made of a 2-D one (`tests/models/test_layers.py` holds the two against each other).
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+_he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through a ReLU
+
+
+class Conv(nnx.Module):
+    """A 2-D or 3-D convolution, channels last, with float32 parameters and any compute type.
+
+    Args:
+      kernel_size: spatial kernel size, 2 or 3 entries.
+      in_features, out_features: channels in and out.
+      stride: the same on every spatial axis (2-D only).
+      padding: zeros on each side of each spatial axis; by default what keeps the size at stride 1.
+      use_bias: whether a bias is added.
+      dtype: compute type.
+      rngs: source of the initial kernel (He normal); the bias starts at zero.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Sequence[int],
+        in_features: int,
+        out_features: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        use_bias: bool = True,
+        dtype: str,
+        rngs: nnx.Rngs,
+    ):
+        shape = (*kernel_size, in_features, out_features)
+        self.kernel = nnx.Param(_he_normal(rngs.params(), shape, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(out_features, jnp.float32)) if use_bias else None
+        self.stride = stride
+        self.padding = kernel_size[0] // 2 if padding is None else padding
+        self.dtype = jnp.dtype(dtype)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (N, ..., in_features) to (N, ..., out_features), in the compute type."""
+        kernel = self.kernel[...].astype(self.dtype)
+        x = x.astype(self.dtype)
+        y = conv3d(x, kernel) if kernel.ndim == 5 else conv2d(x, kernel, self.stride, self.padding)
+        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
+
+
+class ConvTranspose(nnx.Module):
+    """The released model's transposed convolution: 4x4, stride 2, padding 1, no bias. It doubles the picture.
+
+    The kernel (4, 4, in, out) is stored as that of the ordinary convolution over the zero-spread input, that is,
+    flipped against PyTorch's.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, dtype: str, rngs: nnx.Rngs):
+        # Each output sees a quarter of the taps, hence the factor 4 against the ordinary fan-in.
+        self.kernel = nnx.Param(2.0 * _he_normal(rngs.params(), (4, 4, in_features, out_features), jnp.float32))
+        self.dtype = jnp.dtype(dtype)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (N, H, W, in_features) to (N, 2H, 2W, out_features)."""
+        return lax.conv_general_dilated(
+            x.astype(self.dtype),
+            self.kernel[...].astype(self.dtype),
+            window_strides=(1, 1),
+            padding=((2, 2), (2, 2)),
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+
+def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
+    sides = ((padding, padding),) * 2
+    return lax.conv_general_dilated(x, kernel, (stride,) * 2, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side."""
+    return lax.platform_dependent(x, kernel, cpu=conv3d_folded, default=conv3d_native)
+
+
+def conv3d_native(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`conv3d` by XLA's own 3-D convolution."""
+    sides = ((1, 1),) * 3
+    return lax.conv_general_dilated(x, kernel, (1, 1, 1), sides, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+
+
+def conv3d_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`conv3d` as one 2-D convolution over the channels of three neighbouring depths side by side.
+
+    With the few channels of the audio branch this is several times faster on CPU than the native operation and
+    than a sum of three 2-D convolutions.
+    """
+    n, depth, height, width, channels = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    neighbours = jnp.concatenate([padded[:, k : k + depth] for k in range(3)], axis=-1)
+    flat_kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(3, 3, 3 * channels, -1)
+    y = conv2d(neighbours.reshape(n * depth, height, width, 3 * channels), flat_kernel)
+    return y.reshape(n, depth, height, width, -1)
+
+
+def max_pool(x: jax.Array, window: Sequence[int]) -> jax.Array:
+    """Maximum over blocks of `window` along the axes between the first and the last; a rest is dropped."""
+    shape = (1, *window, 1)
+    return lax.reduce_window(x, -jnp.inf, lax.max, shape, shape, "VALID")

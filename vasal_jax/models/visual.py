@@ -1,0 +1,90 @@
+"""Visual branch: what the frame shows (texture), how it changed (motion), and a ConvLSTM over both."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vasal_jax.models.config import ModelConfig
+from vasal_jax.models.convlstm import Carry, ConvLSTM
+from vasal_jax.models.layers import Conv, ConvTranspose, max_pool
+
+Taps = dict[str, jax.Array]
+
+
+class VisualBranch(nnx.Module):
+    """Texture path (the first layers of VGG-16), motion path over a pair of frames, and a stacked ConvLSTM."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        def conv(size: int, inputs: int, outputs: int, stride: int = 1) -> Conv:
+            return Conv((size, size), inputs, outputs, stride=stride, dtype=config.dtype, rngs=rngs)
+
+        t, m, c = config.texture, config.motion, config.combine
+        self.conv1_1 = conv(3, 3, t[0])
+        self.conv1_2 = conv(3, t[0], t[1])
+        self.conv2_1 = conv(3, t[1], t[2])
+        self.conv2_2 = conv(3, t[2], t[3])
+        self.conv3_1 = conv(3, t[3], t[4])
+        self.conv4_1 = conv(3, t[4], t[5])
+        self.flow1 = conv(7, 6, m[0], stride=2)
+        self.flow2 = conv(5, m[0], m[1], stride=2)
+        self.flow3 = conv(5, m[1], m[2], stride=2)
+        self.flow_up = ConvTranspose(m[2], m[3], dtype=config.dtype, rngs=rngs)
+        self.combine1 = conv(3, m[3] + t[5], c[0])
+        self.combine2 = conv(3, c[0], c[1])
+        self.combine3 = conv(3, c[1], c[2])
+        self.lstm = ConvLSTM(c[2], config.lstm, dtype=config.dtype, rngs=rngs)
+
+    def __call__(
+        self, frames: jax.Array, frames_past: jax.Array, carry: Carry | None = None, taps: Taps | None = None
+    ) -> tuple[jax.Array, Carry]:
+        """Features of every frame, with memory of those before.
+
+        Args:
+          frames: (B, T, 256, 256, 3), RGB minus its mean, 0..255 scale.
+          frames_past: the same, 5 frames earlier.
+          carry: the ConvLSTM's state after the clip before; None starts from zeros.
+          taps: where to leave the stages' outputs by name, for parity checks.
+
+        Returns:
+          (B, T, 32, 32, C) features and the carry after the last frame.
+        """
+        batch, steps = frames.shape[:2]
+        now, past = (x.reshape(batch * steps, *x.shape[2:]) for x in (frames, frames_past))
+        texture = self._texture(now, taps)
+        motion = self._motion(past, now)
+        x = jax.nn.relu(self.combine1(jnp.concatenate([motion, texture], axis=-1)))
+        x = jax.nn.relu(self.combine2(x))
+        x = self.combine3(x)
+        if taps is not None:
+            taps |= {"motion": motion, "combine_preact": x}
+        x = jax.nn.relu(x)
+        x, carry = self.lstm(x.reshape(batch, steps, *x.shape[1:]), carry)
+        if taps is not None:
+            taps["convlstm"] = x.reshape(batch * steps, *x.shape[2:])
+        return x, carry
+
+    def _texture(self, x: jax.Array, taps: Taps | None) -> jax.Array:
+        """(N, 256, 256, 3) to (N, 32, 32, texture[-1])."""
+        x = jax.nn.relu(self.conv1_1(x))
+        x = jax.nn.relu(self.conv1_2(x))
+        x = max_pool(x, (2, 2))
+        x = jax.nn.relu(self.conv2_1(x))
+        x = jax.nn.relu(self.conv2_2(x))
+        x = max_pool(x, (2, 2))
+        x = jax.nn.relu(self.conv3_1(x))
+        x = max_pool(x, (2, 2))
+        x = self.conv4_1(x)
+        if taps is not None:
+            taps["object_conv4_preact"] = x
+        return jax.nn.relu(x)
+
+    def _motion(self, past: jax.Array, now: jax.Array) -> jax.Array:
+        """Two (N, 256, 256, 3) to (N, 32, 32, motion[-1])."""
+        x = jnp.concatenate([past, now], axis=-1)
+        for layer in (self.flow1, self.flow2, self.flow3):
+            x = _leaky_relu(layer(x))
+        return _leaky_relu(self.flow_up(max_pool(x, (2, 2))))
+
+
+def _leaky_relu(x: jax.Array) -> jax.Array:
+    return jax.nn.leaky_relu(x, 0.1)

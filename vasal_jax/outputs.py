@@ -1,0 +1,147 @@
+"""What prediction leaves behind: overlay and saliency videos, frames, maps. Each is whole or absent."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vasal_jax import encoding
+from vasal_jax.errors import InputError
+from vasal_jax.files import check_writable, replacing
+from vasal_jax.inputs.video import VideoInfo
+from vasal_jax.prediction import FrameMap
+from vasal_jax.rendering import grey_map, overlay
+
+Add = Callable[[FrameMap, np.ndarray], None]  # a frame with its grey map (H,W)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where each kind of output goes; None leaves it out."""
+
+    overlay: Path | None = None
+    saliency: Path | None = None
+    frames: Path | None = None
+    maps: Path | None = None
+
+    def paths(self) -> list[Path]:
+        return [path for path in (self.overlay, self.saliency, self.frames, self.maps) if path]
+
+
+def check(outputs: Outputs, inputs: list[Path]) -> None:
+    """Raises `InputError` where an output cannot be written, is asked for twice, or would replace an input."""
+    for path in (outputs.overlay, outputs.saliency):
+        if path:
+            encoding.check_name(path)
+    for path in outputs.paths():
+        check_writable(path)
+    names = [path.resolve() for path in outputs.paths()]
+    for path in outputs.paths():
+        if names.count(path.resolve()) > 1:
+            raise InputError(f"{path}: is named for two outputs; give each a name of its own")
+        if path.resolve() in [other.resolve() for other in inputs]:
+            raise InputError(f"{path}: is an input; choose another place for the output")
+    if outputs.frames:
+        _check_frame_folder(outputs.frames)
+
+
+@contextlib.contextmanager
+def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[str, Any]) -> Iterator[Add]:
+    """Opens all outputs; they take their final names when the block ends well.
+
+    Args:
+      outputs: what to write.
+      info: the video that is predicted on.
+      sound: the file whose sound goes into the overlay.
+      settings: what the maps were made with, for the maps file; anything JSON can hold.
+
+    Yields:
+      A function that adds one frame to every output.
+
+    Raises:
+      InputError: the file system or the encoder refused.
+    """
+    size = info.width, info.height
+    with contextlib.ExitStack() as stack:
+        adders: list[Add] = []
+        if outputs.overlay:
+            write = stack.enter_context(encoding.video_writer(outputs.overlay, *size, info.fps, sound))
+            adders.append(lambda frame, grey: write(overlay(frame.image, grey), frame.time))
+        if outputs.saliency:
+            write_grey = stack.enter_context(encoding.video_writer(outputs.saliency, *size, info.fps))
+            adders.append(lambda frame, grey: write_grey(grey, frame.time))
+        if outputs.frames:
+            adders.append(stack.enter_context(_frame_folder(outputs.frames)))
+        if outputs.maps:
+            adders.append(stack.enter_context(_maps_file(outputs.maps, info.fps, settings)))
+
+        def add(frame: FrameMap, *_: object) -> None:
+            grey = grey_map(frame.map, *size)
+            for adder in adders:
+                adder(frame, grey)
+
+        yield add
+
+
+@contextlib.contextmanager
+def _frame_folder(folder: Path) -> Iterator[Add]:
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+
+        def add(frame: FrameMap, grey: np.ndarray) -> None:
+            file = temporary / f"{frame.index:05d}.png"
+            file.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
+
+        yield add
+
+
+def _check_frame_folder(folder: Path) -> None:
+    """A folder is only replaced if it holds an earlier run's frames and nothing else."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, expected a folder for frames; choose another name")
+    if folder.is_dir():
+        others = [entry.name for entry in os.scandir(folder) if not re.fullmatch(r"\d{5,}\.png", entry.name)]
+        if others:
+            raise InputError(f"{folder}: holds other files ({others[0]}); choose an empty or new folder for frames")
+
+
+@contextlib.contextmanager
+def _maps_file(path: Path, fps: float, settings: dict[str, Any]) -> Iterator[Add]:
+    """Writes `maps` to disk as they come, so that memory does not grow with the video."""
+    with replacing(path) as temporary, contextlib.ExitStack() as stack:
+        raw_path = temporary.with_suffix(".raw")
+        stack.callback(raw_path.unlink, missing_ok=True)
+        raw = stack.enter_context(raw_path.open("w+b"))
+        indices: list[int] = []
+        times: list[float] = []
+
+        def add(frame: FrameMap, _: np.ndarray) -> None:
+            raw.write(np.ascontiguousarray(frame.map, "<f4").tobytes())
+            indices.append(frame.index)
+            times.append(frame.time)
+
+        yield add
+        raw.seek(0)
+        small = {
+            "frame_index": np.array(indices, np.int64),
+            "time": np.array(times, np.float64),
+            "fps": np.float64(fps),
+            "settings": np.array(json.dumps(settings)),
+        }
+        with zipfile.ZipFile(temporary, "w") as archive:
+            with archive.open("maps.npy", "w", force_zip64=True) as member:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (len(indices), 32, 32)}
+                np.lib.format.write_array_header_1_0(member, header)
+                shutil.copyfileobj(raw, member)
+            for name, value in small.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.asanyarray(value))

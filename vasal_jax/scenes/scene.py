@@ -1,0 +1,283 @@
+"""One scene: people who take turns to speak, one who only moves the mouth, a thing that passes by, and the sound.
+
+Every part of a scene draws from its own random stream of the seed, so a change to one leaves the others alone.
+Places and sizes are kept relative to the picture, so a scene looks the same at any resolution of one aspect.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from vasal_jax.errors import InputError
+from vasal_jax.scenes.backdrops import paint_backdrop, paint_desk, paint_object
+from vasal_jax.scenes.people import CLOTHES, FACE_WIDTH, Head, Look, Pose, paint_body
+from vasal_jax.scenes.turns import draw_mimes, draw_turns
+from vasal_jax.scenes.voices import SAMPLE_RATE, Voice, music, noise, speak
+
+FEWEST_FACES, MOST_FACES = 2, 6
+_BEDS = ("none", "music", "noise")
+_OBJECT_COLOURS = ((214, 66, 58), (52, 120, 200), (240, 176, 46), (60, 156, 104), (150, 82, 168))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A drawn clip; `Scene.make` draws one. F frames, N faces; pixels count from the picture's upper left corner.
+
+    The mouth of whoever speaks opens with the loudness of the sound. At other times some other face moves its
+    mouth just as a speaker would, to syllables nobody hears. Eyes wander and heads sway without regard to who
+    speaks, so that the sound alone, with the mouths, tells who does.
+    """
+
+    fps: float
+    width: int
+    height: int
+    n_frames: int
+    voices: tuple[Voice, ...]  # of each face
+    bed: str  # under the voices: none, music or noise
+    sound: np.ndarray  # float32 (samples,) mono at SAMPLE_RATE, within -0.95..0.95
+    boxes: np.ndarray  # float32 (F,N,4) pixels x1,y1,x2,y2, forehead to chin; inside the picture, never overlapping
+    talking: np.ndarray  # int8 (N,F), 1 = speaks; at most one face in a frame
+    mouth_moving: np.ndarray  # int8 (N,F), 1 = speaks or moves the mouth without a sound
+    openings: np.ndarray  # float32 (N,F) of the mouths, 0 shut .. 1 wide
+    object_kind: str  # ball, bird, car, plane or balloon
+    object_positions: np.ndarray  # float32 (F,2) pixels x,y of the passing object, NaN while out of the picture
+    object_radius: float  # pixels
+    _paint: "_Painter" = field(repr=False)
+
+    @classmethod
+    def make(
+        cls,
+        seed: int,
+        seconds: float = 8.0,
+        fps: float = 25.0,
+        width: int = 640,
+        height: int = 360,
+        faces: int | None = None,
+    ) -> "Scene":
+        """Draws the scene of `seed` (>= 0). `faces` 2..6, None: the seed's choice.
+
+        Raises InputError for a seed, number of faces, length or size that cannot be drawn.
+        """
+        if seed < 0:
+            raise InputError(f"seed: expected 0 or more, found {seed}; choose another")
+        if faces is not None and not FEWEST_FACES <= faces <= MOST_FACES:
+            raise InputError(f"faces: expected {FEWEST_FACES} to {MOST_FACES}, found {faces}; choose fewer or more")
+        n_frames = round(seconds * fps) if fps > 0 else 0
+        if n_frames < 1 or min(width, height) < 64:
+            found = f"{seconds} s, {fps} fps, {width}x{height}"
+            raise InputError(f"scene: expected at least one frame of 64x64 pixels, found {found}; ask for more")
+        seconds = n_frames / fps
+        n = faces or int(_stream(seed, "faces").integers(FEWEST_FACES, MOST_FACES + 1))
+
+        registers = (_stream(seed, "registers").permutation(n) + 0.5) / n  # spread, so voices are told apart
+        voices = tuple(Voice.make(_stream(seed, "voice", k), registers[k]) for k in range(n))
+        turns = draw_turns(n, seconds, _stream(seed, "turns"))
+        mimes = draw_mimes(turns, n, seconds, _stream(seed, "mimes"))
+        speech, talking, moving, openings, spreads = _perform(seed, voices, turns, mimes, n_frames, fps)
+        bed, sound = _mix(speech, seconds, _stream(seed, "bed"))
+
+        places, size = _places(n, width, height, _stream(seed, "places"))
+        poses = [
+            _Motion(_stream(seed, "motion", k), n_frames, fps, places[k], size, openings[k], spreads[k])
+            for k in range(n)
+        ]
+        half = np.array((FACE_WIDTH, 1.0)) * size / 2
+        centres = np.stack([pose.centres for pose in poses], axis=1)
+        boxes = np.concatenate([centres - half, centres + half], axis=2).astype(np.float32)
+        dress = _stream(seed, "clothes").permutation(len(CLOTHES))  # no two alike
+        looks = [Look.make(_stream(seed, "look", k), registers[k], CLOTHES[dress[k]]) for k in range(n)]
+        desk = _desk(boxes[:, :, 3].max() + 1.2 * size, height, _stream(seed, "desk"))
+        passing = _Passing(_stream(seed, "object"), n_frames, fps, width, height, boxes, desk)
+        paint = _Painter(seed, width, height, looks, places, size, poses, passing, desk)
+        inside = ((passing.path >= 0) & (passing.path < (width, height))).all(axis=1, keepdims=True)
+        positions = np.where(inside, passing.path, np.nan).astype(np.float32)
+        return cls(
+            fps, width, height, n_frames, voices, bed, sound, boxes, talking, moving, openings,
+            passing.kind, positions, passing.radius, paint,
+        )  # fmt: skip
+
+    def frame(self, index: int) -> np.ndarray:
+        """Draws frame `index` in 0..n_frames-1: uint8 (height, width, 3) RGB. IndexError outside."""
+        if not 0 <= index < self.n_frames:
+            raise IndexError(f"frame {index} of a scene of {self.n_frames} frames")
+        return self._paint(index)
+
+
+def _stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), index])
+
+
+def _perform(seed: int, voices, turns, mimes, n_frames: int, fps: float):
+    """What is heard, (samples,), and each face's talking, moving, opening and lip spread, (N,F)."""
+    speech = np.zeros(round(n_frames / fps * SAMPLE_RATE), np.float32)
+    talking, moving = np.zeros((2, len(voices), n_frames), np.int8)
+    openings, spreads = np.zeros((2, len(voices), n_frames), np.float32)
+    for index, turn in enumerate(turns + mimes):
+        heard = index < len(turns)
+        first, last = round(turn.start * fps), round(turn.end * fps)
+        # Heard or not, a mouth moves by the same law: nothing in the picture alone gives a mime away.
+        utterance = speak(voices[turn.face], (last - first) / fps, _stream(seed, "speech", index))
+        openings[turn.face, first:last] = _per_frame(utterance.opening, last - first, fps)
+        spreads[turn.face, first:last] = _per_frame(utterance.spread, last - first, fps)
+        moving[turn.face, first:last] = 1
+        if heard:
+            talking[turn.face, first:last] = 1
+            at = round(first / fps * SAMPLE_RATE)
+            part = utterance.samples[: len(speech) - at]
+            speech[at : at + len(part)] = part * (0.14 / max(1e-9, np.sqrt(np.mean(part**2))))
+    return speech, talking, moving, openings, spreads
+
+
+def _per_frame(track: np.ndarray, count: int, fps: float) -> np.ndarray:
+    """Means of a track at SAMPLE_RATE over each of `count` frames."""
+    edges = np.minimum(np.rint(np.arange(count + 1) * SAMPLE_RATE / fps).astype(int), len(track))
+    total = np.concatenate([[0.0], np.cumsum(track, dtype=np.float64)])
+    return np.diff(total[edges]) / np.maximum(1, np.diff(edges))
+
+
+def _mix(speech: np.ndarray, seconds: float, rng: np.random.Generator) -> tuple[str, np.ndarray]:
+    """Name of the bed, and the sound: speech over none, music or noise 11 to 18 dB below it."""
+    bed = _BEDS[rng.integers(len(_BEDS))]
+    level = 0.14 * 10 ** (-rng.uniform(11, 18) / 20)
+    sound = speech.astype(np.float64)
+    if bed != "none":
+        under = (music if bed == "music" else noise)(seconds, rng)[: len(sound)].astype(np.float64)
+        sound += np.pad(under, (0, len(sound) - len(under))) * (level / np.sqrt(np.mean(under**2)))
+    return bed, (sound * (0.95 / max(0.95, np.abs(sound).max()))).astype(np.float32)
+
+
+def _places(n: int, width: int, height: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Resting middles of the faces (n,2) and their height, pixels, in one row or two, back row first."""
+    two = rng.uniform() < 0.5
+    zoom, jitter, shift = rng.uniform(0.82, 1.0), rng.uniform(-1, 1, (n, 2)), rng.uniform(-1, 1)
+    best = None
+    for rows in (2, 1) if two and n >= 4 else (1, 2):
+        per_row = -(-n // rows)
+        room = min(width / (per_row + 0.5 * (rows > 1)) / 1.45, height * 0.72 / (rows * 1.5))
+        size = min(room, min(width, height) * (0.34 - 0.03 * (n - 2)))
+        if best is None or size > 1.25 * best[0]:
+            best = size, rows, per_row, room
+    size, rows, per_row, room = best
+    size *= zoom
+    counts = [per_row] if rows == 1 else [n - per_row, per_row]
+    places = []
+    for row, count in enumerate(counts):
+        pitch = width / (count + 0.35 * (rows > 1))
+        stagger = 0.3 if counts[0] == counts[-1] and rows > 1 else 0.0
+        y = height * (0.42 if rows == 1 else (0.27, 0.62)[row]) + 0.05 * height * shift
+        for column in range(count):
+            x = width / 2 + (column - (count - 1) / 2 + stagger * (row - 0.5)) * pitch
+            loose = np.array((max(0, pitch - 1.4 * size) / 2, 0.18 * size)) * (0.8, 1.0 if rows == 1 else 0.4)
+            places.append(np.array((x, y)) + loose * jitter[len(places)])
+    return np.array(places), float(size)
+
+
+def _desk(highest: float, height: int, rng: np.random.Generator) -> float | None:
+    """Row of a desk's top edge, below `highest`; None for no desk."""
+    top = max(highest, 0.78 * height)
+    return top if rng.uniform() < 0.45 and top < 0.94 * height else None
+
+
+class _Motion:
+    """How one head moves over the clip."""
+
+    def __init__(self, rng, n_frames: int, fps: float, place, size: float, openings, spreads):
+        time = np.arange(n_frames) / fps
+
+        def wander(slow, quick):
+            speeds, offsets, shares = rng.uniform(slow, quick, 3), rng.uniform(0, 2 * np.pi, 3), rng.dirichlet([2] * 3)
+            return (np.sin(2 * np.pi * speeds * time[:, None] + offsets) * shares).sum(axis=1)
+
+        self.tilt = 0.09 * wander(0.1, 0.4)
+        self.yaw = np.clip(1.6 * wander(0.05, 0.3), -1, 1)
+        # Every moving mouth nods along, heard or not: a nod says nothing about who speaks.
+        nod = np.convolve(openings, np.hanning(9) / np.hanning(9).sum(), "same")[:n_frames]
+        drift = np.stack([0.06 * wander(0.05, 0.25), 0.03 * wander(0.1, 0.5) + 0.035 * nod], axis=1)
+        swing = 0.55 * np.stack([np.sin(self.tilt), 1 - np.cos(self.tilt)], axis=1)
+        self._axis = place + size * drift
+        self.centres = self._axis + size * swing
+        self.brows = np.clip(0.3 + 0.5 * wander(0.1, 0.6) + 0.4 * nod, 0, 1)
+        self.openings, self.spreads = openings, spreads
+        self.lids, blink = np.full(n_frames, 0.08), rng.uniform(0.3, 3.0)
+        while blink < time[-1]:
+            self.lids = np.maximum(self.lids, 1.3 * np.exp(-(((time - blink) / 0.07) ** 2)))
+            blink += rng.uniform(1.8, 4.5)
+        self.lids = np.minimum(self.lids, 1.0)
+        self.gaze = np.zeros((n_frames, 2))
+        glance = 0.0
+        while glance < time[-1]:
+            self.gaze[round(glance * fps) :] = rng.uniform(-1, 1, 2)
+            glance += rng.uniform(0.6, 2.2)
+
+    def at(self, index: int) -> Pose:
+        return Pose(
+            *self._axis[index], self.tilt[index], self.yaw[index], float(self.openings[index]),
+            float(self.spreads[index]), self.lids[index], tuple(self.gaze[index]), self.brows[index],
+        )  # fmt: skip
+
+
+class _Passing:
+    """What passes by, and where: above or below the faces, from one side of the picture to the other."""
+
+    def __init__(self, rng, n_frames: int, fps: float, width: int, height: int, boxes, desk):
+        seconds = n_frames / fps
+        lasts = min(rng.uniform(2.0, 3.5), 0.8 * seconds)
+        begins, low_lane = rng.uniform(0.1, 0.9) * (seconds - lasts), rng.uniform() < 0.5
+        self.radius = float(rng.uniform(0.042, 0.06) * min(width, height))
+        self.heading = 1 if rng.uniform() < 0.5 else -1
+        self.colour = _OBJECT_COLOURS[rng.integers(len(_OBJECT_COLOURS))]
+        above = boxes[:, :, 1].min() - 0.2 * (boxes[0, 0, 3] - boxes[0, 0, 1])
+        if low_lane or above < 2.6 * self.radius:
+            self.kind = ("ball", "car")[rng.integers(2)]
+            lane = (desk or 0.99 * height) - (0.55 if self.kind == "car" else 2.1) * self.radius
+        else:
+            self.kind = ("bird", "plane", "balloon")[rng.integers(3)]
+            lane = above / 2
+        t = np.clip((np.arange(n_frames) / fps - begins) / lasts, -1.0, 2.0)
+        span = width + 4 * self.radius
+        x = width / 2 + self.heading * (t - 0.5) * span
+        bob = {"ball": -2.2 * np.abs(np.sin(3 * np.pi * t)) + 1.2, "car": 0.0 * t}
+        y = lane + self.radius * bob.get(self.kind, 0.5 * np.sin(4 * np.pi * t))
+        self.path = np.stack([x, y], axis=1)
+        self.visible = (t > 0) & (t < 1)
+        turns = {"bird": 3.0 * lasts, "balloon": 0.7 * lasts}.get(self.kind, span / (2 * np.pi * self.radius))
+        self.phase = turns * t
+
+    def paint(self, image: np.ndarray, index: int) -> None:
+        if self.visible[index]:
+            size = self.heading * self.radius
+            paint_object(image, self.kind, self.colour, *self.path[index], size, self.phase[index])
+
+
+class _Painter:
+    """Paints frames: what stands still once, on the first call; heads, object and camera noise on every call."""
+
+    def __init__(self, seed, width, height, looks, places, size, poses, passing, desk):
+        self._seed, self._width, self._height = seed, width, height
+        self._looks, self._places, self._size, self._poses, self._passing = looks, places, size, poses, passing
+        self._desk = desk
+        self._still: np.ndarray | None = None
+
+    def __call__(self, index: int) -> np.ndarray:
+        if self._still is None:
+            self._set_up()
+        image = self._still.copy()
+        for head, motion in zip(self._heads, self._poses, strict=True):
+            head.paint(image, motion.at(index))
+        self._passing.paint(image, index)
+        y, x = _stream(self._seed, "grain", index).integers(0, 64, 2)
+        return cv2.add(image, self._grain[y : y + self._height, x : x + self._width], dtype=cv2.CV_8U)
+
+    def _set_up(self) -> None:
+        still = paint_backdrop(self._width, self._height, _stream(self._seed, "backdrop"))
+        self._heads = [Head(look, self._size) for look in self._looks]
+        for look, (x, y) in zip(self._looks, self._places, strict=True):
+            paint_body(still, look, x, y, self._size)
+        if self._desk is not None:
+            paint_desk(still, self._desk, _stream(self._seed, "desk things"))
+        rng = _stream(self._seed, "grain tile")
+        grain = rng.standard_normal((self._height + 64, self._width + 64, 1), np.float32) * rng.uniform(0.5, 2.0)
+        self._grain = np.repeat(np.rint(grain).astype(np.int8), 3, axis=2)
+        self._still = still

@@ -1,0 +1,165 @@
+"""Model weights on disk: one `.safetensors` file or an Orbax folder, each with the model config inside."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors.numpy
+from flax import nnx
+
+from vasal_jax.errors import InputError
+from vasal_jax.files import replacing
+from vasal_jax.models.config import ModelConfig
+from vasal_jax.models.vasal import VASal
+
+Arrays = dict[str, np.ndarray]
+"""Parameters by dotted path, e.g. `visual.conv1_1.kernel`, float32."""
+
+PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
+_CONFIG_KEY = "vasal_config"
+_MAX_LISTED = 100  # lines of problems in one error
+
+
+def load(path: str | Path, *, dtype: str | None = None) -> VASal:
+    """The model in a weights file or folder.
+
+    Args:
+      path: `.safetensors`, an Orbax folder written by `save`, or a PyTorch checkpoint of the released model
+        (`.pkl`, `.pt`, `.pth`; needs PyTorch).
+      dtype: compute type in place of the stored one, float32 or bfloat16.
+
+    Raises:
+      InputError: a missing or unreadable file, no config, or parameters that do not fit it (all are listed).
+    """
+    config, values = read(Path(path))
+    if dtype is not None:
+        config = dataclasses.replace(config, dtype=dtype)
+    return build(config, values, path)
+
+
+def read(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Arrays]:
+    """Config and parameters of any weights file; `config` says what a PyTorch file, which has none, holds.
+
+    Raises `InputError` as `load`.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such weights; expected .safetensors, an Orbax folder or a PyTorch checkpoint")
+    if path.is_dir():
+        return _read_orbax(path)
+    if path.suffix.lower() in PYTORCH_SUFFIXES:
+        from vasal_jax import torch_weights  # needs PyTorch, which nothing else here does
+
+        config = config or ModelConfig.released()
+        return config, torch_weights.from_pytorch(torch_weights.read(path), config, path)
+    return _read_safetensors(path)
+
+
+def build(config: ModelConfig, values: Mapping[str, np.ndarray], source: str | Path) -> VASal:
+    """The model of `config` with these parameters; `source` is named in errors.
+
+    Raises:
+      InputError: parameters that the config does not have, lacks or shapes otherwise, not float32, NaN or Inf.
+    """
+    check_arrays(values, parameter_shapes(config), source)
+    graph, state = nnx.split(_abstract(config))
+    for path, leaf in nnx.to_flat_state(state):
+        leaf.set_value(jax.numpy.asarray(values[_dotted(path)]))
+    return nnx.merge(graph, state)
+
+
+def arrays(model: VASal) -> Arrays:
+    """Every parameter of a model as NumPy, by dotted path."""
+    return {_dotted(path): np.asarray(leaf.get_value()) for path, leaf in nnx.to_flat_state(nnx.state(model))}
+
+
+def save(model: VASal, path: str | Path) -> None:
+    """Writes a model to `path`: a `.safetensors` file, or else an Orbax folder. Replaces what is there, whole.
+
+    Raises `InputError` if the file system refuses.
+    """
+    write(model.config, arrays(model), Path(path))
+
+
+def write(config: ModelConfig, values: Arrays, path: Path) -> None:
+    """Writes config and parameters as `save` does."""
+    with replacing(path) as temporary:
+        if path.suffix == ".safetensors":
+            temporary.write_bytes(safetensors.numpy.save(values, metadata={_CONFIG_KEY: config.to_json()}))
+        else:
+            import orbax.checkpoint.experimental.v1 as ocp
+
+            ocp.save(temporary.absolute(), values, custom_metadata={_CONFIG_KEY: config.to_json()})
+
+
+@cache
+def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter of a config's model by dotted path, without making the model."""
+    return {_dotted(path): leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(_abstract(config)))}
+
+
+def check_arrays(found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], source: str | Path) -> None:
+    """Raises one `InputError` that lists every entry that is unknown, missing, misshapen, not float32 or not finite.
+
+    `found` may hold shapes and dtypes alone (metadata); then values are not looked at.
+    """
+    problems = [f"unknown entry {key}" for key in found if key not in expected]
+    for key, shape in expected.items():
+        if key not in found:
+            problems.append(f"missing entry {key} {shape}")
+        elif tuple(found[key].shape) != shape:
+            problems.append(f"{key}: expected shape {shape}, found {tuple(found[key].shape)}")
+        elif found[key].dtype != np.float32:
+            problems.append(f"{key}: expected float32, found {found[key].dtype}")
+        elif isinstance(found[key], np.ndarray) and not np.isfinite(found[key]).all():
+            problems.append(f"{key}: holds NaN or Inf")
+    if problems:
+        rest = len(problems) - _MAX_LISTED
+        listed = problems[:_MAX_LISTED] + ([f"and {rest} more"] if rest > 0 else [])
+        raise InputError(
+            f"{source}: weights do not fit the model config, {len(problems)} problems:\n  " + "\n  ".join(listed)
+        )
+
+
+def _abstract(config: ModelConfig) -> VASal:
+    return nnx.eval_shape(lambda: VASal(config, rngs=nnx.Rngs(0)))
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+def _read_safetensors(path: Path) -> tuple[ModelConfig, Arrays]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            config = _config((file.metadata() or {}).get(_CONFIG_KEY), path)
+            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (safetensors.SafetensorError, OSError, TypeError) as error:
+        raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
+
+
+def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
+    import orbax.checkpoint.experimental.v1 as ocp
+
+    path = path.absolute()
+    try:
+        metadata = ocp.metadata(path)
+    except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
+        raise InputError(f"{path}: not an Orbax weights folder ({error})") from None
+    config = _config((metadata.custom_metadata or {}).get(_CONFIG_KEY), path)
+    # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
+    check_arrays(metadata.metadata, parameter_shapes(config), path)
+    try:
+        values = ocp.load(path)
+    except Exception as error:
+        raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
+    return config, {key: np.asarray(value) for key, value in values.items()}
+
+
+def _config(text: str | None, path: Path) -> ModelConfig:
+    if text is None:
+        raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
+    return ModelConfig.from_json(text)
