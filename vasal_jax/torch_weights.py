@@ -1,6 +1,7 @@
 """PyTorch state dicts of the released graph to our parameters and back, by one key table, bit for bit."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -132,7 +133,8 @@ def read(path: Path) -> Arrays:
       InputError: not a PyTorch file, code in it, or no state dict of tensors.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about pickles of other protocols
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile or damaged file can make torch.load raise nearly anything
         raise InputError(f"{path}: {_why_refused(error)}") from None
     for key in ("state_dict", "model"):
@@ -150,7 +152,7 @@ def read(path: Path) -> Arrays:
 
 def write(values: Mapping[str, np.ndarray], path: Path) -> None:
     """Writes our parameters to `path` as a state dict under the released names."""
-    state = {key: torch.from_numpy(value) for key, value in to_pytorch(values).items()}
+    state = {key: torch.tensor(value) for key, value in to_pytorch(values).items()}
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
@@ -189,7 +191,6 @@ def _why_refused(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror or error})"
     code = re.search(r"GLOBAL ['\"]?([\w.]+)", str(error))
-    if code:
-        return f"refused: the file holds code or objects ({code[1]}), expected tensors alone; nothing of it was run"
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"not a readable PyTorch file of plain tensors ({type(error).__name__}: {first_line[:200]})"
+    # PyTorch's own text is kept away: it advises to load such files with code execution allowed.
+    found = f"code or objects ({code[1]})" if code else "something else, or a damaged or cut file"
+    return f"refused: expected a PyTorch file of tensors alone, found {found}; nothing of it was run"

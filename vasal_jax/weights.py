@@ -1,6 +1,9 @@
 """Model weights on disk: one `.safetensors` file or an Orbax folder, each with the model config inside."""
 
 import dataclasses
+import gc
+import logging
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -152,14 +155,30 @@ def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
     config = _config((metadata.custom_metadata or {}).get(_CONFIG_KEY), path)
     # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
     check_arrays(metadata.metadata, parameter_shapes(config), path)
+    # A failed load leaves other readers behind, who report their errors to an event loop that is closed by then.
+    usual, closed = sys.unraisablehook, "Event loop is closed"
+    sys.unraisablehook = lambda report: None if closed in str(report.exc_value) else usual(report)
     try:
         values = ocp.load(path)
+        sys.unraisablehook = usual
     except Exception as error:
+        _collect_quietly()
         raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
     return config, {key: np.asarray(value) for key, value in values.items()}
+
+
+def _collect_quietly() -> None:
+    """Collects asyncio's abandoned tasks, without the traceback that each logs when collected."""
+    log = logging.getLogger("asyncio")
+    log.disabled = True
+    gc.collect()
+    log.disabled = False
 
 
 def _config(text: str | None, path: Path) -> ModelConfig:
     if text is None:
         raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
-    return ModelConfig.from_json(text)
+    try:
+        return ModelConfig.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from flax import nnx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
@@ -95,7 +96,8 @@ def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
     else:
         state = torch_weights.to_pytorch(weights.arrays(model))
     stages = torch_parity.compare(model, state, args.seed)
-    table = Table(title=f"Parity with the PyTorch reference (limit {torch_parity.TOLERANCE:g} relative)")
+    title = f"Parity with the PyTorch reference (limit {torch_parity.TOLERANCE:g} relative)"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("stage", "shape", "magnitude", "abs. diff", "rel. diff", ""):
         table.add_column(name, justify="left" if name in ("stage", "shape", "") else "right", no_wrap=True)
     for s in stages:

@@ -39,10 +39,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         lengths = {"texture": 6, "motion": 4, "combine": 3, "lstm": 2, "audio": 4}
         for name, length in lengths.items():
-            widths = tuple(getattr(self, name))  # JSON brings lists
-            if len(widths) != length or not all(_is_width(w) for w in widths):
+            widths = getattr(self, name)
+            if not isinstance(widths, list | tuple) or len(widths) != length or not all(map(_is_width, widths)):
                 raise InputError(f"model config: {name} must be {length} positive integers, found {widths}")
-            object.__setattr__(self, name, widths)
+            object.__setattr__(self, name, tuple(widths))  # JSON brings lists
         if not _is_width(self.fusion):
             raise InputError(f"model config: fusion must be a positive integer, found {self.fusion!r}")
         if self.dtype not in ("float32", "bfloat16"):
@@ -81,10 +81,7 @@ class ModelConfig:
         if not isinstance(fields, dict) or not set(fields) <= known:
             found = sorted(set(fields) - known) if isinstance(fields, dict) else type(fields).__name__
             raise InputError(f"model config: expected an object with fields {sorted(known)}, found {found}")
-        try:
-            return cls(**fields)
-        except TypeError as error:
-            raise InputError(f"model config: {error}") from None
+        return cls(**fields)
 
 
 PRESETS = {"released": ModelConfig.released, "tiny": ModelConfig.tiny}

@@ -20,6 +20,8 @@ class FusionModule(nnx.Module):
         self.visual1, self.audio1, self.face1 = conv(visual), conv(audio), conv(face)
         self.visual2, self.audio2, self.face2 = conv(width + visual), conv(width + audio), conv(width + face)
         self.head = Conv((1, 1), 3 * width, 1, dtype=config.dtype, rngs=rngs)
+        # Mel pictures and face maps enter at 0..255, so a full-size head would start training from a saturated softmax.
+        self.head.kernel[...] = 0.01 * self.head.kernel[...]
 
     def __call__(self, visual: jax.Array, audio: jax.Array, face: jax.Array) -> jax.Array:
         """Maps features (B, T, 32, 32, C) of the three senses to logits (B, T, 32, 32), float32."""

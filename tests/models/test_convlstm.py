@@ -1,0 +1,66 @@
+"""The hand-written gradient and the scan of the ConvLSTM, against plain differentiation."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from vasal_jax.models.convlstm import ConvLSTM, scan_cell
+from vasal_jax.models.layers import conv2d
+
+
+def unrolled(gates, kernel, state):
+    """The recurrence as its equations say, for automatic differentiation."""
+    h, c = state
+    outputs = []
+    for gates_x in gates:
+        i, f, g, o = jnp.split(gates_x + conv2d(h, kernel), 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        outputs.append(h)
+    return jnp.stack(outputs), (h, c)
+
+
+@pytest.mark.parametrize(("steps", "batch", "hidden"), [(1, 1, 2), (5, 2, 3), (12, 1, 8)])
+def test_values_and_every_gradient_equal_plain_differentiation(steps, batch, hidden):
+    rng = np.random.default_rng(steps)
+
+    def drawn(*shape):
+        return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+    gates = drawn(steps, batch, 6, 7, 4 * hidden)
+    kernel = 0.3 * drawn(3, 3, hidden, 4 * hidden)
+    state = drawn(batch, 6, 7, hidden), drawn(batch, 6, 7, hidden)
+    # Cotangents on every output: each step's h, and the final h and c.
+    weights = jax.tree.map(lambda x: drawn(*x.shape), jax.eval_shape(unrolled, gates, kernel, state))
+
+    def loss(function):
+        def total(*args):
+            return sum(jax.tree.leaves(jax.tree.map(lambda a, b: (a * b).sum(), function(*args), weights)))
+
+        return jax.value_and_grad(total, argnums=(0, 1, 2))
+
+    chex.assert_trees_all_close(scan_cell(gates, kernel, state), unrolled(gates, kernel, state), rtol=1e-5, atol=1e-5)
+    ours, theirs = (jax.jit(loss(f))(gates, kernel, state) for f in (scan_cell, unrolled))
+    chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_two_halves_with_the_carry_equal_one_run():
+    lstm = ConvLSTM(3, (4, 2), dtype="float32", rngs=nnx.Rngs(1))
+    x = np.random.default_rng(1).standard_normal((2, 7, 5, 6, 3)).astype(np.float32)
+    whole, last = lstm(x)
+    first, carry = lstm(x[:, :3])
+    second, carry = lstm(x[:, 3:], carry)
+    chex.assert_shape(whole, (2, 7, 5, 6, 2))
+    np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, atol=1e-6)
+    chex.assert_trees_all_close(carry, last, atol=1e-6)
+
+
+def test_batch_entries_do_not_meet():
+    lstm = ConvLSTM(3, (4, 2), dtype="float32", rngs=nnx.Rngs(2))
+    x = np.random.default_rng(2).standard_normal((2, 4, 5, 6, 3)).astype(np.float32)
+    both, _ = lstm(x)
+    alone, _ = lstm(x[1:])
+    np.testing.assert_allclose(both[1:], alone, atol=1e-6)

@@ -1,0 +1,89 @@
+"""The forms that one platform prefers must equal those of the others."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+
+from vasal_jax.models import layers
+
+SHAPES = [((2, 16, 8, 9, 1), 4), ((1, 5, 6, 6, 16), 3), ((3, 1, 4, 4, 2), 2)]
+
+
+@pytest.mark.parametrize(("shape", "outputs"), SHAPES)
+def test_folded_conv3d_equals_native_in_values_and_gradients(shape, outputs):
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(shape).astype(np.float32)
+    kernel = rng.standard_normal((3, 3, 3, shape[-1], outputs)).astype(np.float32)
+    weight = rng.standard_normal((*shape[:-1], outputs)).astype(np.float32)
+    native, folded = (f(x, kernel) for f in (layers.conv3d_native, layers.conv3d_folded))
+    np.testing.assert_allclose(folded, native, atol=1e-5 * np.abs(native).max(), rtol=0)
+    gradients = [
+        jax.grad(lambda x, k, f=f: (f(x, k) * weight).sum(), argnums=(0, 1))(x, kernel)
+        for f in (layers.conv3d_native, layers.conv3d_folded)
+    ]
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.abs(ours).max(), rtol=0)
+
+
+def assert_same(ours, theirs, x, parameters) -> None:
+    """Output and gradients (of a drawn sum of the output) of two functions of (x, *parameters), float32.
+
+    `theirs` takes and returns channels first and our parameters, as PyTorch tensors.
+    """
+    torch_args = [torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)]
+    torch_args += [torch.tensor(p, requires_grad=True) for p in parameters]
+    expected = theirs(*torch_args)
+    weight = np.random.default_rng(9).standard_normal(expected.shape).astype(np.float32)
+    (expected * torch.tensor(weight)).sum().backward()
+    found, pull_back = jax.vjp(ours, x, *parameters)
+    gradients = pull_back(jax.numpy.asarray(np.moveaxis(weight, 1, -1)))
+    pairs = [(np.moveaxis(np.asarray(found), -1, 1), expected.detach(), 1e-5)]
+    pairs += [(np.moveaxis(np.asarray(gradients[0]), -1, 1), torch_args[0].grad, 1e-4)]
+    pairs += [(g, a.grad, 1e-4) for g, a in zip(gradients[1:], torch_args[1:], strict=True)]
+    for f, e, tolerance in pairs:
+        assert f.shape == tuple(e.shape)
+        np.testing.assert_allclose(f, e.numpy(), rtol=0, atol=tolerance * float(e.abs().max()))
+
+
+def drawn(*shape) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("ours", [layers.conv3d, layers.conv3d_native, layers.conv3d_folded])
+def test_conv3d_is_that_of_pytorch(ours):
+    def theirs(x, kernel):
+        return torch.nn.functional.conv3d(x, kernel.permute(4, 3, 0, 1, 2), padding=1)
+
+    assert_same(ours, theirs, drawn(2, 5, 6, 7, 3), [drawn(3, 3, 3, 3, 4)])
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2), (7, 2), (1, 1)])
+def test_conv_is_that_of_pytorch(size, stride):
+    def ours(x, kernel, bias):
+        layer = layers.Conv((size, size), 3, 4, stride=stride, dtype="float32", rngs=nnx.Rngs(0))
+        layer.kernel[...], layer.bias[...] = kernel, bias
+        return layer(x)
+
+    def theirs(x, kernel, bias):
+        return torch.nn.functional.conv2d(x, kernel.permute(3, 2, 0, 1), bias, stride, size // 2)
+
+    assert_same(ours, theirs, drawn(2, 12, 10, 3), [drawn(size, size, 3, 4), drawn(4)])
+
+
+def test_transposed_conv_is_that_of_pytorch():
+    def ours(x, kernel):
+        layer = layers.ConvTranspose(3, 4, dtype="float32", rngs=nnx.Rngs(0))
+        layer.kernel[...] = kernel
+        return layer(x)
+
+    def theirs(x, kernel):
+        return torch.nn.functional.conv_transpose2d(x, kernel.flip(0, 1).permute(2, 3, 0, 1), stride=2, padding=1)
+
+    assert_same(ours, theirs, drawn(2, 5, 6, 3), [drawn(4, 4, 3, 4)])
+
+
+def test_max_pool_drops_the_rest_and_keeps_minus_infinity_out():
+    x = -np.arange(2 * 5 * 3, dtype=np.float32).reshape(1, 2, 5, 3)
+    np.testing.assert_array_equal(layers.max_pool(x, (2, 2)), x[:, :1, :4:2])
