@@ -18,7 +18,6 @@ import av
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import track
 from rich.table import Table
 
@@ -26,7 +25,7 @@ from data.mvva_files import MvvaVideo, VideoFiles, find_videos, load_fixations, 
 from data.records import Dataset, Problem
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces import load_tracks
-from vasal_jax.inputs.fixations import GRID
+from vasal_jax.inputs.fixations import GRID, SIGMA, compare_saliency, read_saliency, saliency_path
 from vasal_jax.inputs.video import VideoInfo, open_media, probe, read_frames, video_stream
 
 logger = logging.getLogger(__name__)
@@ -44,6 +43,8 @@ class Totals:
     faces: int = 0  # boxes
     judged: int = 0  # boxes of videos that have talking flags
     talking: int = 0  # of those
+    maps: int = 0  # videos whose middle frame could be compared with the authors' map
+    map_difference: float = 0.0  # sum of their mean absolute differences, in grey levels
 
     def add(self, other: "Totals") -> None:
         for name, value in vars(other).items():
@@ -82,7 +83,7 @@ class _Collector(logging.Handler):
         self.review = review
 
     def emit(self, record: logging.LogRecord) -> None:
-        kind = {"faces": "face boxes left out", "video": "damaged video"}.get(record.name.rsplit(".", 1)[-1])
+        kind = {"faces": "invalid face boxes", "video": "damaged video"}.get(record.name.rsplit(".", 1)[-1])
         if kind:
             # Frames lost in the middle put all later ones out of step with the fixations.
             self.review.problems.append(
@@ -113,7 +114,7 @@ def read_video(files: VideoFiles, deep: bool = False) -> tuple[MvvaVideo | None,
 
 def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVideo | None, Totals]:
     if files.video is None:
-        known = next(filter(None, (files.fixations, files.tracks, files.talking, files.sound)))
+        known = next(filter(None, (files.fixations, files.tracks, files.talking, files.sound, files.maps)))
         review.note("no video", f"{known}: has no video of this ID, expected {files.id}.avi", True)
         return None, Totals()
     info = review.read("corrupt video", probe, files.video)
@@ -134,7 +135,10 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
         "mvva", files.id, files.video, sound, n_frames, info.fps, info.width, info.height, GRID,
         files.fixations, files.tracks, files.talking,
     )  # fmt: skip
-    return record, _totals(record, fixations, tracks, talking, review)
+    totals = _totals(record, fixations, tracks, talking, review)
+    if files.maps and not review.failed:
+        totals.maps, totals.map_difference = _compare_map(files.maps, fixations[0][:n_frames], review)
+    return record, totals
 
 
 def _count_frames(path: Path, deep: bool) -> int:
@@ -179,7 +183,7 @@ def _totals(record: MvvaVideo, fixations, tracks, talking, review: _Review) -> T
     totals = Totals(n, record.seconds, int(np.isfinite(points[:n, :, 0]).sum()), dropped)
     if dropped:
         message = f"{record.fixation_file}: {dropped} points are not finite or outside 1280x720, and left out"
-        review.note("fixations left out", message, False, logging.INFO)
+        review.note("invalid fixations", message, False, logging.INFO)
     if n and not totals.fixations:
         review.note("no valid fixation", f"{record.fixation_file}: no point is inside 1280x720", True)
     if tracks is None:
@@ -198,6 +202,19 @@ def _totals(record: MvvaVideo, fixations, tracks, talking, review: _Review) -> T
     both = min(len(talking), mask.shape[1])
     totals.judged, totals.talking = totals.faces, int((talking[:both, :n].T & mask[:, :both]).sum())
     return totals
+
+
+def _compare_map(folder: Path, points: np.ndarray, review: _Review) -> tuple[int, float]:
+    """1 and the mean difference of our middle frame's map from the authors'; zeros if they cannot be compared."""
+    frame = len(points) // 2
+    if np.isnan(points[frame]).all():
+        return 0, 0.0
+    try:
+        released = read_saliency(saliency_path(folder.parent, review.id, frame))
+    except InputError as error:
+        review.note("unreadable map", str(error), False)
+        return 0, 0.0
+    return 1, compare_saliency(points[frame], released).mean
 
 
 def read_release(root: str | os.PathLike, deep: bool = False, progress: bool = True) -> tuple[Dataset, Totals]:
@@ -254,7 +271,17 @@ def problem_table(dataset: Dataset, totals: Totals) -> Table:
         "talking": share,
     }.items():
         table.add_row(what, "", value)
+    if totals.maps:
+        difference = f"{totals.map_difference / totals.maps:.2f} of 255 from ours at sigma {SIGMA:g}"
+        table.add_row("authors' maps", str(totals.maps), difference)
     return table
+
+
+class _LogLines(logging.Handler):
+    """Writes log records above the progress bar, one line each however narrow the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        STDERR.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
 
 def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
@@ -269,8 +296,7 @@ def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code, 2 where the folder holds nothing usable."""
-    handler = RichHandler(console=STDERR, show_time=False, show_path=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines()])
     try:
         tyro.extras.subcommand_cli_from_dict({"check": check}, prog="python -m data.mvva", args=args)
     except InputError as error:

@@ -1,7 +1,8 @@
 """The files of the MVVA release and what is in them: where they lie, fixations, talking flags, one video's record.
 
 Files are found anywhere below one folder, whatever archive they came from: `<id>.avi` (or .mp4 ...), `<id>.wav`,
-and `<id>.npy` in folders whose names say what they hold ("fixation", "track", "talk"). IDs may be padded.
+`<id>.npy` in folders whose names say what they hold ("fixation", "track", "talk"), and folders of the authors'
+saliency maps `video_<id>`. IDs may be padded.
 """
 
 import logging
@@ -68,19 +69,15 @@ def load_fixations(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     """
     expected = f"{path}: expected fixations of shape [frames, 2, subjects]"
     array = load_array(path)
-    if array.ndim == 3:
-        frames = array.astype(np.float64)
-        if frames.shape[1] != 2:
-            raise InputError(f"{expected}, found {frames.shape}")
-    elif array.dtype == object and array.ndim in (1, 2):
-        frames = []
-        for index, frame in enumerate(array):
-            try:
-                frames.append(_axes(frame))
-            except (TypeError, ValueError):
-                raise InputError(f"{expected}, found no x and y of equal length in frame {index}") from None
-    else:
+    ragged = array.dtype == object and array.ndim in (1, 2)
+    if not ragged and (array.ndim != 3 or array.shape[1] != 2):
         raise InputError(f"{expected}, found {array.dtype} of shape {array.shape}")
+    frames = []
+    for index, frame in enumerate(array):
+        try:
+            frames.append(_axes(frame))
+        except (TypeError, ValueError):
+            raise InputError(f"{expected}, found no x and y of equal length in frame {index}") from None
     subjects = max((frame.shape[1] for frame in frames), default=0)
     points = np.full((len(frames), subjects, 2), np.nan, np.float32)
     for index, frame in enumerate(frames):
@@ -91,7 +88,7 @@ def load_fixations(path: str | os.PathLike) -> tuple[np.ndarray, int]:
 
 
 def _axes(frame) -> np.ndarray:
-    """float64 (2, subjects) of one frame of an object array; TypeError or ValueError if it cannot be."""
+    """float64 (2, subjects) of one frame as stored; TypeError or ValueError if it cannot be."""
     x, y = ([], []) if frame is None or len(frame) == 0 else frame
     return np.array([np.array(axis, np.float64).reshape(-1) for axis in (x, y)])
 
@@ -127,6 +124,7 @@ class VideoFiles:
     fixations: Path | None = None
     tracks: Path | None = None
     talking: Path | None = None
+    maps: Path | None = None  # the authors' saliency maps, a folder video_%03d
 
 
 def find_videos(root: str | os.PathLike) -> list[VideoFiles]:
@@ -145,7 +143,10 @@ def find_videos(root: str | os.PathLike) -> list[VideoFiles]:
         if kind is None:
             nameless.append(path)
             continue
-        files = found.setdefault(int(path.stem), VideoFiles(str(int(path.stem))))
+        number = int(path.stem.removeprefix("video_"))
+        if kind == "maps" and number not in found:
+            continue
+        files = found.setdefault(number, VideoFiles(str(number)))
         if getattr(files, kind) is None:
             setattr(files, kind, path)
         else:
@@ -161,10 +162,12 @@ def find_videos(root: str | os.PathLike) -> list[VideoFiles]:
 
 
 def _numbered_files(root: Path) -> Iterator[Path]:
+    """Videos, sounds and arrays named by a number, and the folders of the authors' maps, which are not walked."""
     for folder, subfolders, names in os.walk(root):
-        # Folders of single frames, saliency maps and face maps hold hundreds of thousands of files.
+        maps = [name for name in subfolders if re.fullmatch(r"video_[0-9]{3}", name)]
+        yield from (Path(folder, name) for name in maps)
         deep = len(Path(folder).relative_to(root).parts) >= MAX_FOLDERS_DEEP
-        subfolders[:] = [] if deep else [name for name in subfolders if not re.fullmatch(r"(video_)?\d+|\..*", name)]
+        subfolders[:] = [] if deep else [name for name in subfolders if name not in maps and name[0] != "."]
         for name in names:
             path = Path(folder, name)
             if re.fullmatch(r"[0-9]{1,6}", path.stem) and path.suffix.lower() in (*VIDEO_SUFFIXES, ".wav", ".npy"):
@@ -172,12 +175,15 @@ def _numbered_files(root: Path) -> Iterator[Path]:
 
 
 def _preference(path: Path) -> tuple:
+    """Sorts by path, but videos by format and maps last, when all other files are known."""
     suffix = path.suffix.lower()
-    return VIDEO_SUFFIXES.index(suffix) if suffix in VIDEO_SUFFIXES else 0, path
+    return VIDEO_SUFFIXES.index(suffix) if suffix in VIDEO_SUFFIXES else 0 if suffix else 99, path
 
 
 def _kind(path: Path, root: Path) -> str | None:
     suffix = path.suffix.lower()
+    if not suffix:
+        return "maps"
     if suffix != ".npy":
         return "sound" if suffix == ".wav" else "video"
     words = {"fix": "fixations", "track": "tracks", "talk": "talking", "speak": "talking"}

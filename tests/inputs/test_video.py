@@ -174,7 +174,7 @@ def test_damage_part_way_is_skipped_with_a_warning(tmp_path, caplog):
     assert set(times) <= set(undamaged)
     assert times == sorted(times)
     assert len(caplog.records) == 1
-    assert "damaged video" in caplog.text
+    assert "damaged or cut short" in caplog.text
 
 
 def test_change_of_size_keeps_the_first_size(tmp_path):

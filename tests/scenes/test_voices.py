@@ -86,6 +86,6 @@ def test_music_has_tones_and_noise_has_none():
         power = np.abs(np.fft.rfft(samples))[400:8000].astype(np.float64) ** 2  # 100 Hz to 2 kHz of 4 s
         return np.exp(np.log(power + 1e-12).mean()) / power.mean()
 
-    for seed in range(3):
+    for seed in range(5):
         tones = flatness(music(4.0, np.random.default_rng(seed)))
-        assert tones < 0.05 < 0.15 < flatness(noise(4.0, np.random.default_rng(seed)))
+        assert 10 * tones < flatness(noise(4.0, np.random.default_rng(seed)))

@@ -79,9 +79,7 @@ def _check_numbers(shape: tuple[int, ...], dtype: np.dtype, rest: int, path: Pat
         raise InputError(f"{path}: expected an array of numbers, found dtype {dtype}")
     needed = math.prod(shape) * dtype.itemsize
     if needed > rest:
-        raise InputError(
-            f"{path}: cut short, expected {needed} bytes of data for shape {shape}, found {rest}"
-        )
+        raise InputError(f"{path}: cut short, expected {needed} bytes of data for shape {shape}, found {rest}")
 
 
 def _load_objects(file, shape: tuple[int, ...], path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ import soxr
 from av.stream import Disposition
 from librosa.filters import get_window, mel
 
-from vasal_jax.inputs.video import decode, open_media
+from vasal_jax.inputs.video import decode, first_line, open_media
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,11 @@ def read_sound(path: str | os.PathLike) -> Iterator[np.ndarray]:
         if stream is None:
             logger.warning("%s: no sound, silence is used", path)
             return
-        yield from _resample(_placed_samples(container, stream, path))
+        errors = []
+        yield from _resample(_placed_samples(container, stream, path, errors))
+        if errors:
+            parts = f"{len(errors)} parts could not be decoded ({first_line(errors[0])})"
+            logger.warning("%s: damaged sound, %s", path, parts)
 
 
 def spectrogram(blocks: Iterable[np.ndarray]) -> np.ndarray:
@@ -155,11 +159,11 @@ def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield transform(signal, (len(signal) - N_FFT) // HOP + 1)
 
 
-def _placed_samples(container, stream, path: Path) -> Iterator[tuple[int, np.ndarray]]:
+def _placed_samples(container, stream, path: Path, errors: list[Exception]) -> Iterator[tuple[int, np.ndarray]]:
     """(sample rate, float32 mono samples) pieces that follow each other without gaps from time 0 on."""
     start = _video_start(container)
     rate, position = None, 0
-    for frame in decode(container, stream, path):
+    for frame in decode(container, stream, errors):
         rate = rate or frame.sample_rate
         if frame.sample_rate != rate or not _MIN_RATE <= rate <= _MAX_RATE:
             logger.warning("%s: sound of %d Hz after %d samples is left out", path, frame.sample_rate, position)

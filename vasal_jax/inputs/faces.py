@@ -59,11 +59,11 @@ def open_face_maps(source: str | os.PathLike | None, width: int, height: int) ->
       InputError: the source is missing, is neither, or does not hold what it should.
     """
     if source is None or str(source) == "none":
-        return FaceMaps(range(0), 0, _no_map)
+        return FaceMaps((), 0, ().__getitem__)
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _folder_maps(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file or folder, expected face maps or a .npy of face tracks")
     if path.suffix.lower() != ".npy":
         raise InputError(f"{path}: expected a folder of <n>.jpg or <n>.png, or a .npy of face tracks")
@@ -159,13 +159,13 @@ def normalise_face_map(grey: np.ndarray) -> np.ndarray:
     return grey / grey.max() * np.float32(255) - np.float32(MAP_MEAN)
 
 
-def _no_map(index: int) -> np.ndarray:
-    raise IndexError(index)
-
-
 def _folder_maps(folder: Path) -> FaceMaps:
     files: dict[int, Path] = {}
-    for file in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+    for file in entries:
         if file.suffix.lower() not in (".jpg", ".jpeg", ".png") or not re.fullmatch("[0-9]{1,9}", file.stem):
             continue
         index = int(file.stem)

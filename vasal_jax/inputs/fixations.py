@@ -117,9 +117,7 @@ def read_saliency(path: str | os.PathLike) -> np.ndarray:
     except (OSError, cv2.error) as error:
         raise InputError(f"{path}: cannot read the saliency map ({type(error).__name__})") from None
     if picture is None:
-        raise InputError(
-            f"{path}: expected a saliency map as a picture, found something else or a damaged file"
-        )
+        raise InputError(f"{path}: expected a saliency map as a picture, found something else or a damaged file")
     return picture
 
 

@@ -50,7 +50,7 @@ class VideoInfo:
     variable_rate: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One decoded frame: `index` from 0, `time` in seconds since the first frame, `image` uint8 (H,W,3) RGB."""
 
@@ -68,7 +68,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     path = Path(path)
     with open_media(path) as container:
         stream = video_stream(container, path)
-        frame = next(decode(container, stream, path), None)
+        frame = next(decode(container, stream, errors=[]), None)
         if frame is None:
             raise InputError(f"{path}: expected a video, found no frame that can be decoded")
         matrix = _display_matrix(frame)
@@ -107,8 +107,8 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
         fps, _ = _frame_rate(stream)
         expected = _expected_frames(container, stream, fps)
         to_rgb = _RgbConverter(path)
-        index, first, time = -1, None, -1.0
-        for stamp, tick, image in decode(container, stream, path, to_rgb):
+        index, first, time, errors = -1, None, -1.0, []
+        for stamp, tick, image in decode(container, stream, errors, to_rgb):
             index += 1
             first = stamp if first is None else first
             seconds = index / fps if stamp is None else stamp - first
@@ -116,9 +116,15 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
             yield Frame(index, time, image)
         if index < 0:
             raise InputError(f"{path}: expected a video, found no frame that can be decoded")
-        # Containers count frames that are never shown, so a few missing ones say nothing.
-        if expected is not None and index + 1 < 0.95 * expected - 2:
-            logger.warning("%s: cut short, %d of about %d frames found", path, index + 1, expected)
+        # Containers also count frames that are never shown, so a few missing ones say nothing.
+        if errors or (expected is not None and index + 1 < 0.95 * expected - 2):
+            logger.warning(
+                "%s: damaged or cut short, %d of about %s frames decoded%s",
+                path,
+                index + 1,
+                expected or "an unknown number of",
+                f" ({first_line(errors[0])})" if errors else "",
+            )
 
 
 def model_frame(image: np.ndarray) -> np.ndarray:
@@ -136,17 +142,17 @@ def model_frame(image: np.ndarray) -> np.ndarray:
 @contextlib.contextmanager
 def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
     """Opens a local video or sound file; `InputError` where that is impossible."""
-    path = Path(path)
-    if not path.exists():
+    # os.path, because Path raises where a folder above is closed to us or a name is too long.
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file, expected a video or sound file")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: is a folder or device, expected a video or sound file")
     try:
         # A playlist may name other files, but nothing on a network.
         options = {"protocol_whitelist": "file"}
-        container = av.open(str(path.absolute()), options=options, metadata_errors="ignore")
+        container = av.open(os.path.abspath(path), options=options, metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a video or sound file that can be read ({_reason(error)})") from None
+        raise InputError(f"{path}: not a video or sound file that can be read ({first_line(error)})") from None
     with container:
         # FFmpeg draws any plain text as a terminal's screen.
         if container.format.name == "tty":
@@ -165,38 +171,27 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     return streams[0]
 
 
-def decode(container, stream, path: Path, convert: Callable = lambda frame: frame) -> Iterator:
-    """Yields `convert(frame)` of each frame, skips what cannot be decoded, and ends with one warning if any."""
-    errors = []
+def decode(container, stream, errors: list[Exception], convert: Callable = lambda frame: frame) -> Iterator:
+    """Yields `convert(frame)` of each frame; what FFmpeg cannot read or decode goes to `errors` and is left out."""
+
+    def attempt(function, *arguments):
+        try:
+            return function(*arguments)
+        except av.FFmpegError as error:
+            errors.append(error)
+            return None
+
     packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as error:
-            errors.append(error)
-            packet = None
-        if packet is None:
-            break
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            errors.append(error)
-            continue
-        for frame in frames:
-            try:
-                converted = convert(frame)
-            except av.FFmpegError as error:
-                errors.append(error)
-                continue
-            yield converted
-    if errors:
-        logger.warning(
-            "%s: damaged %s, %d parts could not be decoded (%s)",
-            path,
-            {"audio": "sound"}.get(stream.type, stream.type),
-            len(errors),
-            _reason(errors[0]),
-        )
+    while (packet := attempt(next, packets, None)) is not None:
+        for frame in attempt(packet.decode) or ():
+            converted = attempt(convert, frame)
+            if converted is not None:
+                yield converted
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, short enough for a message of one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
 
 
 class _RgbConverter:
@@ -271,7 +266,3 @@ def _expected_frames(container, stream, fps: float) -> int | None:
 def _check_size(width: int, height: int, path: Path) -> None:
     if max(width, height) > MAX_SIDE:
         raise InputError(f"{path}: expected at most {MAX_SIDE} pixels a side, found {width}x{height}")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]

@@ -79,18 +79,18 @@ class Scene:
         bed, sound = _mix(speech, seconds, _stream(seed, "bed"))
 
         places, size = _places(n, width, height, _stream(seed, "places"))
-        poses = [
+        motions = [
             _Motion(_stream(seed, "motion", k), n_frames, fps, places[k], size, openings[k], spreads[k])
             for k in range(n)
         ]
         half = np.array((FACE_WIDTH, 1.0)) * size / 2
-        centres = np.stack([pose.centres for pose in poses], axis=1)
+        centres = np.stack([motion.centres for motion in motions], axis=1)
         boxes = np.concatenate([centres - half, centres + half], axis=2).astype(np.float32)
         dress = _stream(seed, "clothes").permutation(len(CLOTHES))  # no two alike
         looks = [Look.make(_stream(seed, "look", k), registers[k], CLOTHES[dress[k]]) for k in range(n)]
         desk = _desk(boxes[:, :, 3].max() + 1.2 * size, height, _stream(seed, "desk"))
         passing = _Passing(_stream(seed, "object"), n_frames, fps, width, height, boxes, desk)
-        paint = _Painter(seed, width, height, looks, places, size, poses, passing, desk)
+        paint = _Painter(seed, width, height, looks, places, size, motions, passing, desk)
         inside = ((passing.path >= 0) & (passing.path < (width, height))).all(axis=1, keepdims=True)
         positions = np.where(inside, passing.path, np.nan).astype(np.float32)
         return cls(
@@ -149,7 +149,7 @@ def _mix(speech: np.ndarray, seconds: float, rng: np.random.Generator) -> tuple[
 
 
 def _places(n: int, width: int, height: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Resting middles of the faces (n,2) and their height, pixels, in one row or two, back row first."""
+    """Resting middles of the faces (n,2) and their height, pixels, back row first: one row, or two where it pays."""
     two = rng.uniform() < 0.5
     zoom, jitter, shift = rng.uniform(0.82, 1.0), rng.uniform(-1, 1, (n, 2)), rng.uniform(-1, 1)
     best = None
@@ -254,9 +254,9 @@ class _Passing:
 class _Painter:
     """Paints frames: what stands still once, on the first call; heads, object and camera noise on every call."""
 
-    def __init__(self, seed, width, height, looks, places, size, poses, passing, desk):
+    def __init__(self, seed, width, height, looks, places, size, motions, passing, desk):
         self._seed, self._width, self._height = seed, width, height
-        self._looks, self._places, self._size, self._poses, self._passing = looks, places, size, poses, passing
+        self._looks, self._places, self._size, self._motions, self._passing = looks, places, size, motions, passing
         self._desk = desk
         self._still: np.ndarray | None = None
 
@@ -264,7 +264,7 @@ class _Painter:
         if self._still is None:
             self._set_up()
         image = self._still.copy()
-        for head, motion in zip(self._heads, self._poses, strict=True):
+        for head, motion in zip(self._heads, self._motions, strict=True):
             head.paint(image, motion.at(index))
         self._passing.paint(image, index)
         y, x = _stream(self._seed, "grain", index).integers(0, 64, 2)
