@@ -1,5 +1,6 @@
 """The forms that one platform prefers must equal those of the others."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -87,3 +88,31 @@ def test_transposed_conv_is_that_of_pytorch():
 def test_max_pool_drops_the_rest_and_keeps_minus_infinity_out():
     x = -np.arange(2 * 5 * 3, dtype=np.float32).reshape(1, 2, 5, 3)
     np.testing.assert_array_equal(layers.max_pool(x, (2, 2)), x[:, :1, :4:2])
+
+
+class Sum(nnx.Module):
+    """Something with parameters and two inputs."""
+
+    def __init__(self):
+        self.conv = layers.Conv((3, 3), 3, 2, dtype="float32", rngs=nnx.Rngs(0))
+
+    def of_frame(self, x, y):
+        return {"map": self.conv(x) * y[:, None, None], "sum": y.sum(1)}
+
+
+def test_by_frame_equals_all_at_once_in_values_and_gradients():
+    x, y = drawn(4, 6, 6, 3), drawn(4, 2)
+    graph, state = nnx.split(Sum())
+
+    def at_once(state, x, y):
+        return nnx.merge(graph, state).of_frame(x, y)
+
+    def by_frame(state, x, y):
+        return layers.by_frame(Sum.of_frame, nnx.merge(graph, state), x, y)
+
+    def loss(function):
+        return jax.grad(lambda *args: sum((out**2).sum() for out in function(*args).values()), argnums=(0, 1, 2))
+
+    chex.assert_trees_all_close(by_frame(state, x, y), at_once(state, x, y), rtol=1e-6)
+    chex.assert_trees_all_close(jax.jit(by_frame)(state, x, y), at_once(state, x, y), rtol=1e-6)
+    chex.assert_trees_all_close(loss(by_frame)(state, x, y), loss(at_once)(state, x, y), rtol=1e-5)

@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 
 from vasal_jax.models.config import ModelConfig
-from vasal_jax.models.layers import Conv, max_pool
+from vasal_jax.models.layers import Conv, by_frame, max_pool
 
 
 class AudioBranch(nnx.Module):
@@ -31,14 +31,17 @@ class AudioBranch(nnx.Module):
           (B, T, 32, 32, 2C): the channels of the two remaining time steps, channel * 2 + step.
         """
         batch, steps = mel.shape[:2]
-        x = mel.reshape(batch * steps, *mel.shape[2:])
-        x = max_pool(jax.nn.relu(self.conv1(x)), (2, 2, 2))
-        x = jax.nn.relu(self.conv2a(x))
-        x = max_pool(jax.nn.relu(self.conv2b(x)), (2, 1, 1))
-        x = self.conv3(x)
+        x = by_frame(AudioBranch._of_frame, self, mel.reshape(batch * steps, *mel.shape[2:]))
         if taps is not None:
             taps["audio_conv3_preact"] = x
         x = max_pool(jax.nn.relu(x), (2, 1, 1))
         _, depth, height, width, channels = x.shape
         x = x.transpose(0, 2, 3, 4, 1)
         return x.reshape(batch, steps, height, width, channels * depth)
+
+    def _of_frame(self, x: jax.Array) -> jax.Array:
+        """(N, 16, 64, 64, 1) to (N, 4, 32, 32, audio[-1]), before the last activation."""
+        x = max_pool(jax.nn.relu(self.conv1(x)), (2, 2, 2))
+        x = jax.nn.relu(self.conv2a(x))
+        x = max_pool(jax.nn.relu(self.conv2b(x)), (2, 1, 1))
+        return self.conv3(x)

@@ -4,7 +4,9 @@ Everything is channels-last. On accelerators the native XLA operations run; on C
 slow, an equal form made of a 2-D one (`tests/models/test_layers.py` holds the two against each other).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -78,10 +80,45 @@ class ConvTranspose(nnx.Module):
         )
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
     sides = ((padding, padding),) * 2
     return lax.conv_general_dilated(x, kernel, (stride,) * 2, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _conv2d_forward(x, kernel, stride, padding):
+    return conv2d(x, kernel, stride, padding), (x, kernel)
+
+
+def _conv2d_backward(stride, padding, saved, dy):
+    x, kernel = saved
+    native = partial(conv2d.fun, stride=stride, padding=padding)
+    (dx,) = jax.linear_transpose(lambda x: native(x, kernel), x)(dy)
+    dkernel = lax.platform_dependent(
+        x,
+        dy,
+        cpu=partial(kernel_gradient_by_taps, kernel.shape, stride, padding),
+        default=lambda x, dy: jax.linear_transpose(lambda k: native(x, k), kernel)(dy)[0],
+    )
+    return dx, dkernel
+
+
+conv2d.defvjp(_conv2d_forward, _conv2d_backward)
+
+
+def kernel_gradient_by_taps(
+    shape: tuple[int, ...], stride: int, padding: int, x: jax.Array, dy: jax.Array
+) -> jax.Array:
+    """Gradient of `conv2d`'s kernel of `shape`, as one matrix product a tap: several times XLA's own speed on CPU."""
+    rows, columns = dy.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+
+    def tap(i: int, j: int) -> jax.Array:
+        seen = padded[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
+        return seen.reshape(-1, seen.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
+
+    return jnp.stack([jnp.stack([tap(i, j) for j in range(shape[1])]) for i in range(shape[0])])
 
 
 def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -107,6 +144,32 @@ def conv3d_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
     flat_kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(3, 3, 3 * channels, -1)
     y = conv2d(neighbours.reshape(n * depth, height, width, 3 * channels), flat_kernel)
     return y.reshape(n, depth, height, width, -1)
+
+
+def by_frame(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Array) -> Any:
+    """`method(module, *arrays)` for a method that treats the entries of its arrays (N, ...) independently.
+
+    On CPU it is called with one entry at a time: activations of one frame stay in cache and in the same memory, where
+    those of a whole clip are faulted in page by page, which took longer than some of the convolutions. A gradient needs
+    the activations of all frames anyway, so under differentiation, and on accelerators, all entries go at once.
+    """
+    graph, state = nnx.split(module)
+
+    def at_once(state: nnx.State, *arrays: jax.Array) -> Any:
+        return method(nnx.merge(graph, state), *arrays)
+
+    def one_by_one(state: nnx.State, *arrays: jax.Array) -> Any:
+        def single(entry: tuple[jax.Array, ...]) -> Any:
+            return jax.tree.map(lambda y: y[0], at_once(state, *(x[None] for x in entry)))
+
+        return lax.map(single, arrays)
+
+    @jax.custom_vjp
+    def apply(state: nnx.State, *arrays: jax.Array) -> Any:
+        return lax.platform_dependent(state, *arrays, cpu=one_by_one, default=at_once)
+
+    apply.defvjp(lambda *args: jax.vjp(at_once, *args), lambda pull_back, cotangents: pull_back(cotangents))
+    return apply(state, *arrays)
 
 
 def max_pool(x: jax.Array, window: Sequence[int]) -> jax.Array:

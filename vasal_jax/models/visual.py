@@ -6,7 +6,7 @@ from flax import nnx
 
 from vasal_jax.models.config import ModelConfig
 from vasal_jax.models.convlstm import Carry, ConvLSTM
-from vasal_jax.models.layers import Conv, ConvTranspose, max_pool
+from vasal_jax.models.layers import Conv, ConvTranspose, by_frame, max_pool
 
 Taps = dict[str, jax.Array]
 
@@ -50,21 +50,24 @@ class VisualBranch(nnx.Module):
         """
         batch, steps = frames.shape[:2]
         now, past = (x.reshape(batch * steps, *x.shape[2:]) for x in (frames, frames_past))
-        texture = self._texture(now, taps)
-        motion = self._motion(past, now)
-        x = jax.nn.relu(self.combine1(jnp.concatenate([motion, texture], axis=-1)))
-        x = jax.nn.relu(self.combine2(x))
-        x = self.combine3(x)
-        if taps is not None:
-            taps |= {"motion": motion, "combine_preact": x}
-        x = jax.nn.relu(x)
+        stages = by_frame(VisualBranch._of_frame, self, now, past)
+        x = jax.nn.relu(stages["combine_preact"])
         x, carry = self.lstm(x.reshape(batch, steps, *x.shape[1:]), carry)
         if taps is not None:
-            taps["convlstm"] = x.reshape(batch * steps, *x.shape[2:])
+            taps |= stages | {"convlstm": x.reshape(batch * steps, *x.shape[2:])}
         return x, carry
 
-    def _texture(self, x: jax.Array, taps: Taps | None) -> jax.Array:
-        """(N, 256, 256, 3) to (N, 32, 32, texture[-1])."""
+    def _of_frame(self, now: jax.Array, past: jax.Array) -> dict[str, jax.Array]:
+        """What needs no memory: two (N, 256, 256, 3) to the stages by name, (N, 32, 32, C)."""
+        texture = self._texture(now)
+        motion = self._motion(past, now)
+        x = jnp.concatenate([motion, jax.nn.relu(texture)], axis=-1)
+        x = jax.nn.relu(self.combine1(x))
+        x = jax.nn.relu(self.combine2(x))
+        return {"object_conv4_preact": texture, "motion": motion, "combine_preact": self.combine3(x)}
+
+    def _texture(self, x: jax.Array) -> jax.Array:
+        """(N, 256, 256, 3) to (N, 32, 32, texture[-1]), before the last activation."""
         x = jax.nn.relu(self.conv1_1(x))
         x = jax.nn.relu(self.conv1_2(x))
         x = max_pool(x, (2, 2))
@@ -73,10 +76,7 @@ class VisualBranch(nnx.Module):
         x = max_pool(x, (2, 2))
         x = jax.nn.relu(self.conv3_1(x))
         x = max_pool(x, (2, 2))
-        x = self.conv4_1(x)
-        if taps is not None:
-            taps["object_conv4_preact"] = x
-        return jax.nn.relu(x)
+        return self.conv4_1(x)
 
     def _motion(self, past: jax.Array, now: jax.Array) -> jax.Array:
         """Two (N, 256, 256, 3) to (N, 32, 32, motion[-1])."""
