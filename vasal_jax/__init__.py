@@ -21,7 +21,7 @@ _HOMES = {
     "stream": "vasal_jax.prediction",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str):

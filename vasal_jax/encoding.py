@@ -12,8 +12,7 @@ from av.video.reformatter import Colorspace
 
 from vasal_jax.errors import InputError
 from vasal_jax.files import replacing
-from vasal_jax.inputs.audio import SAMPLE_RATE
-from vasal_jax.inputs.audio import _video_start as video_start
+from vasal_jax.inputs.audio import SAMPLE_RATE, video_start
 from vasal_jax.inputs.video import decode, open_media
 
 SUFFIXES = (".mp4", ".mkv", ".mov")
@@ -43,7 +42,7 @@ def video_writer(
       width, height: of the pictures, in pixels.
       fps: frames a second; sets how finely times are kept.
       sound: a file whose first sound stream is taken along, unchanged where the format allows it, or mono samples
-        (n,) float32 in -1..1 at 22,050 Hz.
+        (n,) float32 in -1..1 at 22,050 Hz. It is cut where the pictures end.
 
     Yields:
       `write(image, time)`: image uint8 (H,W,3) RGB or (H,W) grey, time in seconds, increasing from 0.
@@ -62,17 +61,21 @@ def video_writer(
         # Whole frames fall on whole ticks, and uneven times are kept to a tenth of a millisecond.
         context.time_base = Fraction(1, rate.numerator * -(-10000 // rate.numerator))
         with _sound_packets(output, sound) as packets:
-            muxer = _SoundMuxer(output, packets)
-            end = 0.0
+            sound_muxer = _SoundMuxer(output, packets)
+            end, last_tick = 0.0, -1
 
             def write(image: np.ndarray, time: float) -> None:
-                nonlocal end
-                muxer.go_on(time)
-                output.mux(video.encode(_video_frame(image, time, context)))
+                nonlocal end, last_tick
+                with _naming_encoder_errors(path):  # here, lest another output gets the blame
+                    sound_muxer.go_on(time)
+                    frame = _video_frame(image, context)
+                    last_tick = frame.pts = max(round(time / context.time_base), last_tick + 1)
+                    frame.duration = round(1 / (rate * context.time_base))
+                    output.mux(video.encode(frame))
                 end = time + 1 / fps
 
             yield write
-            muxer.go_on(end)
+            sound_muxer.go_on(end)
             output.mux(video.encode(None))
 
 
@@ -85,15 +88,13 @@ def _naming_encoder_errors(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from None
 
 
-def _video_frame(image: np.ndarray, time: float, context: av.VideoCodecContext) -> av.VideoFrame:
+def _video_frame(image: np.ndarray, context: av.VideoCodecContext) -> av.VideoFrame:
     height, width = image.shape[:2]
     if (height, width) != (context.height, context.width):
-        image = cv2.copyMakeBorder(
-            image, 0, context.height - height, 0, context.width - width, cv2.BORDER_REPLICATE
-        )
+        image = cv2.copyMakeBorder(image, 0, context.height - height, 0, context.width - width, cv2.BORDER_REPLICATE)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="gray" if image.ndim == 2 else "rgb24")
     frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-    frame.pts, frame.time_base = round(time / context.time_base), context.time_base
+    frame.time_base = context.time_base
     return frame
 
 
@@ -125,13 +126,16 @@ def _sound_packets(
     else:
         with open_media(sound) as container:
             stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
-            start = video_start(container) or 0.0
             if stream is None:
                 yield iter(())
-            elif stream.codec_context.name in _COPIED_CODECS:
+                return
+            start = video_start(container)
+            if start is None:  # a sound file begins where it begins
+                start = float((stream.start_time or 0) * stream.time_base)
+            if stream.codec_context.codec.canonical_name in _COPIED_CODECS:
                 yield _copied(output, container, stream, start)
             else:
-                frames = _shifted(decode(container, stream, Path(sound)), start)
+                frames = _shifted(decode(container, stream, errors=[]), start)
                 layout = "stereo" if stream.codec_context.channels > 1 else "mono"
                 yield _encoded(output, frames, stream.codec_context.sample_rate, layout)
 
@@ -141,13 +145,17 @@ def _copied(output, container, stream, start: float) -> Iterator[av.Packet]:
     shift = round(start / stream.time_base)
 
     def packets() -> Iterator[av.Packet]:
+        last = None
         # A damaged end stops the sound; the reader of the sound has said so.
         with contextlib.suppress(av.FFmpegError):
             for packet in container.demux(stream):
-                if packet.pts is None or packet.dts is None or packet.is_corrupt or packet.pts < shift:
+                if packet.pts is None or packet.dts is None or packet.is_corrupt:
                     continue
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                packet.stream = target
+                # Muxers refuse time stamps that go back.
+                if packet.pts < 0 or (last is not None and packet.dts <= last):
+                    continue
+                last, packet.stream = packet.dts, target
                 yield packet
 
     return packets()
@@ -165,7 +173,13 @@ def _encoded(output, frames: Iterator[av.AudioFrame], rate: int, layout: str) ->
 
 
 def _shifted(frames: Iterator[av.AudioFrame], start: float) -> Iterator[av.AudioFrame]:
+    """The frames from `start` seconds on, up to a change of format, which the encoder does not take."""
+    first = None
     for frame in frames:
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        first = first or form
+        if form != first:
+            return
         if frame.pts is None:
             continue
         frame.pts -= round(start / frame.time_base)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ import numpy as np
 
 from vasal_jax import encoding
 from vasal_jax.errors import InputError
-from vasal_jax.files import check_writable, replacing
+from vasal_jax.files import check_writable, naming_file_errors, replacing
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.prediction import FrameMap
 from vasal_jax.rendering import grey_map, overlay
 
-Add = Callable[[FrameMap, np.ndarray], None]  # a frame with its grey map (H,W)
+Add = Callable[[FrameMap], None]
+_Adder = Callable[[FrameMap, np.ndarray], None]  # a frame with its grey map (H,W)
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,16 @@ def check(outputs: Outputs, inputs: list[Path]) -> None:
     for path in (outputs.overlay, outputs.saliency):
         if path:
             encoding.check_name(path)
+    taken = [os.path.realpath(path) for path in inputs]
     for path in outputs.paths():
         check_writable(path)
-    names = [path.resolve() for path in outputs.paths()]
-    for path in outputs.paths():
-        if names.count(path.resolve()) > 1:
-            raise InputError(f"{path}: is named for two outputs; give each a name of its own")
-        if path.resolve() in [other.resolve() for other in inputs]:
-            raise InputError(f"{path}: is an input; choose another place for the output")
-    if outputs.frames:
-        _check_frame_folder(outputs.frames)
+        if os.path.realpath(path) in taken:
+            raise InputError(f"{path}: is an input or another output too; choose another name")
+        taken.append(os.path.realpath(path))
+        if path == outputs.frames:
+            _check_frame_folder(path, outputs)
+        elif path.is_dir():
+            raise InputError(f"{path}: is a folder, expected a file name; choose another place")
 
 
 @contextlib.contextmanager
@@ -72,7 +74,7 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
     """
     size = info.width, info.height
     with contextlib.ExitStack() as stack:
-        adders: list[Add] = []
+        adders: list[_Adder] = []
         if outputs.overlay:
             write = stack.enter_context(encoding.video_writer(outputs.overlay, *size, info.fps, sound))
             adders.append(lambda frame, grey: write(overlay(frame.image, grey), frame.time))
@@ -84,7 +86,7 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
         if outputs.maps:
             adders.append(stack.enter_context(_maps_file(outputs.maps, info.fps, settings)))
 
-        def add(frame: FrameMap, *_: object) -> None:
+        def add(frame: FrameMap) -> None:
             grey = grey_map(frame.map, *size)
             for adder in adders:
                 adder(frame, grey)
@@ -93,39 +95,42 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
 
 
 @contextlib.contextmanager
-def _frame_folder(folder: Path) -> Iterator[Add]:
+def _frame_folder(folder: Path) -> Iterator[_Adder]:
     with replacing(folder) as temporary:
         temporary.mkdir()
 
         def add(frame: FrameMap, grey: np.ndarray) -> None:
             file = temporary / f"{frame.index:05d}.png"
-            file.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
+            with naming_file_errors(folder):  # here, lest another output gets the blame
+                file.write_bytes(cv2.imencode(".png", grey)[1])
 
         yield add
 
 
-def _check_frame_folder(folder: Path) -> None:
-    """A folder is only replaced if it holds an earlier run's frames and nothing else."""
+def _check_frame_folder(folder: Path, outputs: Outputs) -> None:
+    """A folder is only replaced if it holds an earlier run's frames and nothing else, now and in the end."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder for frames; choose another name")
     if folder.is_dir():
         others = [entry.name for entry in os.scandir(folder) if not re.fullmatch(r"\d{5,}\.png", entry.name)]
         if others:
             raise InputError(f"{folder}: holds other files ({others[0]}); choose an empty or new folder for frames")
+    for path in outputs.paths():
+        if Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents:
+            raise InputError(f"{path}: is inside {folder}, which holds frames alone; choose another place")
 
 
 @contextlib.contextmanager
-def _maps_file(path: Path, fps: float, settings: dict[str, Any]) -> Iterator[Add]:
+def _maps_file(path: Path, fps: float, settings: dict[str, Any]) -> Iterator[_Adder]:
     """Writes `maps` to disk as they come, so that memory does not grow with the video."""
-    with replacing(path) as temporary, contextlib.ExitStack() as stack:
-        raw_path = temporary.with_suffix(".raw")
-        stack.callback(raw_path.unlink, missing_ok=True)
-        raw = stack.enter_context(raw_path.open("w+b"))
+    # The number of maps stands before them in the file, so they wait in a nameless file beside it.
+    with replacing(path) as temporary, tempfile.TemporaryFile(dir=temporary.parent) as raw:
         indices: list[int] = []
         times: list[float] = []
 
         def add(frame: FrameMap, _: np.ndarray) -> None:
-            raw.write(np.ascontiguousarray(frame.map, "<f4").tobytes())
+            with naming_file_errors(path):
+                raw.write(np.ascontiguousarray(frame.map, "<f4"))
             indices.append(frame.index)
             times.append(frame.time)
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import Clip, read_clips
 from vasal_jax.inputs.prefetch import prefetch
 from vasal_jax.models.config import CLIP_LENGTH
@@ -57,7 +58,7 @@ def stream(
         incomplete clip, and a softmax over each column of the map.
 
     Raises:
-      InputError: an input cannot be read.
+      InputError: an input cannot be read, a map is not finite, or `released` and the video has under 17 frames.
     """
     graph, parameters = nnx.split(model)
     start = carry = model.initial_carry(1)
@@ -80,14 +81,21 @@ def predict(model: VASal, video: str | os.PathLike, **options: object) -> np.nda
     return np.stack([frame.map for frame in stream(model, video, **options)])
 
 
+def by_columns(logits: jax.Array) -> jax.Array:
+    """The released system's softmax, over the rows of each column: logits (..., H, W) to the same shape."""
+    return jax.nn.softmax(logits, axis=-2)
+
+
 @partial(jax.jit, static_argnames=("graph", "by_column"))
 def _clip_maps(
     graph: nnx.GraphDef, parameters: nnx.State, batch: dict[str, jax.Array], carry: Carry, by_column: bool
 ) -> tuple[jax.Array, Carry]:
     logits, carry = nnx.merge(graph, parameters)(**batch, carry=carry)
-    return (jax.nn.softmax(logits, axis=-2) if by_column else saliency(logits)), carry
+    return (by_columns(logits) if by_column else saliency(logits)), carry
 
 
 def _frame_maps(clip: Clip, maps: jax.Array) -> Iterator[FrameMap]:
     for frame, saliency_map in zip(clip.frames, np.asarray(maps[0]), strict=False):  # the rest repeats the last frame
+        if not np.isfinite(saliency_map).all():
+            raise InputError(f"frame {frame.index}: the map is not finite; the weights are damaged or of another model")
         yield FrameMap(frame.index, frame.time, frame.image, saliency_map)

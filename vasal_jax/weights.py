@@ -1,7 +1,6 @@
 """Model weights on disk: one `.safetensors` file or an Orbax folder, each with the model config inside."""
 
 import dataclasses
-import gc
 import logging
 import sys
 from collections.abc import Mapping
@@ -162,17 +161,14 @@ def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
         values = ocp.load(path)
         sys.unraisablehook = usual
     except Exception as error:
-        _collect_quietly()
+        logging.getLogger("asyncio").addFilter(_not_an_orphan)
         raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
     return config, {key: np.asarray(value) for key, value in values.items()}
 
 
-def _collect_quietly() -> None:
-    """Collects asyncio's abandoned tasks, without the traceback that each logs when collected."""
-    log = logging.getLogger("asyncio")
-    log.disabled = True
-    gc.collect()
-    log.disabled = False
+def _not_an_orphan(record: logging.LogRecord) -> bool:
+    """Whether an asyncio log record is about something else than a reader whose load has failed already."""
+    return "_wrap_awaitable" not in record.getMessage()
 
 
 def _config(text: str | None, path: Path) -> ModelConfig:

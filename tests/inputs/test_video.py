@@ -252,3 +252,9 @@ def test_model_frame_is_opencvs_resize_minus_the_mean():
     assert found.dtype == np.float32
     bgr = cv2.resize(image[..., ::-1], (256, 256), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(found + np.array([123.68, 116.779, 103.939]), bgr[..., ::-1], atol=1e-4)
+
+
+def test_a_sound_longer_than_the_pictures_is_no_cut(tmp_path, caplog):
+    path = write_video(tmp_path / "v.mkv", frames=10, sound=np.zeros(5 * 22050, np.float32))
+    assert len(list(read_frames(path))) == 10
+    assert not caplog.records

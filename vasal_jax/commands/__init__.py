@@ -16,7 +16,9 @@ def run(command: Callable[[], int]) -> int:
     """Runs a command as a person's: its exit code, or 2 with one line for a mistake, 130 for Ctrl-C."""
     logging.getLogger("vasal_jax").handlers = [_LineHandler(logging.WARNING)]
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -24,9 +26,21 @@ def run(command: Callable[[], int]) -> int:
         print("stopped; no output was left half written", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output went away; nothing more may be written to it, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 141
+    except OSError as error:
+        # A disk, a pipe or a limit of the system, where no file could be named.
+        print(f"error: {error}", file=sys.stderr)
+        _give_up_stdout()
+        return 2
+
+
+def _give_up_stdout() -> None:
+    """Where what reads our output went away or is full, nothing more may be written to it, not even at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LineHandler(logging.Handler):

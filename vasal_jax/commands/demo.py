@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.commands.predict import OptionalFile, PredictArgs, predict
 from vasal_jax.encoding import video_writer
 from vasal_jax.errors import InputError
 from vasal_jax.files import replacing
@@ -18,7 +18,7 @@ class DemoArgs:
 
     folder: Path = Path("vasal_demo")
     """Where the clip, its face tracks and the overlay go."""
-    weights: Path | None = None
+    weights: OptionalFile = None
     """Weights to use in place of the packaged ones."""
     seconds: float = 4.0
     """Length of the clip."""

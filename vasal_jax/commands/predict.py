@@ -1,10 +1,13 @@
 """Saliency maps for a video: what `predict.py` and `vasal predict` run."""
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,43 +16,53 @@ from tyro.conf import Positional, arg
 from vasal_jax import __version__, weights
 from vasal_jax.commands import console
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.video import VideoInfo, probe
+from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs import Outputs, check, open_outputs
-from vasal_jax.prediction import stream
+from vasal_jax.prediction import FrameMap, stream
 
 logger = logging.getLogger(__name__)
 
 PACKAGED_WEIGHTS = Path(str(files("vasal_jax"))) / "assets" / "tiny-untrained.safetensors"
+
+# Optional paths and flags, with help that reads as a person would write it.
+_Video = Annotated[Path | None, arg(metavar="VIDEO", help_behavior_hint="")]
+OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+_Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+_Mp4 = Annotated[Path | None, arg(metavar="OUT.mp4", help_behavior_hint="")]
+_Npz = Annotated[Path | None, arg(metavar="OUT.npz", help_behavior_hint="")]
+_Flag = Annotated[bool, arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictArgs:
     """Predict where people look in a video: maps for every frame, from pictures, sound and faces."""
 
-    video: Positional[Annotated[Path | None, arg(metavar="VIDEO")]] = None
+    video: Positional[_Video] = None
     """The video file. Any size, length and frame rate."""
-    weights: Path | None = None
+    weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
-    faces: str = "none"
+    faces: Annotated[str, arg(metavar="DIR|TRACKS.npy|none")] = "none"
     """Where the faces are: a folder of face maps <n>.jpg, an MVVA tracking file .npy, or none."""
-    sound: Path | None = None
+    sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
-    overlay: Path | None = None
-    """Write the video with heat colours over it and its sound, .mp4 (H.264). Done beside VIDEO if no output is named."""
-    saliency: Path | None = None
+    overlay: _Mp4 = None
+    """Write the video with heat colours over it and its sound (H.264). Done beside VIDEO if no output is named."""
+    saliency: _Mp4 = None
     """Write the saliency as a grey video at the video's size."""
-    frames: Path | None = None
+    frames: _Folder = None
     """Write a folder with the saliency as a grey PNG a frame."""
-    maps: Path | None = None
-    """Write the maps as .npz: maps (n,32,32), frame_index (n,), time (n,), fps, settings."""
-    clip_reset: bool = False
+    maps: _Npz = None
+    """Write the maps: maps (n,32,32), frame_index (n,), time (n,), fps, settings."""
+    clip_reset: _Flag = False
     """Forget what was seen at every 12th frame, as the released system does."""
-    released: bool = False
+    released: _Flag = False
     """Reproduce the released system: resets, no first 5 frames, dropped tail, softmax over each column in --maps."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
-    demo: bool = False
+    demo: _Flag = False
     """Draw a short clip of talking faces and predict on it."""
 
 
@@ -61,16 +74,18 @@ def predict(args: PredictArgs) -> int:
         return demo(DemoArgs(weights=args.weights))
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
+    info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps)
     if not outputs.paths():
         outputs = Outputs(overlay=args.video.with_name(f"{args.video.stem}_overlay.mp4"))
     inputs = [args.video, args.sound, args.weights, None if args.faces == "none" else Path(args.faces)]
-    info = probe(args.video)
     check(outputs, [path for path in inputs if path])
     model = load_weights(args)
-    with open_outputs(outputs, info, args.sound or args.video, _settings(args, model)) as add:
-        options = {"sound": args.sound, "faces": args.faces, "clip_reset": args.clip_reset, "released": args.released}
-        for frame in _with_progress(stream(model, args.video, **options), info):
+    options = {"sound": args.sound, "faces": args.faces, "clip_reset": args.clip_reset, "released": args.released}
+    frames = _with_progress(stream(model, args.video, **options), info, args.released)
+    writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model))
+    with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
+        for frame in frames:
             add(frame)
     for path in outputs.paths():
         print(f"wrote {path}")
@@ -84,20 +99,27 @@ def load_weights(args: PredictArgs) -> VASal:
     return weights.load(args.weights or PACKAGED_WEIGHTS, dtype=args.dtype)
 
 
-def _with_progress(frames: Any, info: VideoInfo) -> Any:
+def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) -> Iterator[FrameMap]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a file's name is no markup
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(info.path.name, total=info.frames, rate="compiling")
-        for frame in frames:
+    total = info.frames
+    if total and released:
+        total = (total - FRAME_OFFSET) // CLIP_LENGTH * CLIP_LENGTH
+    with contextlib.closing(frames), Progress(*columns, console=console) as progress:
+        task = progress.add_task(info.path.name, total=total, rate="compiling")
+        started = None
+        for done, frame in enumerate(frames):
             yield frame
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=1, rate=f"{speed:.1f} frames/s" if speed else "")
+            started = started or monotonic()
+            # The first clip comes all at once, after compilation: too early to speak of a rate.
+            elapsed = monotonic() - started
+            progress.update(task, advance=1, rate=f"{done / elapsed:.1f} frames/s" if elapsed > 1 else "")
+        progress.update(task, total=progress.tasks[0].completed)  # a container's count can be wrong
 
 
 def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:

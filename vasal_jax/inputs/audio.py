@@ -134,6 +134,14 @@ def window_indices(i: int, n: int) -> np.ndarray:
     return np.minimum(np.arange(start, start + WINDOW), n - 1)
 
 
+def video_start(container) -> float | None:
+    """Seconds at which the first video frame is shown, None without video."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic and stream.start_time is not None:
+            return float(stream.start_time * stream.time_base)
+    return None
+
+
 def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """float32 (128,k) pieces of the mel power spectrogram."""
     filters = mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MELS)
@@ -161,7 +169,7 @@ def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _placed_samples(container, stream, path: Path, errors: list[Exception]) -> Iterator[tuple[int, np.ndarray]]:
     """(sample rate, float32 mono samples) pieces that follow each other without gaps from time 0 on."""
-    start = _video_start(container)
+    start = video_start(container)
     rate, position = None, 0
     for frame in decode(container, stream, errors):
         rate = rate or frame.sample_rate
@@ -183,14 +191,6 @@ def _placed_samples(container, stream, path: Path, errors: list[Exception]) -> I
                 samples = samples[-gap:]
         position += len(samples)
         yield rate, samples
-
-
-def _video_start(container) -> float | None:
-    """Seconds at which the first video frame is shown, None without video."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.start_time is not None:
-            return float(stream.start_time * stream.time_base)
-    return None
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:

@@ -63,27 +63,27 @@ def read_clips(
     coming = read_frames(video)
     held: dict[int, _Held] = {}
     waiting: dict[int, Frame] = {}  # full-size frames whose clip is not complete yet
-    count = 0
-    start = FRAME_OFFSET if released else 0
+    count, last = 0, 0.0
+    first = start = FRAME_OFFSET if released else 0
     while True:
         # The sound of a frame shows the 7 frames after it, and never fewer than 16 frames at all.
         needed = max(start + length + WINDOW // 2 - 1, WINDOW)
         while count < needed and (frame := next(coming, None)) is not None:
             held[count] = _Held(model_frame(frame.image), mel_picture(track, hop_at(frame.time)))
-            waiting[count] = frame
-            count += 1
+            if count >= first:
+                waiting[count] = frame
+            count, last = count + 1, frame.time
         frames = [waiting.pop(i) for i in range(start, min(start + length, count))]
         if not frames or (released and len(frames) < length):
             break
         indices = [frame.index for frame in frames]
         indices += indices[-1:] * (length - len(frames))
         yield Clip(frames, _batch(indices, count, held, face_maps))
-        last = frames[-1].time
         start += length
         for index in [i for i in held if i < start - WINDOW]:
             del held[index]
-    if count < start + 1 and released and start == FRAME_OFFSET:
-        raise InputError(f"{video}: the released way needs {length + FRAME_OFFSET} frames, found {count}")
+    if start == first:
+        raise InputError(f"{video}: the released way needs {first + length} frames or more, found {count}")
     _warn_of_short_inputs(info, track, last, faces, face_maps, count)
 
 

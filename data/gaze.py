@@ -1,0 +1,163 @@
+"""Where 34 drawn subjects look in a drawn scene, and why.
+
+A subject makes one fixation after another. Each lasts 0.2 to 0.6 s, belongs to one target (a face, the passing
+object, the middle of the picture) and follows it. The target is drawn with weights that depend on what the subject
+has noticed, which is the scene as it was one individual lag ago:
+
+    the face that speaks             8, times the subject's attention (0.6 to 1.4)
+    the face that spoke last         2 while nobody speaks
+    a face that only moves its mouth 0.8
+    any other face                   0.5
+    the passing object               2.5 while it is in the picture
+    the middle of the picture        0.8, 2 while nobody speaks, and all before anything is noticed
+
+So with 4 faces and a mouth moving in silence the speaker draws 75% of the fixations of a person of attention 1, the
+mouth-mover 8%. Somebody else beginning to speak cuts the fixation short with a chance of 0.8; whatever leaves the
+picture always does. Only the sound tells the speaker from the mouth-mover, and only the picture shows the object.
+
+On a face, gaze scatters in proportion to the face's box, around the height on it that the subject likes. Tremor, a
+constant error of calibration, the frame of a saccade (lost every other time), blinks and subjects that were never
+measured make it look recorded.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vasal_jax.inputs.fixations import GRID, valid_points
+from vasal_jax.scenes import Scene
+
+PICTURE = np.array((GRID[1], GRID[0]), float)
+
+
+@dataclass(frozen=True)
+class Gaze:
+    """The numbers of the model: seconds, pixels of the 1280x720 grid, shares of a face's box; pairs: x, y or limits."""
+
+    subjects: int = 34
+    lag: tuple[float, float] = (0.2, 0.6)  # from an event to noticing it, uniform over subjects
+    fixation: tuple[float, float] = (0.2, 0.6)  # how long one lasts, uniform
+    attention: tuple[float, float] = (0.6, 1.4)  # factor on the speaker's weight, uniform over subjects
+    speaker: float = 8.0  # weights of the targets
+    last_speaker: float = 2.0
+    mouth_mover: float = 0.8
+    other_face: float = 0.5
+    passing_object: float = 2.5
+    centre: float = 0.8
+    centre_in_silence: float = 2.0
+    capture: float = 0.8  # chance that a new speaker cuts a fixation short
+    face_scatter: tuple[float, float] = (0.16, 0.14)  # standard deviations of fixations of one subject
+    face_height: tuple[float, float] = (-0.06, 0.10)  # mean and deviation of where subjects look, from the middle down
+    object_scatter: float = 0.5  # of the object's radius
+    centre_scatter: tuple[float, float] = (110.0, 70.0)
+    calibration: float = 8.0  # deviation of a subject's constant error, drawn for every video
+    tremor: float = 2.0  # deviation of every frame on its own
+    saccade_loss: float = 0.5  # chance that the first frame of a fixation is missing
+    blinks: float = 0.2  # a second
+    blink: tuple[float, float] = (0.1, 0.3)
+    absence: float = 0.03  # chance that a subject has no recording of a video
+
+
+@dataclass(frozen=True, eq=False)
+class Subjects:
+    """What stays with a subject from video to video; float (S,) each."""
+
+    lag: np.ndarray  # seconds
+    attention: np.ndarray
+    face_height: np.ndarray  # where on faces they look, in face heights below the middle
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, gaze: Gaze) -> "Subjects":
+        lag, attention = (rng.uniform(*limits, gaze.subjects) for limits in (gaze.lag, gaze.attention))
+        return cls(lag, attention, rng.normal(*gaze.face_height, gaze.subjects))
+
+
+def draw_gaze(scene: Scene, subjects: Subjects, rng: np.random.Generator, gaze: Gaze) -> np.ndarray:
+    """Draws the gaze of all subjects on one scene.
+
+    Returns:
+      float64 (F, S, 2) x, y in pixels of the 1280x720 grid, NaN where a subject has no fixation.
+    """
+    frames, people = scene.n_frames, gaze.subjects
+    path, scatter, face_heights = _targets(scene, gaze)
+    interest, speech, news = _interest(scene, gaze)
+    present = np.isfinite(path[..., 0])
+    centre = path.shape[1] - 1
+    lag = np.rint(subjects.lag * scene.fps).astype(int)
+    choices, captures, losses = rng.random((3, frames, people))
+    lengths = rng.uniform(*gaze.fixation, (frames, people)) * scene.fps
+    units = rng.standard_normal((frames, people, 2))
+
+    points = np.empty((frames, people, 2))
+    target, left, offset = np.full(people, centre), np.zeros(people), np.zeros((people, 2))
+    for index in range(frames):
+        noticed = index - lag
+        known, noticed = noticed >= 0, np.maximum(noticed, 0)
+        captured = known & news[noticed] & (captures[index] < gaze.capture)
+        fresh = (left <= 0) | captured | ~present[index, target]
+        weights = interest[noticed] + subjects.attention[:, None] * speech[noticed]
+        weights = np.where(known[:, None], weights, np.arange(centre + 1) == centre) * present[index]
+        steps = weights.cumsum(axis=1)
+        picks = (steps <= choices[index, :, None] * steps[:, -1:]).sum(axis=1)
+        target = np.where(fresh, picks, target)
+        left = np.where(fresh, lengths[index], left) - 1
+        offset = np.where(fresh[:, None], units[index], offset)
+        points[index] = path[index, target] + scatter[index, target] * offset
+        points[index, :, 1] += subjects.face_height * face_heights[index, target]
+        points[index, fresh & (losses[index] < gaze.saccade_loss)] = np.nan
+    points += rng.normal(0, gaze.calibration, (people, 2)) + rng.normal(0, gaze.tremor, points.shape)
+    # People look at the screen: what would scatter beyond its border is mirrored.
+    points = PICTURE - np.abs(PICTURE - np.abs(points))
+    points[_blinks(frames, scene.fps, rng, gaze)] = np.nan
+    points[:, rng.random(people) < gaze.absence] = np.nan
+    points[~valid_points(points)] = np.nan
+    return points
+
+
+def grid_scale(scene: Scene) -> np.ndarray:
+    """(x, y) factors from the pixels of a scene to those of the 1280x720 grid."""
+    return PICTURE / (scene.width, scene.height)
+
+
+def _targets(scene: Scene, gaze: Gaze) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Middles (F,T,2), scatter (F,T,2) and face heights (F,T) on the grid; targets are the faces, object, centre."""
+    frames, scale = scene.n_frames, grid_scale(scene)
+    low, high = scene.boxes[..., :2] * scale, scene.boxes[..., 2:] * scale
+    passing = scene.object_positions[:, None] * scale
+    middle = np.broadcast_to(PICTURE / 2, (frames, 1, 2))
+    path = np.concatenate([(low + high) / 2, passing, middle], axis=1)
+    scatter = np.empty_like(path)
+    scatter[:, :-2] = (high - low) * gaze.face_scatter
+    scatter[:, -2] = gaze.object_scatter * scene.object_radius * scale
+    scatter[:, -1] = gaze.centre_scatter
+    return path, scatter, np.pad((high - low)[..., 1], ((0, 0), (0, 2)))
+
+
+def _interest(scene: Scene, gaze: Gaze) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of the targets without the speaker's (F,T), the speaker's (F,T), and when somebody else begins (F,)."""
+    talking, moving = scene.talking.T == 1, scene.mouth_moving.T == 1
+    speaks, numbers = talking.any(axis=1), np.arange(talking.shape[1])
+    begins = np.where(speaks, np.arange(scene.n_frames), -1)
+    latest = np.maximum.accumulate(begins)
+    last = np.where(latest >= 0, talking[latest].argmax(axis=1), -1)
+    faces = np.where(moving, gaze.mouth_mover, gaze.other_face)
+    faces = np.where(~speaks[:, None] & (last[:, None] == numbers), gaze.last_speaker, faces)
+    faces = np.where(talking, 0.0, faces)
+    others = np.stack(
+        [
+            np.where(np.isfinite(scene.object_positions[:, 0]), gaze.passing_object, 0.0),
+            np.where(speaks, gaze.centre, gaze.centre_in_silence),
+        ],
+        axis=1,
+    )
+    speech = np.pad(talking * gaze.speaker, ((0, 0), (0, 2)))
+    return np.concatenate([faces, others], axis=1), speech, np.diff(last, prepend=-1) != 0
+
+
+def _blinks(frames: int, fps: float, rng: np.random.Generator, gaze: Gaze) -> np.ndarray:
+    """bool (F,S), true while the eyes are shut."""
+    shape = (frames, gaze.subjects)
+    now = np.arange(frames)[:, None]
+    opens = now + rng.uniform(*gaze.blink, shape) * fps
+    begins = rng.random(shape) < gaze.blinks / fps
+    return np.maximum.accumulate(np.where(begins, opens, 0), axis=0) > now

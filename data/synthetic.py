@@ -1,0 +1,296 @@
+"""Writes a dataset of drawn talking faces in the layout of the MVVA release, for whoever does not have the release.
+
+    python -m data.synthetic FOLDER --videos 24 --seconds 8 --seed 0
+
+Scenes and voices come from `vasal_jax.scenes`: 2 to 6 people take turns to speak, another mouth moves out of time
+with the sound, an object passes by in silence. `data.gaze` says where the 34 subjects look and why. In the folder:
+
+    mvva_database_v1/our_database_video/raw_videos/<id>.mp4     H.264 with the sound (AAC)
+    mvva_database_v1/our_database_video/raw_audios/<id>.wav     mono, 22,050 Hz, 16 bits
+    mvva_database_v1/all_videos_all_frames_fixation/<id>.npy    float64 [frames, 2, 34], pixels of 1280x720, NaN: none
+    face_tracking/<id>.npy                                      float32 [frames, faces, 4], pixels of 1280x720
+    face_talking/<id>.npy                                       int8 [faces, frames], 1 = talking
+    truth/<id>.npz                                              what MVVA does not have: see `Truth`
+    synthetic.json                                              that this is synthetic, and every setting
+
+IDs lie scattered over MVVA's 1 to 343, so that its split rules give every split its share, and the first ones stay
+the same when a folder is grown. A seed gives the same arrays, sounds and pictures every time; how the codec packs
+the pictures depends on its version.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+import wave
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from data.gaze import Gaze, Subjects, draw_gaze, grid_scale
+from vasal_jax.commands import console, run
+from vasal_jax.encoding import video_writer
+from vasal_jax.errors import InputError
+from vasal_jax.files import naming_file_errors, replacing
+from vasal_jax.scenes import Scene
+from vasal_jax.scenes.voices import SAMPLE_RATE
+
+VERSION = 1  # of what the settings mean; goes up when they give other data
+IDS = 343  # as in MVVA
+SETTINGS_FILE = "synthetic.json"
+_SPREAD, _FIRST = 212, 230  # a golden-ratio step through the IDs; the first three are in three splits
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticArgs:
+    """Write a synthetic dataset of talking faces in MVVA's layout; one begun with the same settings is gone on with."""
+
+    folder: tyro.conf.Positional[Path]
+    """Where it goes: a new or empty folder, or one that this command wrote."""
+    videos: int = 24
+    """How many videos, up to 343."""
+    seconds: float = 8.0
+    """Length of each."""
+    seed: int = 0
+    """Another seed is another dataset."""
+    size: str = "640x360"
+    """Width x height of the videos, even numbers. Annotations are on MVVA's 1280x720 grid whatever the size."""
+    fps: tuple[float, ...] = (24.0, 25.0, 30.0)
+    """Frame rates; each video has one of them."""
+    workers: int = os.cpu_count() or 1
+    """Processes."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of a synthetic video and of no recorded one."""
+
+    mouth_moving: np.ndarray  # bool (N,F), speaking or moving the mouth in silence
+    object_positions: np.ndarray  # float32 (F,2) x, y of the passing object on the 1280x720 grid, NaN while absent
+    openings: np.ndarray  # float32 (N,F) of the mouths, 0 shut .. 1 wide
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """What the data depends on; a folder has one of it."""
+
+    seed: int
+    seconds: float
+    width: int
+    height: int
+    fps: tuple[float, ...]
+    gaze: Gaze
+
+
+def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, frozen
+    """Runs the command; returns its exit code. Videos that are whole already are kept.
+
+    Raises:
+      InputError: settings that cannot be drawn, a folder with something else in it, or that cannot be written.
+    """
+    settings = _settings(args, gaze)
+    _prepare(args.folder, settings, args.videos)
+    ids = video_ids(args.videos)
+    todo = [video for video in ids if not all(path.exists() for path in _paths(args.folder, video).values())]
+    columns = (
+        TextColumn("drawing videos"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=len(ids), completed=len(ids) - len(todo))
+        for _ in _draw_all(args.folder, settings, todo, min(args.workers, len(todo))):
+            progress.advance(task)
+    print(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
+    return 0
+
+
+def video_ids(count: int) -> list[str]:
+    """The IDs of a dataset of `count` videos, padded as in MVVA; those of a smaller one come first."""
+    return [f"{1 + (_FIRST + _SPREAD * index) % IDS:03d}" for index in range(count)]
+
+
+def read_truth(root: str | os.PathLike, video: str) -> Truth:
+    """Reads what is known of one video of a synthetic dataset; the ID may be padded or not.
+
+    Raises:
+      InputError: no such video in it, or a damaged file.
+    """
+    path = Path(root) / "truth" / f"{video:0>3}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Truth(**{field.name: arrays[field.name] for field in dataclasses.fields(Truth)})
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; only datasets written by data.synthetic have it") from None
+    # A damaged archive ends in nearly any exception.
+    except Exception as error:
+        raise InputError(f"{path}: damaged file ({type(error).__name__}); delete it and run data.synthetic") from None
+
+
+def _scene(settings: _Settings, video: str) -> Scene:
+    """The scene of one video. Rates differ between videos, everything else is common."""
+    fps = settings.fps[int(_stream(settings, "fps", video).integers(len(settings.fps)))]
+    seed = settings.seed * 1000 + int(video)
+    return Scene.make(seed, settings.seconds, fps, settings.width, settings.height)
+
+
+def _stream(settings: _Settings, name: str, video: str = "0") -> np.random.Generator:
+    return np.random.default_rng([settings.seed, zlib.crc32(name.encode()), int(video)])
+
+
+def _settings(args: SyntheticArgs, gaze: Gaze) -> _Settings:
+    size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", args.size)
+    width, height = map(int, size.groups()) if size else (1, 1)
+    if width % 2 or height % 2 or min(width, height) < 64:
+        raise InputError(f"--size: expected even numbers from 64 on as in 640x360, found {args.size}")
+    limits = {"videos": (1, IDS), "seconds": (1, 600), "seed": (0, 10**9), "workers": (1, 256)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(args, name) <= high:
+            raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
+    if not args.fps or not all(1 <= fps <= 120 for fps in args.fps):
+        raise InputError(f"--fps: expected rates from 1 to 120, found {' '.join(map(str, args.fps)) or 'none'}")
+    return _Settings(args.seed, args.seconds, width, height, tuple(args.fps), gaze)
+
+
+def _paths(folder: Path, video: str) -> dict[str, Path]:
+    release = folder / "mvva_database_v1"
+    return {
+        "video": release / "our_database_video" / "raw_videos" / f"{video}.mp4",
+        "sound": release / "our_database_video" / "raw_audios" / f"{video}.wav",
+        "fixations": release / "all_videos_all_frames_fixation" / f"{video}.npy",
+        "tracks": folder / "face_tracking" / f"{video}.npy",
+        "talking": folder / "face_talking" / f"{video}.npy",
+        "truth": folder / "truth" / f"{video}.npz",
+    }
+
+
+def _prepare(folder: Path, settings: _Settings, videos: int) -> None:
+    """Makes the folders, puts the settings in, clears what a killed run left."""
+    path = folder / SETTINGS_FILE
+    with naming_file_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _check_same(path, settings, videos)
+        elif any(folder.iterdir()):
+            raise InputError(f"{folder}: expected a new or empty folder or one with {SETTINGS_FILE}; choose another")
+        for file in _paths(folder, "000").values():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            for left in file.parent.glob("*.partial-*"):
+                left.unlink()
+    _write_settings(path, settings, videos)
+
+
+def _check_same(path: Path, settings: _Settings, videos: int) -> None:
+    try:
+        found = json.loads(path.read_text())
+        before, kept = dict(found["settings"], version=found["version"]), int(found["videos"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: damaged, expected the settings of a synthetic dataset; choose another folder"
+        ) from None
+    now = json.loads(json.dumps(dataclasses.asdict(settings) | {"version": VERSION}))
+    for name in now:
+        if before.get(name) != now[name]:
+            raise InputError(
+                f"{path}: {name} is {before.get(name)}, asked for {now[name]}; "
+                "choose another folder or the same settings"
+            )
+    if kept > videos:
+        raise InputError(f"{path}: videos is {kept}, asked for {videos}; choose another folder or at least {kept}")
+
+
+def _write_settings(path: Path, settings: _Settings, videos: int) -> None:
+    content = {
+        "synthetic": True,
+        "about": "drawn talking faces with formant voices and drawn gaze, in the layout of MVVA; nothing is recorded",
+        "version": VERSION,
+        "videos": videos,
+        "settings": dataclasses.asdict(settings),
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _draw_all(folder: Path, settings: _Settings, videos: list[str], workers: int) -> Iterator[None]:
+    """Draws the videos in several processes, and yields as each is whole."""
+    if workers <= 1:
+        for video in videos:
+            yield _draw(folder, settings, video)
+        return
+    context = multiprocessing.get_context("spawn")  # decoders and encoders keep threads, which fork would break
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (stop,)) as pool:
+        try:
+            for done in as_completed([pool.submit(_draw, folder, settings, video) for video in videos]):
+                yield done.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_stop: Event | None = None
+
+
+def _start_worker(stop: Event) -> None:
+    """Ctrl-C goes to all processes: the first one decides, and the workers clean up when it says so."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Were the first process killed, its workers would wait for it for ever.
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _draw(folder: Path, settings: _Settings, video: str) -> None:
+    """Writes the files of one video, the video last."""
+    scene, paths = _scene(settings, video), _paths(folder, video)
+    subjects = Subjects.draw(_stream(settings, "subjects"), settings.gaze)
+    points = draw_gaze(scene, subjects, _stream(settings, "gaze", video), settings.gaze)
+    scale = grid_scale(scene)
+    _save(paths["fixations"], np.ascontiguousarray(points.transpose(0, 2, 1)))
+    _save(paths["tracks"], (scene.boxes * np.tile(scale, 2)).astype(np.float32))
+    _save(paths["talking"], scene.talking)
+    truth = Truth(scene.mouth_moving == 1, (scene.object_positions * scale).astype(np.float32), scene.openings)
+    with replacing(paths["truth"]) as temporary:
+        np.savez(temporary, **vars(truth))
+    with replacing(paths["sound"]) as temporary:
+        _write_wav(temporary, scene.sound)
+    with video_writer(paths["video"], scene.width, scene.height, scene.fps, scene.sound) as write:
+        for index in range(scene.n_frames):
+            if _stop is not None and _stop.is_set():
+                raise KeyboardInterrupt
+            write(scene.frame(index), index / scene.fps)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with replacing(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+
+
+def _write_wav(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parsed = tyro.cli(SyntheticArgs, prog="python -m data.synthetic", args=args)
+    return run(lambda: generate(parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""A small synthetic release: read back as MVVA, drawn twice, grown, broken off."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import mvva, synthetic
+from data.gaze import Gaze, Subjects, draw_gaze
+from data.splits import NAMES, parse_splits
+from data.synthetic import SyntheticArgs, generate, read_truth, video_ids
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.audio import read_sound
+from vasal_jax.inputs.fixations import GRID, fixation_density
+from vasal_jax.inputs.video import read_frames
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"videos": 3, "seconds": 2.0, "seed": 4, "size": "128x72", "workers": 1}
+
+
+def write(folder: Path, **changes) -> Path:
+    assert generate(SyntheticArgs(folder, **{**SMALL, **changes})) == 0
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".mp4")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def pictures(folder: Path) -> list[np.ndarray]:
+    return [np.stack([f.image for f in read_frames(path)]) for path in sorted(folder.rglob("*.mp4"))]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("synthetic"))
+
+
+def test_the_reader_of_mvva_finds_what_was_drawn(release):
+    dataset, totals = mvva.read_release(release, deep=True, progress=False)
+    assert {problem.kind for problem in dataset.problems} == {"invalid fixations"}
+    assert [f"{int(record.id):03d}" for record in dataset.records] == sorted(video_ids(3))
+    settings = synthetic._settings(SyntheticArgs(release, **SMALL), Gaze())
+    for record in dataset.records:
+        scene, truth = synthetic._scene(settings, record.id), read_truth(release, record.id)
+        assert (record.n_frames, record.fps, record.width, record.height) == (scene.n_frames, scene.fps, 128, 72)
+        assert record.fps in (24, 25, 30)
+        assert record.n_frames == 2 * record.fps
+        boxes, mask = record.tracks()
+        assert mask.all()
+        np.testing.assert_allclose(boxes, scene.boxes / (128, 72, 128, 72), atol=1e-6)
+        np.testing.assert_array_equal(record.talking(), scene.talking == 1)
+        np.testing.assert_array_equal(truth.mouth_moving, scene.mouth_moving == 1)
+        np.testing.assert_allclose(truth.object_positions, scene.object_positions * 10, rtol=1e-6)
+        np.testing.assert_array_equal(truth.openings, scene.openings)
+        points = record.fixations()
+        assert points.shape == (scene.n_frames, 34, 2)
+        assert 0.75 < np.isfinite(points[..., 0]).mean() < 0.97
+        subjects = Subjects.draw(synthetic._stream(settings, "subjects"), Gaze())
+        drawn = draw_gaze(scene, subjects, synthetic._stream(settings, "gaze", record.id), Gaze())
+        np.testing.assert_allclose(points, drawn, rtol=1e-6)
+        density = fixation_density(points, (36, 64), sigma=6)
+        y, x = np.mgrid[10 : GRID[0] : 20, 10 : GRID[1] : 20]
+        middles = np.stack([(density * x).sum((1, 2)), (density * y).sum((1, 2))], axis=1)
+        np.testing.assert_allclose(middles, np.nanmean(points, axis=1), atol=12)
+        for frame in record.frames():  # H.264, but the same picture
+            assert np.abs(frame.image.astype(int) - scene.frame(frame.index)).mean() < 8
+        heard = np.concatenate(list(read_sound(record.sound)))
+        np.testing.assert_allclose(heard, scene.sound, atol=2 / 32767)
+        muxed = np.concatenate(list(read_sound(record.video)))[: len(heard)]
+        assert np.corrcoef(muxed, heard[: len(muxed)])[0, 1] > 0.9
+    assert totals.talking == sum(record.talking().sum() for record in dataset.records) > 0
+
+
+def test_the_folder_says_what_it_is(release):
+    content = json.loads((release / "synthetic.json").read_text())
+    assert content["synthetic"] is True
+    assert (content["videos"], content["settings"]["seed"], content["settings"]["seconds"]) == (3, 4, 2.0)
+    assert content["settings"]["gaze"]["face_scatter"] == list(Gaze().face_scatter)
+    assert content["version"] == synthetic.VERSION
+
+
+def test_every_split_gets_its_share():
+    splits = parse_splits()
+    count = {name: 0 for name in NAMES}
+    for video in video_ids(24):
+        count[splits.split_of(video)] += 1
+    assert count == {"training": 14, "validation": 5, "test": 5}
+    assert {splits.split_of(video) for video in video_ids(3)} == set(NAMES)
+    assert len(set(video_ids(343))) == 343
+    assert video_ids(343)[:24] == video_ids(24)
+
+
+def test_a_seed_is_a_dataset_however_many_processes_draw_it(release, tmp_path):
+    again = write(tmp_path / "again", workers=2)
+    assert contents(again) == contents(release)
+    for one, two in zip(pictures(release), pictures(again), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_another_seed_is_another_dataset(release, tmp_path):
+    ours, theirs = contents(release), contents(write(tmp_path / "other", seed=5, videos=1))
+    for name, data in theirs.items():
+        assert data != ours[name], name
+
+
+def test_going_on_draws_what_is_missing_and_nothing_else(release, tmp_path):
+    write(tmp_path, videos=1)
+    first = next(tmp_path.rglob("*.mp4"))
+    stamp = first.stat().st_mtime_ns
+    left = first.with_name("100.partial-77.mp4")
+    left.write_bytes(b"what a killed run left")
+    write(tmp_path)
+    assert first.stat().st_mtime_ns == stamp
+    assert not left.exists()
+    assert contents(tmp_path) == contents(release)
+    (tmp_path / "face_talking" / f"{first.stem}.npy").unlink()
+    write(tmp_path)
+    assert contents(tmp_path) == contents(release)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_a_broken_off_run_leaves_nothing_half(tmp_path, kill):
+    """Ctrl-C (which a terminal sends to all processes) cleans up; after a kill, the next run does."""
+    command = [sys.executable, "-m", "data.synthetic", tmp_path / "out", "--videos", "4", "--seconds", "30"]
+    command += ["--size", "640x360", "--workers", "2", "--fps", "30"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_for(lambda: list((tmp_path / "out").rglob("*.partial-*.mp4")))
+        if kill == signal.SIGINT:
+            os.killpg(process.pid, kill)
+        else:
+            process.kill()
+        output = process.communicate(timeout=60)[1]
+        wait_for(lambda: not group_alive(process.pid))  # the workers go with the first process
+    finally:
+        if group_alive(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    if kill == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in output
+        assert not list((tmp_path / "out").rglob("*.partial-*"))
+    for path in (tmp_path / "out").rglob("*.mp4"):
+        if "partial" not in path.name:
+            assert sum(1 for _ in read_frames(path)) == 900
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 5}, "synthetic.json: seed is 4, asked for 5"),
+        ({"size": "64x64"}, "synthetic.json: width is 128, asked for 64"),
+        ({"fps": (30.0,)}, "synthetic.json: fps is"),
+        ({"videos": 2}, "synthetic.json: videos is 3, asked for 2"),
+        ({"size": "641x360"}, "--size: expected even numbers"),
+        ({"size": "large"}, "--size: expected even numbers"),
+        ({"videos": 344}, "--videos: expected 1 to 343, found 344"),
+        ({"seconds": 0.2}, "--seconds: expected 1 to 600, found 0.2"),
+        ({"seconds": float("nan")}, "--seconds: expected 1 to 600, found nan"),
+        ({"seed": -1}, "--seed: expected 0 to"),
+        ({"fps": (0.0,)}, "--fps: expected rates"),
+        ({"fps": ()}, "--fps: expected rates"),
+        ({"workers": 0}, "--workers: expected 1 to"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_touched(release, changes, message):
+    before = contents(release)
+    with pytest.raises(InputError, match=message):
+        write(release, **changes)
+    assert contents(release) == before
+
+
+def test_other_folders_are_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(InputError, match=r"thesis\.txt.*cannot be written"):
+        write(tmp_path / "thesis.txt")
+    (tmp_path / "synthetic.json").write_text("{")
+    with pytest.raises(InputError, match=r"synthetic\.json: damaged"):
+        write(tmp_path)
+    assert synthetic.main([str(tmp_path), "--videos", "1"]) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_video_that_cannot_be_written_stops_the_run_with_one_line(tmp_path, workers):
+    write(tmp_path, videos=1)
+    blocked = tmp_path / "face_tracking" / f"{video_ids(2)[1]}.npy"
+    blocked.mkdir()
+    with pytest.raises(InputError, match=f"{blocked.name}: is a folder"):
+        write(tmp_path, workers=workers)
+    assert not list(tmp_path.rglob("*.partial-*"))
+
+
+def test_truth_of_videos_that_have_none(release, tmp_path):
+    with pytest.raises(InputError, match=r"007\.npz: no such file"):
+        read_truth(release, "7")
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "007.npz").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(InputError, match=r"007\.npz: damaged"):
+        read_truth(tmp_path, "7")

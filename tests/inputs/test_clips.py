@@ -1,0 +1,81 @@
+import logging
+
+import numpy as np
+import pytest
+
+from tests.media import picture, write_video
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
+from vasal_jax.inputs.clips import FRAME_OFFSET, read_clips
+from vasal_jax.inputs.video import model_frame
+
+
+def _video(folder, n: int):
+    """Frame t shows t as its brightness; the sound gets louder and higher."""
+    frames = [np.full((8, 8, 3), 2 * t, np.uint8) for t in range(n)]
+    time = np.arange(SAMPLE_RATE * n // 25 + HOP) / SAMPLE_RATE
+    sound = np.sin(2 * np.pi * (300 + 500 * time) * time) * time / time[-1]
+    return write_video(folder / "v.mkv", frames, codec="ffv1", pix_fmt="bgr0", sound=0.8 * sound)
+
+
+@pytest.mark.parametrize("length", [1, 5, 12, 40])
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 25])
+def test_every_frame_is_in_one_clip_with_its_past_and_its_sound(tmp_path, n, length):
+    video = _video(tmp_path, n)
+    track = load_spectrogram(video)
+    pictures = [mel_picture(track, hop_at(t / 25)) for t in range(n)]
+    clips = list(read_clips(video, length))
+    assert [frame.index for clip in clips for frame in clip.frames] == list(range(n))
+    assert [len(clip.frames) for clip in clips[:-1]] == [length] * (len(clips) - 1)
+    for number, clip in enumerate(clips):
+        shapes = {name: value.shape for name, value in clip.batch.items()}
+        assert shapes == {
+            "frames": (1, length, 256, 256, 3),
+            "frames_past": (1, length, 256, 256, 3),
+            "mel": (1, length, 16, 64, 64, 1),
+            "face_map": (1, length, 32, 32, 1),
+        }
+        assert {value.dtype.name for value in clip.batch.values()} == {"float32"}
+        for step in range(length):
+            t = min(number * length + step, n - 1)  # past the end the last frame is repeated
+            for name, shown in (("frames", t), ("frames_past", max(t - FRAME_OFFSET, 0))):
+                expected = model_frame(np.full((8, 8, 3), 2 * shown, np.uint8))
+                np.testing.assert_array_equal(clip.batch[name][0, step], expected)
+            first = min(max(t - 8, 0), max(n - 16, 0))
+            heard = [pictures[min(j, n - 1)] for j in range(first, first + 16)]
+            np.testing.assert_array_equal(clip.batch["mel"][0, step, ..., 0], heard)
+        assert not clip.batch["face_map"].any()
+
+
+@pytest.mark.parametrize(("n", "expected"), [(17, [5]), (28, [5]), (29, [5, 17]), (30, [5, 17])])
+def test_released_clips(tmp_path, n, expected):
+    clips = list(read_clips(_video(tmp_path, n), 12, released=True))
+    assert [clip.frames[0].index for clip in clips] == expected
+    assert all(len(clip.frames) == 12 for clip in clips)
+    np.testing.assert_array_equal(clips[0].batch["frames_past"][0, 0], model_frame(np.zeros((8, 8, 3), np.uint8)))
+
+
+def test_released_needs_a_whole_clip(tmp_path):
+    with pytest.raises(InputError, match="needs 17 frames or more, found 16"):
+        list(read_clips(_video(tmp_path, 16), 12, released=True))
+
+
+def test_a_sound_that_ends_early_is_told_once(tmp_path, caplog):
+    video = write_video(tmp_path / "v.mkv", [picture()] * 40, sound=0.5 * np.sin(np.arange(11025)))
+    list(read_clips(video, 12))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{video}: the sound ends at 0.5 s of 1.6 s; silence is used after it"
+    ]
+
+
+def test_a_sound_that_lasts_is_not_remarked_on(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    list(read_clips(_video(tmp_path, 25), 12))
+    assert not caplog.records
+
+
+def test_an_abandoned_reading_closes_its_file(tmp_path):
+    clips = read_clips(_video(tmp_path, 40), 12)
+    next(clips)
+    clips.close()
+    (tmp_path / "v.mkv").unlink()

@@ -1,0 +1,45 @@
+"""What each part of the library loads, in a fresh process each."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"tensorflow", "torch", "librosa", "av", "cv2", "soxr"}
+
+
+def loaded(code: str) -> set[str]:
+    """Top-level modules that are loaded after `code`."""
+    code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import vasal_jax", HEAVY | {"jax", "flax", "numpy"}),
+        ("import vasal_jax; vasal_jax.load", HEAVY | {"tyro"}),
+        ("import vasal_jax.models", HEAVY | {"tyro", "safetensors"}),
+        ("import vasal_jax.inputs.video", {"jax", "flax", "tensorflow", "torch", "librosa"}),
+        ("import vasal_jax.inputs.clips, vasal_jax.inputs.prefetch", {"jax", "flax", "tensorflow", "torch"}),
+        ("import vasal_jax.encoding, vasal_jax.rendering", {"jax", "flax", "tensorflow", "torch"}),
+        ("import vasal_jax.commands", HEAVY | {"jax", "flax"}),
+        ("import vasal_jax.cli", HEAVY | {"jax", "flax"}),
+        ("import vasal_jax.prediction, vasal_jax.commands.predict", {"tensorflow", "torch"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_loaded(code, absent):
+    assert not loaded(code) & absent
+
+
+def test_models_need_only_the_core():
+    """Where only jax, flax and numpy are installed, the model can be built."""
+    blocked = sorted(HEAVY | {"tyro", "safetensors"})
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
+        "from flax import nnx; from vasal_jax.models import ModelConfig, VASal\n"
+        "nnx.eval_shape(lambda: VASal(ModelConfig.tiny(), rngs=nnx.Rngs(0)))"
+    )
+    assert "vasal_jax" in loaded(code)

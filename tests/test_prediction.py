@@ -1,0 +1,156 @@
+"""The stream of maps against the model called by hand on frames, sound and faces put together by hand."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.media import write_video
+from tests.released import FIXTURES, drawn_state
+from vasal_jax import predict, prediction, torch_weights, weights
+from vasal_jax.inputs import audio, faces
+from vasal_jax.inputs.video import model_frame, read_frames
+from vasal_jax.models import ModelConfig, VASal, saliency
+from vasal_jax.rendering import stretched
+
+COUNTS = (1, 4, 11, 12, 13, 17, 24, 30)  # of frames; around the borders of clips
+
+
+@pytest.fixture(scope="module")
+def model() -> VASal:
+    config = ModelConfig.tiny()
+    return weights.build(config, torch_weights.from_pytorch(drawn_state(config), config, "drawn"), "drawn")
+
+
+def _video(folder, n: int):
+    """Lossless smooth motion, never the same frame twice, with a sweeping tone that outlasts it."""
+    y, x = np.mgrid[:48, :64]
+    frames = [
+        np.stack([127 + 120 * np.sin(x / 9 + t / 2), 127 + 120 * np.sin(y / 7 - t), (x * 4 + y + 9 * t) % 255], -1)
+        for t in range(n)
+    ]
+    time = np.arange(22050 * n // 25) / 22050
+    sound = 0.4 * np.sin(2 * np.pi * (200 + 300 * time) * time) * (1 + np.sin(9 * time)) / 2
+    frames = [frame.astype(np.uint8) for frame in frames]
+    return write_video(folder / f"{n}.mkv", frames, codec="ffv1", pix_fmt="bgr0", sound=sound)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    return {n: _video(folder, n) for n in COUNTS}
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tracks") / "t.npy"
+    np.save(path, np.array([[[5 + t, 8, 20 + t, 30], [40, 10 + t / 2, 55, 30 + t / 2]] for t in range(30)]))
+    return path
+
+
+def _batch(video, tracks) -> dict[str, jax.Array]:
+    """All frames of a video as one clip."""
+    decoded = [model_frame(frame.image) for frame in read_frames(video)]
+    n = len(decoded)
+    track = audio.load_spectrogram(video)
+    pictures = [audio.mel_picture(track, audio.hop_at(i / 25)) for i in range(n)]
+
+    def window(i: int) -> list[np.ndarray]:
+        """[i-8, i+8), shifted inwards; the last picture again where there are fewer than 16."""
+        start = min(max(i - 8, 0), max(n - 16, 0))
+        return [pictures[min(j, n - 1)] for j in range(start, start + 16)]
+
+    boxes, mask = faces.load_tracks(tracks, 64, 48)
+    face_maps = [faces.normalise_face_map(faces.gaussian_mixture(boxes[i], mask[i])) for i in range(n)]
+    clip = {
+        "frames": np.stack(decoded),
+        "frames_past": np.stack([decoded[max(0, i - 5)] for i in range(n)]),
+        "mel": np.stack([window(i) for i in range(n)])[..., None],
+        "face_map": np.stack(face_maps)[..., None],
+    }
+    return {name: jnp.asarray(value)[None] for name, value in clip.items()}
+
+
+@nnx.jit
+def _logits(model: VASal, batch: dict[str, jax.Array]) -> jax.Array:
+    return model(**batch)[0][0]
+
+
+def _part(batch: dict[str, jax.Array], start: int, end: int) -> dict[str, jax.Array]:
+    return {name: value[:, start:end] for name, value in batch.items()}
+
+
+def _assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    """To 1e-5 of the largest value, which must stand well above a flat map's for this to mean anything."""
+    assert expected.max() > 5 * expected.mean()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize("n", COUNTS)
+def test_a_stream_equals_one_long_clip(model, videos, tracks, n):
+    expected = saliency(_logits(model, _batch(videos[n], tracks)))
+    _assert_same(predict(model, videos[n], faces=tracks), np.asarray(expected))
+
+
+@pytest.mark.parametrize("n", [11, 13, 24, 30])
+def test_clip_reset_forgets_every_12_frames(model, videos, tracks, n):
+    batch = _batch(videos[n], tracks)
+    clips = [_logits(model, _part(batch, start, start + 12)) for start in range(0, n, 12)]
+    expected = np.asarray(saliency(jnp.concatenate(clips)))
+    found = predict(model, videos[n], faces=tracks, clip_reset=True)
+    _assert_same(found, expected)
+    if n > 13:  # and the memory matters
+        assert np.abs(predict(model, videos[n], faces=tracks)[12:] - found[12:]).max() > 1e-3 * found.max()
+
+
+@pytest.mark.parametrize(("n", "windows"), [(17, [5]), (24, [5]), (30, [5, 17])])
+def test_released_windows_and_columns(model, videos, tracks, n, windows):
+    batch = _batch(videos[n], tracks)
+    logits = np.concatenate([_logits(model, _part(batch, start, start + 12)) for start in windows]).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    expected = exponentials / exponentials.sum(1, keepdims=True)  # over the 32 rows of each column
+    frames = list(prediction.stream(model, videos[n], faces=tracks, released=True))
+    assert [frame.index for frame in frames] == list(range(5, 5 + 12 * len(windows)))
+    found = np.stack([frame.map for frame in frames])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert expected.max() > 0.3
+
+
+def test_the_two_softmaxes_are_the_released_and_the_right_one():
+    """Of logits that the released model gave, with what it and the mended one make of them."""
+    with np.load(FIXTURES / "released_forward_seed7.npz") as released:
+        logits = jnp.asarray(released["logits"])
+        np.testing.assert_allclose(saliency(logits), released["softmax_spatial"], rtol=1e-4, atol=1e-9)
+        by_column = prediction.by_columns(logits)
+        np.testing.assert_allclose(by_column, released["softmax_released"], rtol=1e-4, atol=1e-7)
+
+
+def test_the_picture_made_of_a_map_is_the_released_one():
+    with np.load(FIXTURES / "released_preprocessing.npz") as released:
+        for found, expected in zip(released["post_in"], released["post_out"], strict=True):
+            np.testing.assert_allclose(stretched(found, 320, 180)[::6, ::8], expected, atol=1e-3 * 255)
+
+
+def test_frames_and_maps_stay_together(model, videos):
+    for n in (13, 24, 30):
+        frames = list(prediction.stream(model, videos[n]))
+        decoded = list(read_frames(videos[n]))
+        assert [frame.index for frame in frames] == list(range(n))
+        assert [frame.time for frame in frames] == [frame.time for frame in decoded]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, decoded, strict=True))
+
+
+def test_two_runs_are_identical(model, videos, tracks):
+    first, second = (predict(model, videos[30], faces=tracks) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_a_stream_left_early_closes_its_files(model, videos):
+    frames = prediction.stream(model, videos[30])
+    assert next(frames).index == 0
+    frames.close()
+    assert not any(thread.name == "prefetch" for thread in threading.enumerate())
