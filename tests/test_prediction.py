@@ -10,7 +10,7 @@ from flax import nnx
 
 from tests.media import write_video
 from tests.released import FIXTURES, drawn_state
-from vasal_jax import predict, prediction, torch_weights, weights
+from vasal_jax import parameters, predict, prediction, torch_weights
 from vasal_jax.inputs import audio, faces
 from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
@@ -22,7 +22,7 @@ COUNTS = (1, 4, 11, 12, 13, 17, 24, 30)  # of frames; around the borders of clip
 @pytest.fixture(scope="module")
 def model() -> VASal:
     config = ModelConfig.tiny()
-    return weights.build(config, torch_weights.from_pytorch(drawn_state(config), config, "drawn"), "drawn")
+    return parameters.build(config, torch_weights.from_pytorch(drawn_state(config), config, "drawn"), "drawn")
 
 
 def _video(folder, n: int):

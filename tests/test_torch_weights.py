@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.released import drawn_state
-from vasal_jax import torch_weights, weights
+from vasal_jax import parameters, torch_weights, weights
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig
 
@@ -57,7 +57,7 @@ def test_the_table_is_a_bijection(preset):
     config = getattr(ModelConfig, preset)()
     state = drawn_state(config)
     values = torch_weights.from_pytorch(state, config, "drawn")
-    shapes = weights.parameter_shapes(config)
+    shapes = parameters.parameter_shapes(config)
     assert {key: value.shape for key, value in values.items()} == shapes
     back = torch_weights.to_pytorch(values)
     assert back.keys() == state.keys()

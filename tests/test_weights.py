@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 from flax import nnx
 
-from vasal_jax import weights
+from vasal_jax import parameters, weights
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig, VASal
 
@@ -29,7 +29,7 @@ def test_saved_weights_come_back_bit_for_bit(model, tmp_path, name):
     weights.save(model, path)  # over the first
     loaded = weights.load(path)
     assert loaded.config == TINY
-    found, expected = weights.arrays(loaded), weights.arrays(model)
+    found, expected = parameters.arrays(loaded), parameters.arrays(model)
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[key], expected[key]) and found[key].dtype == np.float32 for key in expected)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
@@ -39,7 +39,7 @@ def test_compute_type_is_a_choice_at_loading(model, tmp_path):
     weights.save(model, tmp_path / "w.safetensors")
     loaded = weights.load(tmp_path / "w.safetensors", dtype="bfloat16")
     assert loaded.config == dataclasses.replace(TINY, dtype="bfloat16")
-    assert all(value.dtype == np.float32 for value in weights.arrays(loaded).values())
+    assert all(value.dtype == np.float32 for value in parameters.arrays(loaded).values())
 
 
 def write_file(path: Path, values, config: str | None = TINY.to_json()) -> Path:
@@ -48,7 +48,7 @@ def write_file(path: Path, values, config: str | None = TINY.to_json()) -> Path:
 
 
 def test_every_problem_is_in_one_error(model, tmp_path):
-    values = weights.arrays(model)
+    values = parameters.arrays(model)
     del values["fusion.head.bias"]
     values["fusion.extra"] = np.zeros(3, np.float32)
     values["audio.conv1.kernel"] = values["audio.conv1.kernel"].transpose(4, 0, 1, 2, 3).copy()
@@ -72,7 +72,7 @@ def test_every_problem_is_in_one_error(model, tmp_path):
 
 
 def test_weights_of_another_config_are_refused(model, tmp_path):
-    path = write_file(tmp_path / "w.safetensors", weights.arrays(model), ModelConfig.released().to_json())
+    path = write_file(tmp_path / "w.safetensors", parameters.arrays(model), ModelConfig.released().to_json())
     with pytest.raises(InputError, match=re.escape("visual.conv1_1.kernel: expected shape (3, 3, 3, 64)")):
         weights.load(path)
 
@@ -92,7 +92,7 @@ def test_weights_of_another_config_are_refused(model, tmp_path):
     ],
 )
 def test_configs_from_outside_are_checked(model, tmp_path, config, message):
-    path = write_file(tmp_path / "w.safetensors", weights.arrays(model), config)
+    path = write_file(tmp_path / "w.safetensors", parameters.arrays(model), config)
     with pytest.raises(InputError, match=message):
         weights.load(path)
 
@@ -125,6 +125,6 @@ def test_a_damaged_orbax_folder_is_refused(model, tmp_path):
 
 def test_orbax_of_another_config_is_refused_before_it_is_read(model, tmp_path):
     path = tmp_path / "folder"
-    weights.write(ModelConfig.released(), weights.arrays(model), path)
+    weights.write(ModelConfig.released(), parameters.arrays(model), path)
     with pytest.raises(InputError, match="expected shape"):
         weights.load(path)

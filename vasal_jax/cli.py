@@ -45,21 +45,21 @@ def _main(load: Callable[[], Command]) -> None:
 
 
 def _predict() -> Command:
-    from vasal_jax.commands.predict import PredictArgs, predict
+    from vasal_jax.commands.predict import PredictArgs
 
-    return partial(predict, _parsed(PredictArgs))
+    return _command(_parsed(PredictArgs))
 
 
 def _convert() -> Command:
-    from vasal_jax.commands.convert import ConvertArgs, convert
+    from vasal_jax.commands.convert import ConvertArgs
 
-    return partial(convert, _parsed(ConvertArgs))
+    return _command(_parsed(ConvertArgs))
 
 
 def _vasal() -> Command:
-    from vasal_jax.commands.convert import ConvertArgs, convert
-    from vasal_jax.commands.demo import DemoArgs, demo
-    from vasal_jax.commands.predict import PredictArgs, predict
+    from vasal_jax.commands.convert import ConvertArgs
+    from vasal_jax.commands.demo import DemoArgs
+    from vasal_jax.commands.predict import PredictArgs
 
     args = _parsed(
         Annotated[PredictArgs, subcommand("predict")]
@@ -67,6 +67,16 @@ def _vasal() -> Command:
         | Annotated[DemoArgs, subcommand("demo")],
         "vasal",
     )
+    return _command(args)
+
+
+def _command(args) -> Command:
+    from vasal_jax.commands.convert import ConvertArgs, convert
+    from vasal_jax.commands.demo import DemoArgs, demo
+    from vasal_jax.commands.predict import PredictArgs, predict
+
+    if isinstance(args, PredictArgs) and args.demo:
+        args = DemoArgs(weights=args.weights)
     return partial({PredictArgs: predict, ConvertArgs: convert, DemoArgs: demo}[type(args)], args)
 
 

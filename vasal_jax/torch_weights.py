@@ -11,7 +11,7 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.files import replacing
 from vasal_jax.models.config import ModelConfig
-from vasal_jax.weights import Arrays, check_arrays, parameter_shapes
+from vasal_jax.parameters import Arrays, check_arrays, parameter_shapes
 
 try:
     import torch

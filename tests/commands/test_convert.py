@@ -11,7 +11,7 @@ import torch
 
 from tests.released import drawn_state
 from tests.test_torch_weights import tensors, vgg16_state
-from vasal_jax import torch_weights, weights
+from vasal_jax import parameters, torch_weights, weights
 from vasal_jax.commands import run
 from vasal_jax.commands.convert import ConvertArgs, convert
 from vasal_jax.models import ModelConfig
@@ -74,7 +74,7 @@ def test_vgg16_starts_a_model(tmp_path):
     torch.save(vgg16_state(TINY.texture), tmp_path / "vgg16.pth")
     assert command(tmp_path / "w.safetensors", vgg16=tmp_path / "vgg16.pth", seed=3) == 0
     assert command(tmp_path / "again.safetensors", vgg16=tmp_path / "vgg16.pth", seed=3) == 0
-    values = weights.arrays(weights.load(tmp_path / "w.safetensors"))
+    values = parameters.arrays(weights.load(tmp_path / "w.safetensors"))
     texture = torch_weights.vgg16_texture(tmp_path / "vgg16.pth", TINY)
     assert all(np.array_equal(values[key], texture[key]) for key in texture)
     assert all(np.any(value) for key, value in values.items() if key.endswith("kernel"))

@@ -10,14 +10,14 @@ import torch
 from flax import nnx
 
 from tests.released import drawn_clip, drawn_state, to_batch
-from vasal_jax import torch_weights, weights
+from vasal_jax import parameters, torch_weights
 from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.torch_reference import VASalReference
 
 
 def drawn_model(config: ModelConfig, seed: int = 7) -> VASal:
     state = drawn_state(config, seed)
-    return weights.build(config, torch_weights.from_pytorch(state, config, "drawn"), "drawn")
+    return parameters.build(config, torch_weights.from_pytorch(state, config, "drawn"), "drawn")
 
 
 def reference(config: ModelConfig, seed: int) -> VASalReference:
@@ -28,7 +28,7 @@ def reference(config: ModelConfig, seed: int) -> VASalReference:
 
 def test_parameter_counts():
     counts = {
-        name: sum(np.prod(shape) for shape in weights.parameter_shapes(config).values())
+        name: sum(np.prod(shape) for shape in parameters.parameter_shapes(config).values())
         for name, config in (("released", ModelConfig.released()), ("tiny", ModelConfig.tiny()))
     }
     assert counts["released"] == 7_274_113
@@ -134,7 +134,7 @@ def test_clips_with_the_carry_equal_one_long_clip():
 def test_bfloat16_computes_in_bfloat16_with_float32_parameters():
     exact = drawn_model(ModelConfig.tiny())
     config = ModelConfig.tiny(dtype="bfloat16")
-    rough = weights.build(config, weights.arrays(exact), "drawn")
+    rough = parameters.build(config, parameters.arrays(exact), "drawn")
     assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(rough))} == {jnp.dtype("float32")}
     batch = to_batch(drawn_clip(5, 3))
     logits, carry, taps = run(rough, batch)

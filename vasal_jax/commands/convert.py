@@ -14,6 +14,7 @@ from vasal_jax import weights
 from vasal_jax.errors import InputError
 from vasal_jax.models.config import PRESETS
 from vasal_jax.models.vasal import VASal
+from vasal_jax.parameters import arrays, build
 
 Form = Literal["safetensors", "orbax", "pytorch"]
 
@@ -44,7 +45,7 @@ def convert(args: ConvertArgs) -> int:
         model = _from_vgg16(args)
     else:
         config, values = weights.read(source, PRESETS[args.preset]())
-        model = weights.build(config, values, source)
+        model = build(config, values, source)
     if args.verify and not _verified(model, args, source):
         return 1
     if out is None:
@@ -52,10 +53,10 @@ def convert(args: ConvertArgs) -> int:
     if form == "pytorch":
         from vasal_jax import torch_weights
 
-        torch_weights.write(weights.arrays(model), out)
+        torch_weights.write(arrays(model), out)
     else:
         weights.save(model, out)
-    count = sum(value.size for value in weights.arrays(model).values())
+    count = sum(value.size for value in arrays(model).values())
     print(f"wrote {out} ({form}, {count:,} parameters)")
     return 0
 
@@ -84,8 +85,8 @@ def _from_vgg16(args: ConvertArgs) -> VASal:
     from vasal_jax import torch_weights
 
     config = PRESETS[args.preset]()
-    drawn = weights.arrays(VASal(config, rngs=nnx.Rngs(args.seed)))
-    return weights.build(config, drawn | torch_weights.vgg16_texture(args.vgg16, config), args.vgg16)
+    drawn = arrays(VASal(config, rngs=nnx.Rngs(args.seed)))
+    return build(config, drawn | torch_weights.vgg16_texture(args.vgg16, config), args.vgg16)
 
 
 def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
@@ -94,7 +95,7 @@ def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
     if source is not None and source.suffix.lower() in weights.PYTORCH_SUFFIXES:
         state = torch_weights.read(source)  # the source's own entries, untouched by our conversion
     else:
-        state = torch_weights.to_pytorch(weights.arrays(model))
+        state = torch_weights.to_pytorch(arrays(model))
     stages = torch_parity.compare(model, state, args.seed)
     title = f"Parity with the PyTorch reference (limit {torch_parity.TOLERANCE:g} relative)"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -68,10 +68,6 @@ class PredictArgs:
 
 def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    if args.demo:
-        from vasal_jax.commands.demo import DemoArgs, demo
-
-        return demo(DemoArgs(weights=args.weights))
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
     info = probe(args.video)
