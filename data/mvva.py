@@ -25,7 +25,8 @@ from data.mvva_files import MvvaVideo, VideoFiles, find_videos, load_fixations, 
 from data.records import Dataset, Problem
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces import load_tracks
-from vasal_jax.inputs.fixations import GRID, SIGMA, compare_saliency, read_saliency, saliency_path
+from vasal_jax.inputs.fixations import GRID, SIGMA, compare_saliency, saliency_path
+from vasal_jax.inputs.pictures import read_grey
 from vasal_jax.inputs.video import VideoInfo, open_media, probe, read_frames, video_stream
 
 logger = logging.getLogger(__name__)
@@ -210,7 +211,7 @@ def _compare_map(folder: Path, points: np.ndarray, review: _Review) -> tuple[int
     if np.isnan(points[frame]).all():
         return 0, 0.0
     try:
-        released = read_saliency(saliency_path(folder.parent, review.id, frame))
+        released = read_grey(saliency_path(folder.parent, review.id, frame))
     except InputError as error:
         review.note("unreadable map", str(error), False)
         return 0, 0.0

@@ -85,7 +85,7 @@ def find_record(args: PreviewArgs) -> VideoRecord:
 def _find_stavis(args: PreviewArgs) -> VideoRecord:
     lists = stavis.fold_lists(args.folder, args.dataset).values()
     videos = {canonical(name): (name, *rest) for fold in lists for name, *rest in read_list(fold)}
-    return stavis._read_video(args.folder, args.dataset, *_pick(videos, args))[0]
+    return stavis.read_video(args.folder, args.dataset, *_pick(videos, args))[0]
 
 
 def _pick(videos: dict, args: PreviewArgs):

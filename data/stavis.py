@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -24,7 +23,7 @@ from scipy.io import loadmat, whosmat
 from data.records import Dataset, Problem, VideoRecord
 from data.splits import read_list
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.fixations import read_saliency
+from vasal_jax.inputs.pictures import read_grey, read_rgb
 from vasal_jax.inputs.video import Frame, open_media
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class StavisVideo(VideoRecord):
 
     def frames(self) -> Iterator[Frame]:
         for index in range(self.n_frames):
-            yield Frame(index, index / self.fps, read_picture(_frame_path(self.video, index)))
+            yield Frame(index, index / self.fps, read_rgb(_frame_path(self.video, index)))
 
     def fixations(self) -> np.ndarray:
         frames = [read_fixation_map(_fixation_path(self.annotations, index)) for index in range(self.n_frames)]
@@ -55,7 +54,7 @@ class StavisVideo(VideoRecord):
         return padded
 
     def density_picture(self, frame: int) -> np.ndarray:
-        return read_saliency(_density_path(self.annotations, frame))
+        return read_grey(_density_path(self.annotations, frame))
 
 
 def _frame_path(folder: Path, index: int) -> Path:
@@ -68,22 +67,6 @@ def _density_path(annotations: Path, index: int) -> Path:
 
 def _fixation_path(annotations: Path, index: int) -> Path:
     return annotations / f"fixMap_{index + 1:05d}.mat"
-
-
-def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture: uint8 (H, W, 3) RGB.
-
-    Raises:
-      InputError: the file is missing or no picture.
-    """
-    try:
-        content = np.frombuffer(Path(path).read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
-    except (OSError, cv2.error) as error:
-        raise InputError(f"{path}: cannot read the picture ({type(error).__name__})") from None
-    if image is None:
-        raise InputError(f"{path}: expected a picture, found something else or a damaged file")
-    return image
 
 
 def read_fixation_map(path: str | os.PathLike) -> np.ndarray:
@@ -146,7 +129,7 @@ def read_fold(root: str | os.PathLike, dataset: str, fold: str | os.PathLike, pr
         entries, f"Reading {dataset}", console=console, transient=True, disable=not progress
     ):
         try:
-            record, notes = _read_video(root, dataset, video, listed, fps)
+            record, notes = read_video(root, dataset, video, listed, fps)
             records.append(record)
             problems += notes
         except InputError as error:
@@ -159,7 +142,7 @@ def read_fold(root: str | os.PathLike, dataset: str, fold: str | os.PathLike, pr
     return Dataset(dataset, len(entries), tuple(records), tuple(problems))
 
 
-def _read_video(
+def read_video(
     root: Path, dataset: str, video: str, listed: int | None, fps: float | None
 ) -> tuple[StavisVideo, list[Problem]]:
     """The record and what is odd about it; `InputError` where the video is unusable."""
@@ -180,7 +163,7 @@ def _read_video(
     with open_media(sound) as container:
         if not container.streams.audio:
             raise InputError(f"{sound}: expected a sound file, found no sound in it")
-    height, width = read_picture(_frame_path(frames, 0)).shape[:2]
+    height, width = read_rgb(_frame_path(frames, 0)).shape[:2]
     grid = read_fixation_map(_fixation_path(annotations, 0)).shape
     notes = []
     if n_frames < max(lengths.values()):

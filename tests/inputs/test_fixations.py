@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import (
     GRID,
     SIGMA,
@@ -16,11 +15,11 @@ from vasal_jax.inputs.fixations import (
     fixation_counts,
     fixation_density,
     fixation_map,
-    read_saliency,
     saliency_path,
     saliency_picture,
     valid_points,
 )
+from vasal_jax.inputs.pictures import read_grey
 
 NONE = np.array([[np.nan, 3], [3, np.nan], [-1, 5], [5, -0.01], [1280, 5], [5, 720], [np.inf, 1]])
 
@@ -144,7 +143,7 @@ def test_maps_as_the_authors_store_them_are_reproduced(tmp_path, sigma):
         cv2.imwrite(str(path), np.rint(255 * blurry / blurry.max()).astype(np.uint8))
     assert (tmp_path / "video_007" / "002.jpg").exists()
     for frame, points in enumerate(frames):
-        released = read_saliency(saliency_path(tmp_path, "007", frame))
+        released = read_grey(saliency_path(tmp_path, "007", frame))
         assert released.shape == GRID
         apart = compare_saliency(points, released, sigma=sigma)
         assert apart.mean < 1
@@ -155,11 +154,3 @@ def test_maps_as_the_authors_store_them_are_reproduced(tmp_path, sigma):
 
 def test_comparison_of_empty_maps():
     assert compare_saliency(NONE, np.zeros((72, 128), np.uint8)) == Difference(0.0, 0.0, 0.0)
-
-
-def test_unreadable_saliency_maps(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"no picture")
-    (tmp_path / "b.jpg").write_bytes(b"")
-    for name in ("a.jpg", "b.jpg", "missing.jpg"):
-        with pytest.raises(InputError, match=name):
-            read_saliency(tmp_path / name)

@@ -12,6 +12,7 @@ import numpy as np
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.arrays import load_array
+from vasal_jax.inputs.pictures import read_grey
 
 logger = logging.getLogger(__name__)
 
@@ -174,17 +175,11 @@ def _folder_maps(folder: Path) -> FaceMaps:
         files[index] = file
     if not files:
         raise InputError(f"{folder}: expected face maps <n>.jpg or <n>.png, found none")
-    return FaceMaps(files, max(files) + 1, lambda index: _read_grey(files[index]))
+    return FaceMaps(files, max(files) + 1, lambda index: _read_map(files[index]))
 
 
-def _read_grey(file: Path) -> np.ndarray:
-    try:
-        data = np.fromfile(file, np.uint8)
-        grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error):
-        grey = None
-    if grey is None:
-        raise InputError(f"{file}: expected a grey picture, found a file that cannot be read as one")
+def _read_map(file: Path) -> np.ndarray:
+    grey = read_grey(file)
     if grey.shape != (MAP_SIZE, MAP_SIZE):
         shrinks = min(grey.shape) >= MAP_SIZE
         grey = cv2.resize(grey, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -17,11 +17,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from scipy.special import ndtr
-
-from vasal_jax.errors import InputError
 
 GRID = (720, 1280)  # height, width of the grid on which MVVA's fixations were recorded
 SIGMA = 28.0  # pixels of that grid
@@ -105,22 +102,6 @@ def saliency_path(root: str | os.PathLike, video: int | str, frame: int) -> Path
     return Path(root) / f"video_{int(video):03d}" / f"{frame:03d}.jpg"
 
 
-def read_saliency(path: str | os.PathLike) -> np.ndarray:
-    """Reads a saliency map stored as a picture: uint8 (H, W), grey.
-
-    Raises:
-      InputError: the file is missing or no picture.
-    """
-    try:
-        content = np.frombuffer(Path(path).read_bytes(), np.uint8)
-        picture = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
-    except (OSError, cv2.error) as error:
-        raise InputError(f"{path}: cannot read the saliency map ({type(error).__name__})") from None
-    if picture is None:
-        raise InputError(f"{path}: expected a saliency map as a picture, found something else or a damaged file")
-    return picture
-
-
 @dataclass(frozen=True)
 class Difference:
     """How far two saliency pictures are apart, in grey levels of 0..255."""
@@ -137,7 +118,7 @@ def compare_saliency(
 
     Args:
       points: (K, 2) fixations of the frame in pixels of `grid`.
-      released: uint8 (H, W), the authors' map of any size (`read_saliency`).
+      released: uint8 (H, W), the authors' map of any size (`pictures.read_grey`).
       grid: height, width of the grid in pixels.
       sigma: standard deviation in pixels of `grid`. The width that fits best is found by trying several.
     """
