@@ -123,7 +123,7 @@ def _broken_map(folder: Path) -> Path:
         (_tracks(np.array(["a", "b"])), "t.npy: "),
         (_file("t.npy", b"\x93NUMPY"), "t.npy: "),
         (_file("t.txt", b"1 2 3 4"), "expected a folder"),
-        (_broken_map, "expected a grey picture"),
+        (_broken_map, "expected a picture"),
         (lambda folder: folder, "expected face maps"),
     ],
     ids=["missing", "2-d", "5-numbers", "crowd", "words", "cut", "text", "broken-picture", "no-pictures"],

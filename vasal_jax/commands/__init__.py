@@ -4,12 +4,19 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
+from tyro.conf import arg
 
 from vasal_jax.errors import InputError
 
 console = Console(stderr=True)
+
+# Arguments whose help reads as a person would write it.
+OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+Flag = Annotated[bool, arg(help_behavior_hint="")]
 
 
 def run(command: Callable[[], int]) -> int:

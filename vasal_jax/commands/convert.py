@@ -11,6 +11,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from vasal_jax import weights
+from vasal_jax.commands import Flag, OptionalFile
 from vasal_jax.errors import InputError
 from vasal_jax.models.config import PRESETS
 from vasal_jax.models.vasal import VASal
@@ -23,15 +24,15 @@ Form = Literal["safetensors", "orbax", "pytorch"]
 class ConvertArgs:
     """Convert weights between PyTorch checkpoints and .safetensors files or Orbax folders, bit for bit."""
 
-    paths: Positional[Annotated[tuple[Path, ...], arg(metavar="IN OUT")]]
+    paths: Positional[Annotated[tuple[Path, ...], arg(metavar="IN OUT", help_behavior_hint="")]]
     """The weights to read and where to write them. With --verify alone, OUT may be left out; with --vgg16, IN is."""
-    to: Form | None = None
+    to: Annotated[Form | None, arg(metavar="safetensors|orbax|pytorch", help_behavior_hint="")] = None
     """Form of OUT. By default told from its name: .safetensors; .pt, .pth or .pkl; anything else is an Orbax folder."""
     preset: Literal["released", "tiny"] = "released"
     """Sizes of the model in a PyTorch file, or of the one that --vgg16 starts."""
-    verify: bool = False
+    verify: Flag = False
     """Run the PyTorch reference beside the converted model, print the differences, write only if all stages pass."""
-    vgg16: Path | None = None
+    vgg16: OptionalFile = None
     """A torchvision VGG-16 state dict: start a model from its layers, the rest freshly drawn."""
     seed: int = 0
     """Of the drawn parameters (--vgg16) and of the inputs (--verify)."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vasal_jax.commands.predict import OptionalFile, PredictArgs, predict
+from vasal_jax.commands import OptionalFile
+from vasal_jax.commands.predict import PredictArgs, predict
 from vasal_jax.encoding import video_writer
 from vasal_jax.errors import InputError
 from vasal_jax.files import replacing

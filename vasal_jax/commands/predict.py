@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
-from vasal_jax.commands import console
+from vasal_jax.commands import Flag, OptionalFile, console
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.video import VideoInfo, probe
@@ -27,13 +27,11 @@ logger = logging.getLogger(__name__)
 
 PACKAGED_WEIGHTS = Path(str(files("vasal_jax"))) / "assets" / "tiny-untrained.safetensors"
 
-# Optional paths and flags, with help that reads as a person would write it.
+# Optional paths, as a person would write them.
 _Video = Annotated[Path | None, arg(metavar="VIDEO", help_behavior_hint="")]
-OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 _Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 _Mp4 = Annotated[Path | None, arg(metavar="OUT.mp4", help_behavior_hint="")]
 _Npz = Annotated[Path | None, arg(metavar="OUT.npz", help_behavior_hint="")]
-_Flag = Annotated[bool, arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +43,7 @@ class PredictArgs:
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
     faces: Annotated[str, arg(metavar="DIR|TRACKS.npy|none")] = "none"
-    """Where the faces are: a folder of face maps <n>.jpg, an MVVA tracking file .npy, or none."""
+    """Where the faces are: a folder of face maps <n>.jpg, an MVVA tracking file .npy in pixels of VIDEO, or none."""
     sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
     overlay: _Mp4 = None
@@ -56,13 +54,13 @@ class PredictArgs:
     """Write a folder with the saliency as a grey PNG a frame."""
     maps: _Npz = None
     """Write the maps: maps (n,32,32), frame_index (n,), time (n,), fps, settings."""
-    clip_reset: _Flag = False
+    clip_reset: Flag = False
     """Forget what was seen at every 12th frame, as the released system does."""
-    released: _Flag = False
+    released: Flag = False
     """Reproduce the released system: resets, no first 5 frames, dropped tail, softmax over each column in --maps."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
-    demo: _Flag = False
+    demo: Flag = False
     """Draw a short clip of talking faces and predict on it."""
 
 
