@@ -1,1 +1,6 @@
 """Datasets on disk to batches of NumPy arrays. TensorFlow lives here, JAX does not."""
+
+import os
+
+# TensorFlow greets with lines about instructions it could use; errors reach us as exceptions.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -20,17 +20,11 @@ the pictures depends on its version.
 
 import dataclasses
 import json
-import multiprocessing
 import os
 import re
-import signal
 import sys
-import threading
 import wave
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +32,7 @@ import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from data.gaze import Gaze, Subjects, draw_gaze, grid_scale
+from data.workers import check_stop, in_processes
 from vasal_jax.commands import console, run
 from vasal_jax.encoding import video_writer
 from vasal_jax.errors import InputError
@@ -111,7 +106,7 @@ def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, fr
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=len(ids), completed=len(ids) - len(todo))
-        for _ in _draw_all(args.folder, settings, todo, min(args.workers, len(todo))):
+        for _ in in_processes(_draw, [(args.folder, settings, video) for video in todo], args.workers):
             progress.advance(task)
     print(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
     return 0
@@ -223,37 +218,6 @@ def _write_settings(path: Path, settings: _Settings, videos: int) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _draw_all(folder: Path, settings: _Settings, videos: list[str], workers: int) -> Iterator[None]:
-    """Draws the videos in several processes, and yields as each is whole."""
-    if workers <= 1:
-        for video in videos:
-            yield _draw(folder, settings, video)
-        return
-    context = multiprocessing.get_context("spawn")  # decoders and encoders keep threads, which fork would break
-    stop = context.Event()
-    with ProcessPoolExecutor(workers, context, _start_worker, (stop,)) as pool:
-        try:
-            for done in as_completed([pool.submit(_draw, folder, settings, video) for video in videos]):
-                yield done.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-_stop: Event | None = None
-
-
-def _start_worker(stop: Event) -> None:
-    """Ctrl-C goes to all processes: the first one decides, and the workers clean up when it says so."""
-    global _stop
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Were the first process killed, its workers would wait for it for ever.
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-
-
 def _draw(folder: Path, settings: _Settings, video: str) -> None:
     """Writes the files of one video, the video last."""
     scene, paths = _scene(settings, video), _paths(folder, video)
@@ -270,8 +234,7 @@ def _draw(folder: Path, settings: _Settings, video: str) -> None:
         _write_wav(temporary, scene.sound)
     with video_writer(paths["video"], scene.width, scene.height, scene.fps, scene.sound) as write:
         for index in range(scene.n_frames):
-            if _stop is not None and _stop.is_set():
-                raise KeyboardInterrupt
+            check_stop()
             write(scene.frame(index), index / scene.fps)
 
 

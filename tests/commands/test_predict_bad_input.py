@@ -119,7 +119,7 @@ def _broken_map(folder: Path) -> Path:
         (lambda folder: folder / "none.npy", "no such file"),
         (_tracks(np.zeros((6, 4))), "expected face tracks"),
         (_tracks(np.zeros((6, 2, 5))), "expected face tracks"),
-        (_tracks(np.zeros((6, 100, 4))), "at most 64 faces"),
+        (_tracks(np.zeros((6, 2000, 4))), "at most 1024 faces"),
         (_tracks(np.array(["a", "b"])), "t.npy: "),
         (_file("t.npy", b"\x93NUMPY"), "t.npy: "),
         (_file("t.txt", b"1 2 3 4"), "expected a folder"),

@@ -21,7 +21,8 @@ Flag = Annotated[bool, arg(help_behavior_hint="")]
 
 def run(command: Callable[[], int]) -> int:
     """Runs a command as a person's: its exit code, or 2 with one line for a mistake, 130 for Ctrl-C."""
-    logging.getLogger("vasal_jax").handlers = [_LineHandler(logging.WARNING)]
+    for package in ("vasal_jax", "data"):
+        logging.getLogger(package).handlers = [_LineHandler(logging.WARNING)]
     try:
         code = command()
         sys.stdout.flush()

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from vasal_jax.errors import InputError
+from vasal_jax.files import replacing
 from vasal_jax.inputs.arrays import load_array
 from vasal_jax.inputs.pictures import read_grey
 
@@ -21,7 +22,9 @@ MAP_MEAN = 14.9  # mean of the face maps that the released model was trained wit
 # This project's own choice: the Gaussian's full width at half maximum is the box.
 SIGMA_SCALE = 0.425
 MIN_SIGMA = 0.5 / MAP_SIZE  # half a cell; a narrower Gaussian can fall between the cells and vanish
-MAX_FACES = 64  # a frame
+MAX_FACES = 64  # a frame; the largest are kept
+MAX_COLUMNS = 1024  # of a file
+MAX_BOXES = 2**23  # of a file: an hour of `MAX_FACES` at 30 frames a second fits
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
     """Reads face tracks in MVVA's format: [frame][face] = (x1, y1, x2, y2) in pixels, dense or ragged.
 
     Boxes are clipped to the picture. Rows of NaN or of four equal numbers mean "no face here". Other boxes that
-    are not finite, have no area or lie outside are masked and counted in one logged warning.
+    are not finite, have no area or lie outside are masked and counted in one logged warning; likewise all but the
+    `MAX_FACES` largest of a frame. Columns stay where they are in the file, as talking flags count them.
 
     Args:
       path: `.npy`, float (F,N,4) or an object array of frames with different numbers of faces.
@@ -87,7 +91,7 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
       mask: bool (F,N).
 
     Raises:
-      InputError: missing or damaged file, another shape, or more than `MAX_FACES` faces in a frame.
+      InputError: missing or damaged file, another shape, or more than `MAX_COLUMNS` faces or `MAX_BOXES` boxes.
     """
     pixels = _dense_tracks(load_array(path), path)
     absent = np.isnan(pixels).all(-1) | (pixels == pixels[..., :1]).all(-1)
@@ -105,7 +109,49 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
             width,
             height,
         )
-    return np.where(mask[..., None], boxes, 0).astype(np.float32), mask
+    return keep_largest(np.where(mask[..., None], boxes, 0).astype(np.float32), mask, source=path)
+
+
+def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, width: int, height: int) -> None:
+    """Writes face tracks in MVVA's format, as `load_tracks` reads them: float32 (F,N,4) in pixels, NaN for no face.
+
+    Args:
+      path: where to, a name that ends in `.npy`.
+      boxes: float (F,N,4), x1, y1, x2, y2 in 0..1.
+      mask: bool (F,N).
+      width, height: the grid of the pixels.
+
+    Raises:
+      InputError: another ending, or the file cannot be written.
+    """
+    if Path(path).suffix.lower() != ".npy":
+        raise InputError(f"{path}: expected a name for face tracks that ends in .npy; choose another")
+    pixels = np.where(mask[..., None], boxes * np.float32((width, height, width, height)), np.nan)
+    with replacing(path) as temporary, open(temporary, "wb") as file:  # given a name, NumPy would add to .NPY
+        np.save(file, pixels.astype(np.float32), allow_pickle=False)
+
+
+def keep_largest(
+    boxes: np.ndarray, mask: np.ndarray, limit: int = MAX_FACES, source: object = "faces"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks all but the `limit` largest faces of each frame, and says so in one logged warning that names `source`.
+
+    Args:
+      boxes: float (F,N,4), x1, y1, x2, y2 in 0..1.
+      mask: bool (F,N).
+
+    Returns:
+      boxes and mask of the same shapes and dtypes, zeros where masked. Of equal faces the first are kept.
+    """
+    areas = np.where(mask, (boxes[..., 2:] - boxes[..., :2]).prod(-1), -1.0)
+    ranks = (-areas).argsort(axis=1, kind="stable").argsort(axis=1)
+    kept = mask & (ranks < limit)
+    crowded = np.count_nonzero((kept != mask).any(axis=1))
+    if crowded:
+        logger.warning(
+            "%s: %d of %d frames have more than %d faces; the largest are kept", source, crowded, len(mask), limit
+        )
+    return np.where(kept[..., None], boxes, 0), kept
 
 
 def gaussian_mixture(
@@ -201,8 +247,9 @@ def _dense_tracks(tracks: np.ndarray, path: str | os.PathLike) -> np.ndarray:
                 found = f"shape {np.shape(frame)}" if isinstance(frame, np.ndarray) else repr(frame)[:80]
                 raise InputError(f"{expected}, found in frame {index}: {found}") from None
     most = max((len(frame) for frame in frames), default=0)
-    if most > MAX_FACES:
-        raise InputError(f"{expected} with at most {MAX_FACES} faces a frame, found {most}")
+    if most > MAX_COLUMNS or len(frames) * most > MAX_BOXES:
+        found = f"{len(frames)} frames of {most}"
+        raise InputError(f"{expected}, at most {MAX_COLUMNS} faces a frame and {MAX_BOXES} in all, found {found}")
     dense = np.full((len(frames), most, 4), np.nan)
     for index, frame in enumerate(frames):
         dense[index, : len(frame)] = frame

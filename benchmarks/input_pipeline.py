@@ -1,0 +1,187 @@
+"""Clips of the prepared dataset beside clips taken from the videos: `python -m benchmarks.input_pipeline`.
+
+Draws a synthetic dataset of 1280x720 videos, prepares it, and measures clips/s and peak memory of
+  prepared       batches of `data.pipeline`, as training gets them
+  on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
+  whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
+Each side runs in a process of its own, in turn. Needs the extra `train`.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import cv2
+import librosa
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from data.builder import main as prepare
+from data.datasets import open_dataset
+from data.records import VideoRecord
+from data.synthetic import SyntheticArgs, generate
+from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture, window_indices
+from vasal_jax.inputs.clips import FRAME_OFFSET
+from vasal_jax.inputs.crops import crop_faces, model_crops
+from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.fixations import fixation_density
+from vasal_jax.inputs.video import model_frame
+
+T = 12  # frames of a clip
+
+
+def prepared(out: Path) -> Iterator[int]:
+    """Yields after each batch how many clips it holds."""
+    from data.clips import ClipOptions
+    from data.pipeline import training_batches
+
+    for batch in training_batches(out, 4, 0, ClipOptions(length=T)):
+        yield len(batch["frames"])
+
+
+def on_the_fly(root: Path) -> Iterator[int]:
+    """A random clip at a time from the video files."""
+    records = open_dataset(root, progress=False)[0].records
+    rng = np.random.default_rng(0)
+    annotations = lru_cache(None)(lambda record: (load_spectrogram(record.sound), record.fixations(), record.tracks()))
+    while True:
+        record = records[rng.integers(len(records))]
+        track, points, (boxes, mask) = annotations(record)
+        start = int(rng.integers(record.n_frames - T))
+        indices = np.arange(start, start + T)
+        images = decode(record, max(start - FRAME_OFFSET, 0), start + T)
+        frames = {i: model_frame(image) for i, image in images.items()}
+        clip_of(frames, images, indices, record, track, points, boxes, mask)
+        yield 1
+
+
+def whole_videos(root: Path) -> Iterator[int]:
+    """The release's way with each video, then clip after clip out of memory."""
+    records = open_dataset(root, progress=False)[0].records
+    while True:
+        for record in records:
+            images = decode(record, 0, record.n_frames)
+            frames = {i: model_frame(image) for i, image in images.items()}
+            samples, _ = librosa.load(record.sound, sr=SAMPLE_RATE)
+            power = librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, hop_length=HOP)
+            decibels = librosa.power_to_db(power, ref=np.max)
+            track = (decibels - decibels.min()) / (decibels.max() - decibels.min()) * 255
+            points, (boxes, mask) = record.fixations(), record.tracks()
+            for start in range(0, record.n_frames - T + 1, T):
+                clip_of(frames, images, np.arange(start, start + T), record, track, points, boxes, mask)
+                yield 1
+
+
+def decode(record: VideoRecord, first: int, last: int) -> dict[int, np.ndarray]:
+    """RGB frames first..last-1 by index, from the key frame before on."""
+    found = {}
+    with av.open(str(record.video)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        container.seek(int(first / record.fps / stream.time_base), stream=stream)
+        for frame in container.decode(stream):
+            index = round(float(frame.pts * stream.time_base) * record.fps)
+            if index >= last:
+                break
+            if index >= first:
+                found[index] = frame.to_ndarray(format="rgb24")
+    return found
+
+
+def clip_of(frames, images, indices, record, track, points, boxes, mask) -> dict[str, np.ndarray]:
+    """What the model is trained on, as `data.pipeline` gives it."""
+    pictures = {
+        j: mel_picture(track, hop_at(j / record.fps))
+        for j in {j for i in indices for j in window_indices(i, record.n_frames)}
+    }
+    crops = [model_crops(crop_faces(images[i], boxes[i], mask[i]), mask[i]) for i in indices]
+    return {
+        "frames": np.stack([frames[i] for i in indices]),
+        "frames_past": np.stack([frames[max(i - FRAME_OFFSET, min(frames))] for i in indices]),
+        "mel": np.stack([[pictures[j] for j in window_indices(i, record.n_frames)] for i in indices]),
+        "face_crops": np.stack(crops),
+        "face_map": np.stack([normalise_face_map(gaussian_mixture(boxes[i], mask[i])) for i in indices]),
+        "density": fixation_density(points[indices], (32, 32), record.grid),
+    }
+
+
+SIDES = {"prepared": prepared, "on the fly": on_the_fly, "whole videos": whole_videos}
+
+
+def measure(name: str, folder: Path, clips: int) -> dict:
+    """Clips/s over `clips` clips, and memory in MB when a quarter of them was taken and at the end."""
+    batches = SIDES[name](folder)
+    next(batches)
+    begin, taken, early = time.perf_counter(), 0, None
+    while taken < clips:
+        taken += next(batches)
+        if early is None and taken >= clips / 4:
+            early = memory()
+    return {"rate": taken / (time.perf_counter() - begin), "early": early, "end": memory(), "peak": peak_memory()}
+
+
+def memory() -> float:
+    """Resident memory in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def peak_memory() -> float:
+    """Largest resident memory so far in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--videos", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each video")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=400, help="clips of the prepared side; a tenth for the others")
+    parser.add_argument("--side", nargs=2, metavar=("SIDE", "FOLDER"), help="measure one side in this process")
+    args = parser.parse_args()
+    if args.side:
+        name, folder = args.side
+        print(json.dumps(measure(name, Path(folder), args.clips)))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        root, out = Path(folder) / "release", Path(folder) / "prepared"
+        generate(SyntheticArgs(root, videos=args.videos, seconds=args.seconds, seed=0, size="1280x720"))
+        prepare([str(root), str(out)])
+        results: dict[str, list[dict]] = {name: [] for name in SIDES}
+        for _ in range(args.rounds):
+            for name in SIDES:
+                place, clips = (out, args.clips) if name == "prepared" else (root, args.clips // 10)
+                command = [sys.executable, "-m", "benchmarks.input_pipeline", "--side", name, str(place)]
+                command += ["--clips", str(clips)]
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                results[name].append(json.loads(done.stdout.splitlines()[-1]))
+    print_table(results)
+    return 0
+
+
+def print_table(results: dict[str, list[dict]]) -> None:
+    def middle(name: str, key: str) -> float:
+        return statistics.median(result[key] for result in results[name])
+
+    table = Table(title=f"clips of {T} frames from 1280x720 videos", title_justify="left")
+    for column in ("side", "clips/s", "prepared is faster by", "MB after a quarter", "MB at the end", "peak MB"):
+        table.add_column(column, justify="left" if column == "side" else "right")
+    for name in results:
+        ratio = "" if name == "prepared" else f"{middle('prepared', 'rate') / middle(name, 'rate'):.1f} x"
+        sizes = (f"{middle(name, key):.0f}" for key in ("early", "end", "peak"))
+        table.add_row(name, f"{middle(name, 'rate'):.1f}", ratio, *sizes)
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

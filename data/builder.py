@@ -1,0 +1,215 @@
+"""The prepared dataset: every frame at model size in array_record shards, one a video, as TensorFlow Datasets has it.
+
+    python -m data.builder FOLDER OUT                       MVVA, or a folder of data.synthetic
+    python -m data.builder FOLDER OUT --dataset DIEM        a dataset in the STAViS layout
+    tfds build data/builder.py --manual_dir FOLDER --data_dir OUT     the same as the first
+
+It is written once and then read by `data.pipeline`. Broken off, it goes on where it was.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tensorflow_datasets as tfds
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from data.datasets import open_dataset
+from data.examples import features, frame_examples
+from data.records import VideoRecord
+from data.shards import make_shard, shard_path
+from data.splits import NAMES
+from data.workers import in_processes
+from vasal_jax.commands import console, run
+from vasal_jax.errors import InputError
+from vasal_jax.files import naming_file_errors
+from vasal_jax.inputs.fixations import SIGMA
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(eq=False)
+class Config(tfds.core.BuilderConfig):
+    """What a prepared dataset is made of; `config_of` names it by that."""
+
+    dataset: str = "mvva"
+    sigma: float | None = SIGMA
+    split: str | None = None
+
+
+def config_of(dataset: str = "mvva", sigma: float | None = SIGMA, split: str | None = None) -> Config:
+    """A config named after its dataset, its sigma and, where it is not the default, its split rule."""
+    width = "own_maps" if sigma is None else f"sigma{sigma:g}"
+    rule = "" if split is None else "_split_" + hashlib.sha256(split.encode()).hexdigest()[:8]
+    return Config(name=f"{dataset.lower()}_{width}{rule}", dataset=dataset, sigma=sigma, split=split)
+
+
+class FaceSaliency(tfds.core.GeneratorBasedBuilder):
+    """Frames of multiple-face videos with sound, faces and fixation densities, at the model's size."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = (config_of(),)
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder that the MVVA archives were unpacked in, or one of data.synthetic."
+
+    def __init__(self, *, processes: int = os.cpu_count() or 1, file_format: str | None = None, **kwargs) -> None:
+        super().__init__(file_format=file_format or "array_record", **kwargs)
+        self._processes = processes
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=features(),
+            disable_shuffling=True,  # frames of a video stay together and in order
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list[VideoRecord]]:
+        config = self.builder_config
+        dataset, splits = open_dataset(dl_manager.manual_dir, config.dataset, config.split)
+        by_split = {name: [r for r in dataset.records if splits.split_of(r.id) == name] for name in NAMES}
+        self.info.metadata.update(
+            dataset=dataset.name,
+            split_rule=splits.description,
+            sigma=config.sigma,
+            found=dataset.found,
+            left_out={problem.video: problem.message for problem in dataset.problems if problem.left_out},
+        )
+        return {name: records for name, records in by_split.items() if records}
+
+    def _generate_examples(self, records: list[VideoRecord]):
+        for record in records:
+            for index, example in enumerate(frame_examples(record, self.builder_config.sigma)):
+                yield f"{record.id}_{index:06d}", example
+
+    def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
+        """In place of TFDS's own, which works in one process and loses all when killed: shards made apart, kept till
+        all are there, then put in place."""
+        by_split = self._split_generators(dl_manager)
+        made = self._make_shards([record for records in by_split.values() for record in records])
+        videos, infos = {}, []
+        for split, records in by_split.items():
+            videos[split] = [made[record.id] for record in records if record.id in made]
+            if videos[split]:
+                infos.append(self._take_in(split, videos[split]))
+        if not infos:
+            raise InputError(f"{dl_manager.manual_dir}: none of its videos could be prepared")
+        self.info.metadata["videos"] = videos
+        return infos
+
+    @property
+    def _workshop(self) -> Path:
+        """Where finished shards wait for the others."""
+        return Path(self._data_dir_root) / self.name / self.builder_config.name / f"{self.version}.shards"
+
+    def _make_shards(self, records: list[VideoRecord]) -> dict[str, dict]:
+        """Frames and bytes of the shard of each video, by ID; what cannot be read is logged and left out."""
+        folder, made = self._workshop, {}
+        with naming_file_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        jobs = [(record, self.builder_config.sigma, folder) for record in records]
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(TextColumn("preparing videos"), *columns, console=console) as progress:
+            task = progress.add_task("", total=len(jobs))
+            for video, shard, problem in in_processes(make_shard, jobs, self._processes):
+                progress.advance(task)
+                if problem is None:
+                    made[video] = shard
+                else:
+                    logger.warning("video %s left out: %s", video, problem)
+                    self.info.metadata["left_out"][video] = problem
+        return made
+
+    def _take_in(self, split: str, videos: list[dict]) -> tfds.core.SplitInfo:
+        """Puts the shards of a split in place under the names that TFDS gives them."""
+        template = self._get_filename_template(split_name=split)
+        for index, video in enumerate(videos):
+            place = template.sharded_filepath(shard_index=index, num_shards=len(videos))
+            with naming_file_errors(Path(place)):
+                _link(shard_path(self._workshop, video["id"]), Path(place))
+        lengths = [video["frames"] for video in videos]
+        size = sum(video["bytes"] for video in videos)
+        return tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size, filename_template=template)
+
+    def _post_download_and_prepare_hook(self) -> None:
+        shutil.rmtree(self._workshop, ignore_errors=True)
+
+
+def _link(source: Path, place: Path) -> None:
+    """The same file under a second name; a copy where the file system has none, as on a network share."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copyfile(source, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class BuilderArgs:
+    """Prepare a dataset for training: every frame at model size, with sound, faces and fixation density."""
+
+    folder: Positional[Path]
+    """Where MVVA was unpacked, a folder of data.synthetic, or one in the STAViS layout."""
+    out: Positional[Path]
+    """The folder to write to. Each choice of dataset, sigma and split gets a folder of its own in it."""
+    dataset: str = "mvva"
+    """In the STAViS layout: which of the datasets, such as DIEM."""
+    sigma: float | Literal["own-maps"] = SIGMA
+    """Standard deviation of the density in pixels of the grid of fixations, or own-maps: the maps of the dataset."""
+    split: Annotated[str | None, arg(metavar="RULE", help_behavior_hint="")] = None
+    """Which IDs are tested on, as in "test=281-343 validation=220-280" (the default) or "test=list.txt"."""
+    processes: int = os.cpu_count() or 1
+    """How many videos to prepare at a time."""
+
+
+def build(args: BuilderArgs) -> int:
+    """Runs the command; returns its exit code. Raises `InputError`."""
+    if not args.folder.is_dir():
+        raise InputError(f"{args.folder}: no such folder, expected a dataset")
+    if args.sigma != "own-maps" and not 0 < args.sigma < np.inf:
+        raise InputError(f"--sigma: expected more than 0 pixels, found {args.sigma:g}")
+    if not 1 <= args.processes <= 256:
+        raise InputError(f"--processes: expected 1 to 256, found {args.processes}")
+    with naming_file_errors(args.out):
+        args.out.mkdir(parents=True, exist_ok=True)
+    config = config_of(args.dataset, None if args.sigma == "own-maps" else args.sigma, args.split)
+    tfds.disable_progress_bar()
+    known = config.name in FaceSaliency.builder_configs  # TFDS wants those by name
+    builder = FaceSaliency(data_dir=args.out, config=config.name if known else config, processes=args.processes)
+    there = Path(builder.data_dir).exists()
+    # TFDS speaks of downloads and makes a folder for them.
+    with contextlib.redirect_stdout(None), tempfile.TemporaryDirectory() as downloads:
+        source = tfds.download.DownloadConfig(manual_dir=args.folder)
+        builder.download_and_prepare(download_dir=downloads, download_config=source)
+    table = Table("split", "videos", "frames", "hours", "MB", title="there already" if there else None)
+    for split, videos in builder.info.metadata["videos"].items():
+        hours = sum(video["frames"] / video["fps"] for video in videos) / 3600
+        frames, size = (sum(video[key] for video in videos) for key in ("frames", "bytes"))
+        table.add_row(split, str(len(videos)), f"{frames:,}", f"{hours:.2f}", f"{size / 1e6:,.0f}")
+    Console().print(table)
+    left_out = builder.info.metadata["left_out"]
+    if left_out:
+        print(f"{len(left_out)} of {builder.info.metadata['found']} videos left out: {', '.join(left_out)}")
+    print(f"wrote {builder.data_dir}" if not there else f"{builder.data_dir}: nothing to do; delete it to prepare anew")
+    return 0
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parsed = tyro.cli(BuilderArgs, prog="python -m data.builder", args=args)
+    return run(lambda: build(parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

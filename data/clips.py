@@ -1,0 +1,135 @@
+"""Which frames make a clip, and what happens to them: all that is drawn at random, drawn with NumPy from a seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from data.prepared import PreparedVideo
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.audio import window_indices
+from vasal_jax.inputs.clips import FRAME_OFFSET
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Size of the clips and their augmentation in training."""
+
+    length: int = 12
+    """T, frames of a clip."""
+    faces: int = 6
+    """N, faces of a clip: those that cover most of it where a video has more."""
+    max_stride: int = 1
+    """Largest step between a clip's frames; drawn from 1 to this. Past frames and sound keep their distances."""
+    flip: bool = True
+    """Mirror every other clip, left to right, with all that belongs to it."""
+    reverse: bool = False
+    """Let every other clip run backwards, sound too."""
+    colour: float = 0.2
+    """Brightness, contrast and saturation of a clip change by up to this share."""
+    gain: float = 6.0
+    """The sound of a clip gets louder or softer by up to this many decibels."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("length", 1, 512), ("faces", 1, 64), ("max_stride", 1, 16)):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"clips: expected {name} from {low} to {high}, found {getattr(self, name)}")
+        if not 0 <= self.colour < 1 or not 0 <= self.gain <= 80:
+            raise InputError(f"clips: expected colour in 0..1 and gain in 0..80, found {self.colour}, {self.gain}")
+
+
+class Clip(NamedTuple):
+    """What to read and what to do with it; T frames out of M examples, P of whose pictures are needed."""
+
+    examples: np.ndarray  # int64 (M,): indices in the split
+    pictures: np.ndarray  # int32 (P,): which of them
+    frame_at: np.ndarray  # int32 (T,): which of the pictures
+    past_at: np.ndarray  # int32 (T,): which of the pictures
+    own_at: np.ndarray  # int32 (T,): which of the examples
+    heard_at: np.ndarray  # int32 (T,16): which of the examples
+    valid: np.ndarray  # bool (T,)
+    frame: np.ndarray  # int32 (T,): index in the video
+    video: np.ndarray  # bytes: its ID
+    flip: np.bool_
+    reverse: np.bool_
+    colour: np.ndarray  # float32 (3,): factors of brightness, contrast, saturation
+    gain: np.float32  # dB
+
+
+class Part(NamedTuple):
+    """One of the equal parts that a video is cut into, each good for one clip an epoch."""
+
+    video: PreparedVideo
+    index: int
+    count: int
+
+
+def parts_of(videos: Sequence[PreparedVideo], options: ClipOptions) -> list[Part]:
+    """As many parts of each video as it takes clips to show all of it."""
+    counts = [-(-video.frames // options.length) for video in videos]
+    return [Part(v, index, count) for v, count in zip(videos, counts, strict=True) for index in range(count)]
+
+
+def ordered_clip(parts: Sequence[Part], place: int, options: ClipOptions) -> Clip:
+    """The clip at a place of an evaluation: as it is. Places behind the last one repeat it with no valid frame."""
+    part = parts[min(place, len(parts) - 1)]
+    indices = part.index * options.length + np.arange(options.length)
+    clip = _clip(part.video, indices, False)
+    return clip if place < len(parts) else clip._replace(valid=np.zeros_like(clip.valid))
+
+
+def drawn_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOptions) -> Clip:
+    """The clip at a place of a training without end: every part once an epoch, each epoch in another order."""
+    epoch, index = divmod(place, len(parts))
+    part = parts[_order(seed, epoch, len(parts))[index]]
+    rng = np.random.default_rng([seed, place, 1])
+    fitting = (part.video.frames - 1) // max(options.length - 1, 1)
+    stride = int(rng.integers(1, max(1, min(options.max_stride, fitting)) + 1))
+    starts = max(1, part.video.frames - (options.length - 1) * stride)
+    start = int((part.index + rng.random()) / part.count * starts)
+    indices = start + stride * np.arange(options.length)
+    flip, reverse = rng.random(2) < 0.5
+    colour = 1 + options.colour * rng.uniform(-1, 1, 3)
+    gain = options.gain * rng.uniform(-1, 1)
+    return _clip(part.video, indices, options.reverse and reverse)._replace(
+        flip=np.bool_(options.flip and flip), colour=colour.astype(np.float32), gain=np.float32(gain)
+    )
+
+
+@lru_cache(maxsize=2)  # a batch may reach into the next epoch
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, 0]).permutation(count)
+
+
+def _clip(video: PreparedVideo, indices: np.ndarray, reverse: bool) -> Clip:
+    """The clip of these frames of a video; behind its end the last one is repeated. Backwards, all is mirrored."""
+    n = video.frames
+    valid = indices < n
+    indices = np.minimum(indices, n - 1)
+    past = np.maximum(indices - FRAME_OFFSET, 0)
+    heard = np.stack([window_indices(i, n) for i in indices])
+    if reverse:
+        # Forwards in the mirrored video: what is past now came later, and the window around a frame is turned.
+        indices, valid = indices[::-1], valid[::-1]
+        past = np.minimum(indices + FRAME_OFFSET, n - 1)
+        heard = np.stack([n - 1 - window_indices(n - 1 - i, n) for i in indices])
+    examples = np.unique(np.concatenate([indices, past, heard.ravel()]))
+    own, before = np.searchsorted(examples, indices), np.searchsorted(examples, past)
+    pictures = np.unique(np.concatenate([own, before]))
+    return Clip(
+        examples=video.first + examples,
+        pictures=pictures.astype(np.int32),
+        frame_at=np.searchsorted(pictures, own).astype(np.int32),
+        past_at=np.searchsorted(pictures, before).astype(np.int32),
+        own_at=own.astype(np.int32),
+        heard_at=np.searchsorted(examples, heard).astype(np.int32),
+        valid=valid,
+        frame=indices.astype(np.int32),
+        video=np.array(video.id.encode()),
+        flip=np.bool_(False),
+        reverse=np.bool_(reverse),
+        colour=np.ones(3, np.float32),
+        gain=np.float32(0),
+    )

@@ -1,0 +1,57 @@
+"""Any supported dataset by its folder: what kind it is, its usable videos and its splits."""
+
+import os
+import shlex
+from pathlib import Path
+
+from data import mvva, stavis
+from data.records import Dataset
+from data.splits import DEFAULT, Splits, parse_splits
+from vasal_jax.errors import InputError
+
+
+def open_dataset(
+    root: str | os.PathLike, dataset: str = "mvva", split: str | None = None, progress: bool = True
+) -> tuple[Dataset, Splits]:
+    """Reads a dataset folder; each bad video gets one logged line a problem and is left out.
+
+    A folder with `fold_lists` in it has the STAViS layout, any other one is taken as the MVVA release.
+
+    Args:
+      root: the folder.
+      dataset: in the STAViS layout, which of the datasets in it ("DIEM").
+      split: a rule as of `parse_splits`. By default `test=281-343 validation=220-280`, and in the STAViS layout the
+        first pair of fold lists.
+      progress: show a progress bar on standard error.
+
+    Raises:
+      InputError: no such folder, nothing usable in it, or the rule is none.
+    """
+    if not (Path(root) / "fold_lists").is_dir():
+        if dataset != "mvva":
+            raise InputError(f"{root}: has no fold_lists, so it is no STAViS layout with a dataset {dataset!r} in it")
+        splits = parse_splits(split or DEFAULT)
+        return mvva.read_release(root, progress=progress)[0], splits
+    lists = stavis.fold_lists(root, dataset)
+    splits = parse_splits(split or _first_fold(lists, dataset))
+    folds = [stavis.read_fold(root, dataset, fold, progress) for fold in _once(lists)]
+    records = {record.id: record for fold in folds for record in fold.records}
+    problems = tuple(problem for fold in folds for problem in fold.problems)
+    return Dataset(dataset, sum(fold.found for fold in folds), tuple(records.values()), problems), splits
+
+
+def _first_fold(lists: dict[str, Path], dataset: str) -> str:
+    """The rule that the first pair of lists stands for."""
+    names = {"training": ("train_1", "train"), "validation": ("val_1", "val"), "test": ("test_1", "test")}
+    words = [
+        f"{split}={shlex.quote(str(lists[name]))}" for split, two in names.items() for name in two if name in lists
+    ]
+    if not words:
+        raise InputError(f"{dataset}: expected fold lists of fold 1, found {', '.join(lists)}; name lists in the split")
+    return " ".join(words)
+
+
+def _once(lists: dict[str, Path]) -> list[Path]:
+    """Lists that together hold every video, each once: those of one fold, or one list where it stands alone."""
+    fold = min(name.partition("_")[2] for name in lists)
+    return [path for name, path in lists.items() if name.partition("_")[2] == fold]

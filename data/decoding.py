@@ -1,0 +1,143 @@
+"""Serialized examples to one clip of a batch: the part of the pipeline that is TensorFlow's."""
+
+import tensorflow as tf
+
+from data.clips import Clip, ClipOptions
+from vasal_jax.inputs.audio import PICTURE_SIZE, TOP_DB, WINDOW
+from vasal_jax.inputs.crops import CROP_SIZE
+from vasal_jax.inputs.faces import MAP_SIZE
+from vasal_jax.inputs.video import FRAME_SIZE, RGB_MEAN
+
+# What is looked up for a clip: its examples, then the fields of `Clip` behind `examples`.
+LOOKED_UP = (
+    tf.TensorSpec((None,), tf.string),
+    *(tf.TensorSpec((None,), tf.int32) for _ in ("pictures", "frame_at", "past_at", "own_at")),
+    tf.TensorSpec((None, WINDOW), tf.int32),
+    tf.TensorSpec((None,), tf.bool),
+    tf.TensorSpec((None,), tf.int32),
+    tf.TensorSpec((), tf.string),
+    *(tf.TensorSpec((), tf.bool) for _ in ("flip", "reverse")),
+    tf.TensorSpec((3,), tf.float32),
+    tf.TensorSpec((), tf.float32),
+)
+
+# `data.examples.features` as tf.io sees it. A video has the same number of faces and subjects on all of its frames.
+_EXAMPLE = {
+    "frame": tf.io.FixedLenFeature((), tf.string),
+    "crops": tf.io.FixedLenFeature((), tf.string),
+    "boxes": tf.io.FixedLenSequenceFeature((4,), tf.float32, allow_missing=True),
+    "mask": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
+    "talking": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
+    "talking_known": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
+    "face_map": tf.io.FixedLenFeature((MAP_SIZE, MAP_SIZE), tf.float32),
+    "mel": tf.io.FixedLenFeature((PICTURE_SIZE, PICTURE_SIZE), tf.float32),
+    "density": tf.io.FixedLenFeature((MAP_SIZE, MAP_SIZE), tf.float32),
+    "fixations": tf.io.FixedLenSequenceFeature((2,), tf.float32, allow_missing=True),
+}
+
+
+def assemble(looked_up: list[tf.Tensor], options: ClipOptions, subjects: int) -> dict[str, tf.Tensor]:
+    """One clip of a batch as `data.pipeline` describes it, without B.
+
+    Args:
+      looked_up: tensors as `LOOKED_UP` says.
+      options: sizes of the clip.
+      subjects: S.
+    """
+    examples, *fields = (tf.ensure_shape(x, spec.shape) for x, spec in zip(looked_up, LOOKED_UP, strict=True))
+    clip = Clip(examples, *fields)
+    length = options.length
+    stored = tf.io.parse_example(clip.examples, _EXAMPLE)
+    own = {name: tf.gather(values, clip.own_at) for name, values in stored.items() if name != "mel"}
+    pictures = _mirrored(_decoded(tf.gather(stored["frame"], clip.pictures)), clip.flip, axis=2)
+    frames, frames_past = (tf.gather(pictures, at) for at in (clip.frame_at, clip.past_at))
+    faces = _faces(own, clip, options)
+    fixations = MAP_SIZE * _mirrored_points(own["fixations"], clip.flip)
+    missing = subjects - tf.shape(fixations)[1]
+    result = {
+        "frames": (_coloured(frames, clip.colour), (FRAME_SIZE, FRAME_SIZE, 3)),
+        "frames_past": (_coloured(frames_past, clip.colour), (FRAME_SIZE, FRAME_SIZE, 3)),
+        "mel": (_heard(stored["mel"], clip), (WINDOW, PICTURE_SIZE, PICTURE_SIZE, 1)),
+        "face_map": (_mirrored(own["face_map"], clip.flip, axis=2)[..., None], (MAP_SIZE, MAP_SIZE, 1)),
+        **{name: (values, (options.faces, *values.shape[2:])) for name, values in faces.items()},
+        "density": (_mirrored(own["density"], clip.flip, axis=2), (MAP_SIZE, MAP_SIZE)),
+        "fixations": (tf.pad(fixations, [[0, 0], [0, missing], [0, 0]], constant_values=float("nan")), (subjects, 2)),
+        "valid": (clip.valid, ()),
+        "frame": (clip.frame, ()),
+    }
+    shaped = {name: tf.ensure_shape(values, (length, *shape)) for name, (values, shape) in result.items()}
+    return shaped | {"video": tf.ensure_shape(clip.video, ())}
+
+
+def _decoded(jpegs: tf.Tensor) -> tf.Tensor:
+    """JPEGs (n,) of one size as uint8 (n,h,w,3)."""
+    return tf.map_fn(
+        lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"),
+        jpegs,
+        fn_output_signature=tf.TensorSpec((None, None, 3), tf.uint8),
+    )
+
+
+@tf.function(jit_compile=True)  # one pass over the pixels in place of a dozen; the shapes are always the same
+def _coloured(rgb: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+    """uint8 RGB as float32 minus the mean, with brightness, contrast and saturation multiplied by `factors` (3,).
+
+    Contrast is around the middle grey; what leaves 0..255 is cut off. Factors of 1 change nothing.
+    """
+    rgb = tf.cast(rgb, tf.float32)
+    grey = 0.299 * rgb[..., 0:1] + 0.587 * rgb[..., 1:2] + 0.114 * rgb[..., 2:3]
+    changed = (grey + factors[2] * (rgb - grey)) * factors[0]
+    changed = tf.clip_by_value(127.5 + factors[1] * (changed - 127.5), 0.0, 255.0)
+    return tf.where(tf.reduce_all(factors == 1.0), rgb, changed) - RGB_MEAN
+
+
+def _heard(mel: tf.Tensor, clip: Clip) -> tf.Tensor:
+    """The windows of mel pictures (T,16,64,64,1): louder or softer, backwards where the clip runs so.
+
+    Pictures are decibels, `TOP_DB` of them on 0..255. Silence, which is 0, stays silent.
+    """
+    louder = tf.clip_by_value(mel + clip.gain * (255.0 / TOP_DB), 0.0, 255.0)
+    mel = tf.where((mel > 0) & (clip.gain != 0.0), louder, mel)
+    mel = _mirrored(mel, clip.reverse, axis=2)
+    return tf.gather(mel, clip.heard_at)[..., None]
+
+
+def _faces(own: dict[str, tf.Tensor], clip: Clip, options: ClipOptions) -> dict[str, tf.Tensor]:
+    """The faces that cover most of the clip, in the order of their tracks, filled up to N."""
+    boxes, mask = own["boxes"], own["mask"] > 0
+    missing = tf.maximum(options.faces - tf.shape(mask)[1], 0)
+    area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    covered = tf.pad(tf.reduce_sum(area, axis=0), [[0, missing]], constant_values=-1.0)
+    chosen = tf.sort(tf.math.top_k(covered, options.faces).indices)
+
+    def take(values: tf.Tensor) -> tf.Tensor:
+        rest = [[0, 0]] * (values.shape.rank - 2)
+        return tf.gather(tf.pad(values, [[0, 0], [0, missing], *rest]), chosen, axis=1)
+
+    mask = take(mask)
+    x1, y1, x2, y2 = tf.unstack(take(boxes), axis=-1)
+    x1, x2 = tf.cond(clip.flip, lambda: (1 - x2, 1 - x1), lambda: (x1, x2))
+    strips = _decoded(own["crops"])
+    count = tf.shape(strips)[2] // CROP_SIZE
+    crops = tf.reshape(strips, [-1, CROP_SIZE, count, CROP_SIZE, 3])
+    crops = _mirrored(tf.transpose(crops, [0, 2, 1, 3, 4]), clip.flip, axis=3)
+    # A video without faces has one empty crop, so that there is a picture to store.
+    crops = tf.cond(tf.shape(own["mask"])[1] > 0, lambda: crops, lambda: crops[:, :0])
+    here = mask[..., None]
+    return {
+        "face_crops": tf.where(here[..., None, None], _coloured(take(crops), clip.colour), 0.0),
+        "face_boxes": tf.where(here, tf.stack([x1, y1, x2, y2], axis=-1), 0.0),
+        "face_mask": mask,
+        "talking": take(own["talking"]) > 0,
+        "talking_known": take(own["talking_known"]) > 0,
+    }
+
+
+def _mirrored(values: tf.Tensor, condition: tf.Tensor, axis: int) -> tf.Tensor:
+    return tf.cond(condition, lambda: tf.reverse(values, [axis]), lambda: values)
+
+
+def _mirrored_points(points: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+    """Points (T,S,2) as shares of the picture, x counted from the other side."""
+    x, y = tf.unstack(points, axis=-1)
+    return tf.stack([tf.cond(condition, lambda: 1 - x, lambda: x), y], axis=-1)

@@ -1,0 +1,109 @@
+"""One frame of a video with all that training needs, at model size: made from a record, stored as a TFDS example."""
+
+import io
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data.records import VideoRecord
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.audio import PICTURE_SIZE, hop_at, load_spectrogram, mel_picture
+from vasal_jax.inputs.crops import CROP_SIZE, crop_faces
+from vasal_jax.inputs.faces import MAP_SIZE, gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.fixations import fixation_density, valid_points
+from vasal_jax.inputs.video import FRAME_SIZE
+
+JPEG_QUALITY = 95
+_NO_CROPS = crop_faces(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 4)), np.zeros(1, bool))
+
+
+def features() -> tfds.features.FeaturesDict:
+    """What is stored of a frame. K counts the faces of the video's tracks, S its subjects.
+
+    Everything but the two pictures is exact.
+    """
+    return tfds.features.FeaturesDict(
+        {
+            "frame": tfds.features.Image(shape=(FRAME_SIZE, FRAME_SIZE, 3), encoding_format="jpeg"),
+            # K crops side by side, or one of the mean colour where the video has no tracks
+            "crops": tfds.features.Image(shape=(CROP_SIZE, None, 3), encoding_format="jpeg"),
+            "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),  # x1, y1, x2, y2 in 0..1
+            "mask": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+            "talking": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+            "talking_known": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+            "face_map": tfds.features.Tensor(shape=(MAP_SIZE, MAP_SIZE), dtype=np.float32),  # faces all alike
+            "mel": tfds.features.Tensor(shape=(PICTURE_SIZE, PICTURE_SIZE), dtype=np.float32),
+            "density": tfds.features.Tensor(shape=(MAP_SIZE, MAP_SIZE), dtype=np.float32),  # sums to 1, or zeros
+            # centres of the fixated pixels as shares 0..1 of the picture, NaN where a subject has none
+            "fixations": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
+        }
+    )
+
+
+def frame_examples(record: VideoRecord, sigma: float | None) -> Iterator[dict]:
+    """Yields of each frame, in order, what `features` stores.
+
+    Args:
+      record: the video.
+      sigma: standard deviation of the density in pixels of the grid of fixations; None takes the dataset's own maps.
+
+    Raises:
+      InputError: a part of the video cannot be read, or it ends before `record.n_frames`.
+    """
+    track = load_spectrogram(record.sound or record.video)
+    points = record.fixations()
+    boxes, mask = record.tracks() or (
+        np.zeros((record.n_frames, 0, 4), np.float32),
+        np.zeros((record.n_frames, 0), bool),
+    )
+    talking, known = _flags(record, mask.shape[1])
+    count = 0
+    for frame in record.frames():
+        i, count = frame.index, count + 1
+        crops = crop_faces(frame.image, boxes[i], mask[i]) if len(mask[i]) else _NO_CROPS
+        yield {
+            "frame": _jpeg(cv2.resize(frame.image, (FRAME_SIZE, FRAME_SIZE))),
+            "crops": _jpeg(np.concatenate(crops, axis=1)),
+            "boxes": boxes[i],
+            "mask": mask[i],
+            "talking": talking[:, i] & mask[i],
+            "talking_known": known & mask[i],
+            "face_map": normalise_face_map(gaussian_mixture(boxes[i], mask[i])),
+            "mel": mel_picture(track, hop_at(frame.time)),
+            "density": _density(record, i, points[i], sigma),
+            "fixations": _shares(points[i], record.grid),
+        }
+    if count != record.n_frames:
+        raise InputError(f"{record.video}: expected {record.n_frames} frames, decoded {count}; the video is damaged")
+
+
+def _flags(record: VideoRecord, faces: int) -> tuple[np.ndarray, np.ndarray]:
+    """Talking flags (faces, F) and for which faces (faces,) anybody gave them."""
+    flags, known = np.zeros((faces, record.n_frames), bool), np.zeros(faces, bool)
+    talking = record.talking()
+    if talking is not None:
+        both = min(faces, len(talking))
+        flags[:both], known[:both] = talking[:both], True
+    return flags, known
+
+
+def _density(record: VideoRecord, index: int, points: np.ndarray, sigma: float | None) -> np.ndarray:
+    if sigma is not None:
+        return fixation_density(points, (MAP_SIZE, MAP_SIZE), record.grid, sigma)
+    picture = record.density_picture(index)
+    if picture is None:
+        raise InputError(f"{record.video}: {record.dataset} has no density maps of its own; choose a sigma")
+    density = cv2.resize(picture.astype(np.float32), (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA)
+    return density / max(density.sum(), np.float32(1e-12))
+
+
+def _shares(points: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    centres = (np.floor(points) + 0.5) / (grid[1], grid[0])
+    return np.where(valid_points(points, grid)[..., None], centres, np.nan).astype(np.float32)
+
+
+def _jpeg(image: np.ndarray) -> io.BytesIO:
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    return io.BytesIO(data.tobytes())

@@ -1,0 +1,146 @@
+"""Clips of a prepared dataset as batches of NumPy arrays, read, decoded and augmented by tf.data.
+
+What a batch holds is a function of the seed and the step alone, whatever the number of processes: process p of P
+takes every P-th clip of the same global batch. So a position to go on from is a step, shards are disjoint, and a
+training may go on with more or fewer processes.
+
+A batch maps names to arrays; B clips, T frames, N faces, S subjects:
+
+  frames         float32 (B,T,256,256,3)  RGB minus its mean, 0..255 scale
+  frames_past    float32 (B,T,256,256,3)  the frame 5 earlier, or the first one
+  mel            float32 (B,T,16,64,64,1) log-mel pictures around the frame, 0..255
+  face_map       float32 (B,T,32,32,1)    all faces alike, -14.9..240.1; zeros without faces
+  face_crops     float32 (B,T,N,64,64,3)  RGB minus its mean, zeros where masked
+  face_boxes     float32 (B,T,N,4)        x1, y1, x2, y2 in 0..1, zeros where masked
+  face_mask      bool    (B,T,N)
+  talking        bool    (B,T,N)
+  talking_known  bool    (B,T,N)          whether anybody said
+  density        float32 (B,T,32,32)      sums to 1; zeros on a frame without fixations
+  fixations      float32 (B,T,S,2)        x, y in cells of the density, NaN where there is none
+  valid          bool    (B,T)            False on frames that only fill up a clip
+  video          str     (B,)
+  frame          int32   (B,T)            index in the video
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from data.clips import Clip, ClipOptions, drawn_clip, ordered_clip, parts_of
+from data.decoding import LOOKED_UP, assemble
+from data.prepared import PreparedSplit
+from vasal_jax.errors import InputError
+
+tf.config.set_visible_devices([], "GPU")  # those are for the training
+
+Batch = dict[str, np.ndarray]
+
+
+def training_batches(
+    folder: str | os.PathLike,
+    batch_size: int,
+    seed: int,
+    options: ClipOptions,
+    *,
+    start: int = 0,
+    process: int = 0,
+    processes: int = 1,
+) -> Iterator[Batch]:
+    """Batches without end, each epoch in another order, each clip changed at random as `options` says.
+
+    Args:
+      folder: a prepared dataset.
+      batch_size: clips in the global batch, a multiple of `processes`.
+      seed: the same seed gives the same batches.
+      options: size of the clips and what happens to them.
+      start: the step of the first batch: to go on where a training stopped.
+      process, processes: which share of each global batch to give, `batch_size / processes` clips.
+
+    Raises:
+      InputError: no such dataset, or a shard of it can no longer be read.
+    """
+    split = PreparedSplit(folder, "training")
+    parts = parts_of(split.videos, options)
+    local = _share(batch_size, process, processes)
+
+    def choose(place: int) -> Clip:
+        return drawn_clip(parts, place, seed, options)
+
+    numbers = tf.data.Dataset.counter(start * local, dtype=tf.int64)
+    return _batches(split, choose, numbers, batch_size, process, processes, options)
+
+
+def evaluation_batches(
+    folder: str | os.PathLike,
+    split_name: str,
+    batch_size: int,
+    options: ClipOptions,
+    *,
+    process: int = 0,
+    processes: int = 1,
+) -> Iterator[Batch]:
+    """Every frame of a split once, in order, unchanged; where clips run out, frames that are not `valid` fill up.
+
+    Args, errors: as `training_batches`. All processes get the same number of batches.
+    """
+    split = PreparedSplit(folder, split_name)
+    parts = parts_of(split.videos, options)
+    local = _share(batch_size, process, processes)
+
+    def choose(place: int) -> Clip:
+        return ordered_clip(parts, place, options)
+
+    rounds = -(-len(parts) // batch_size)
+    return _batches(split, choose, tf.data.Dataset.range(rounds * local), batch_size, process, processes, options)
+
+
+def _share(batch_size: int, process: int, processes: int) -> int:
+    """Clips of a batch that one process takes."""
+    if not 0 <= process < processes:
+        raise InputError(f"process {process}: expected 0 to {processes - 1}")
+    if batch_size < 1 or batch_size % processes:
+        raise InputError(f"batch size {batch_size}: expected a multiple of the number of processes, {processes}")
+    return batch_size // processes
+
+
+def _batches(
+    split: PreparedSplit,
+    choose: Callable[[int], Clip],
+    numbers: tf.data.Dataset,
+    batch_size: int,
+    process: int,
+    processes: int,
+    options: ClipOptions,
+) -> Iterator[Batch]:
+    failures: list[InputError] = []
+    local = batch_size // processes
+
+    def look_up(number: np.int64) -> list:
+        step, place = divmod(int(number), local)
+        clip = choose(step * batch_size + process * local + place)
+        try:
+            return [np.array(split.read(clip.examples), object), *clip[1:]]
+        except InputError as error:
+            failures.append(error)
+            raise
+
+    types = [spec.dtype for spec in LOOKED_UP]
+    subjects = max(video.subjects for video in split.videos)
+    dataset = numbers.map(
+        lambda number: assemble(tf.numpy_function(look_up, [number], types), options, subjects),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    batches = dataset.batch(local, drop_remainder=True).prefetch(2).as_numpy_iterator()
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except tf.errors.OpError:
+            if failures:
+                raise failures[0] from None
+            raise
+        yield batch | {"video": batch["video"].astype(str)}

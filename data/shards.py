@@ -1,0 +1,105 @@
+"""The shard of one video: written whole or not at all, and kept by later runs while its source stays the same."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+from data.examples import features, frame_examples
+from data.records import VideoRecord
+from data.workers import check_stop
+from vasal_jax.errors import InputError
+from vasal_jax.files import replacing
+
+
+def shard_path(folder: Path, video: str) -> Path:
+    """Where the shard of a video lies before it is taken into a dataset."""
+    return folder / f"{video}.array_record"
+
+
+def make_shard(record: VideoRecord, sigma: float | None, folder: Path) -> tuple[str, dict | None, str | None]:
+    """Writes the shard of one video into `folder`.
+
+    Args:
+      record: the video.
+      sigma: as in `frame_examples`.
+      folder: where shards and their labels go.
+
+    Returns:
+      The video's ID, then either what is worth knowing of its shard or, where the video cannot be used, why not.
+
+    Raises:
+      InputError: the shard cannot be written.
+    """
+    path, label = shard_path(folder, record.id), folder / f"{record.id}.json"
+    source = _source(record, sigma)
+    try:
+        kept = json.loads(label.read_text())
+        if kept["source"] == source and kept["shard"]["bytes"] == path.stat().st_size:
+            return record.id, kept["shard"], None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or not whole
+    reading = _Reading(record, sigma)
+    try:
+        with replacing(path) as temporary:
+            _write(temporary, reading)
+    except InputError as error:
+        if reading.failed:
+            return record.id, None, str(error)
+        raise
+    shard = {
+        "id": record.id,
+        "frames": record.n_frames,
+        "fps": record.fps,
+        "width": record.width,
+        "height": record.height,
+        "subjects": record.fixations().shape[1],
+        "bytes": path.stat().st_size,
+    }
+    with replacing(label) as temporary:
+        temporary.write_text(json.dumps({"source": source, "shard": shard}))
+    return record.id, shard, None
+
+
+class _Reading:
+    """The examples of a video, and whether it was these that failed, rather than the writing of them."""
+
+    def __init__(self, record: VideoRecord, sigma: float | None):
+        self.record, self.sigma, self.failed = record, sigma, False
+
+    def __iter__(self) -> Iterator[dict]:
+        try:
+            yield from frame_examples(self.record, self.sigma)
+        except InputError:
+            self.failed = True
+            raise
+
+
+def _write(path: Path, examples: _Reading) -> None:
+    encoder = features()
+    serializer = tfds.core.example_serializer.ExampleSerializer(encoder.get_serialized_info())
+    writer = ArrayRecordWriter(str(path), "group_size:1")  # frames are read one by one
+    try:
+        for example in examples:
+            check_stop()
+            writer.write(serializer.serialize_example(encoder.encode_example(example)))
+    finally:
+        writer.close()
+    # The writer does not say that a disk is full.
+    reader = ArrayRecordReader(str(path))
+    if not reader.ok() or reader.num_records() != examples.record.n_frames:
+        raise OSError("not all that was written is there, the disk is full or failing")
+    reader.close()
+
+
+def _source(record: VideoRecord, sigma: float | None) -> str:
+    """What the shard is made from; another text means that it has to be made again."""
+    facts = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    stats = [value.stat() for value in facts.values() if isinstance(value, Path)]
+    return repr((sorted(facts.items()), [(s.st_size, s.st_mtime_ns) for s in stats], sigma, _VERSION))
+
+
+_VERSION = 1  # of what a shard holds

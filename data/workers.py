@@ -1,0 +1,59 @@
+"""Work shared out over several processes that stop together."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from vasal_jax.errors import InputError
+
+_stop: Event | None = None
+
+
+def in_processes(function: Callable, jobs: list[tuple], workers: int) -> Iterator[Any]:
+    """Yields `function(*job)` of every job as each is done, from up to `workers` processes.
+
+    With one worker all is done in this process, in order. If the consumer stops or a job fails, jobs under way are told
+    so and find out at their next `check_stop`.
+
+    Raises:
+      InputError: a worker was killed.
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            yield function(*job)
+        return
+    context = multiprocessing.get_context("spawn")  # decoders and encoders keep threads, which fork would break
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (stop,)) as pool:
+        try:
+            for done in as_completed([pool.submit(function, *job) for job in jobs]):
+                yield done.result()
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed (out of memory?); run again to go on, with fewer") from None
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def check_stop() -> None:
+    """Raises `KeyboardInterrupt` in a worker whose work is no longer wanted; to be called every now and then."""
+    if _stop is not None and _stop.is_set():
+        raise KeyboardInterrupt
+
+
+def _start_worker(stop: Event) -> None:
+    """Ctrl-C goes to all processes: the first one decides, and the workers clean up when it says so."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Were the first process killed, its workers would wait for it for ever.
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -1,0 +1,286 @@
+"""Batches of a prepared synthetic release: are they what the videos are, and the same wherever they are made?"""
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+
+from data import mvva
+from data.builder import main
+from data.clips import ClipOptions
+from data.pipeline import evaluation_batches, training_batches
+from data.prepared import PreparedSplit
+from data.synthetic import SyntheticArgs, generate
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.clips import read_clips
+from vasal_jax.inputs.crops import crop_faces, model_crops
+from vasal_jax.inputs.fixations import fixation_density
+from vasal_jax.inputs.video import read_frames
+
+FLOATS = ("frames", "frames_past", "mel", "face_map", "face_crops", "face_boxes", "density", "fixations")
+STILL = ClipOptions(length=4, faces=6, flip=False, colour=0, gain=0)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """Five videos, three of them in training."""
+    folder = tmp_path_factory.mktemp("release")
+    generate(SyntheticArgs(folder, videos=5, seconds=1.2, seed=4, size="320x180", workers=1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(release):
+    return {record.id: record for record in mvva.read_release(release, progress=False)[0].records}
+
+
+@pytest.fixture(scope="module")
+def prepared(release, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared")
+    assert main([str(release), str(out), "--processes", "1"]) == 0
+    return out
+
+
+def take(batches, count: int) -> list[dict[str, np.ndarray]]:
+    return list(itertools.islice(batches, count))
+
+
+def assert_same(a: dict, b: dict) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def joined(batches: list[dict]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def test_evaluation_shows_every_frame_once_as_it_is_in_the_video(prepared, records):
+    """The prepared path against the video file: JPEG takes up to 2 grey levels on average, the rest is exact."""
+    (video,) = PreparedSplit(prepared, "test").videos
+    record = records[video.id]
+    found = joined(list(evaluation_batches(prepared, "test", 2, STILL)))
+    assert sorted(found["frame"][found["valid"]]) == list(range(record.n_frames))
+    images = [frame.image for frame in read_frames(record.video)]
+    boxes, mask = record.tracks()
+    columns = mask.shape[1]
+    assert 2 <= columns <= 6
+    grid_density = fixation_density(record.fixations(), (32, 32), record.grid)
+    for number, clip in enumerate(read_clips(record.video, 4, sound=record.sound)):
+        here = {name: values[number] for name, values in found.items()}
+        assert here["video"] == record.id
+        for name in ("frames", "frames_past"):
+            apart = np.abs(here[name] - clip.batch[name][0])
+            assert apart.mean() < 2
+            assert apart.max() < 100
+            assert np.corrcoef(here[name].ravel(), clip.batch[name].ravel())[0, 1] > 0.999
+        np.testing.assert_array_equal(here["mel"], clip.batch["mel"][0])
+        at = here["frame"]
+        np.testing.assert_array_equal(here["face_boxes"][:, :columns], boxes[at])
+        np.testing.assert_array_equal(here["face_mask"][:, :columns], mask[at])
+        assert not here["face_mask"][:, columns:].any()
+        np.testing.assert_array_equal(here["talking"][:, :columns], record.talking()[:, at].T)
+        np.testing.assert_array_equal(here["density"], grid_density[at])
+        crops = np.stack([model_crops(crop_faces(images[i], boxes[i], mask[i]), mask[i]) for i in at])
+        assert np.abs(here["face_crops"][:, :columns] - crops).mean() < 2.5
+        assert not here["face_crops"][:, columns:].any()
+
+
+def test_fixations_are_in_cells_of_the_density(prepared):
+    (batch,) = take(evaluation_batches(prepared, "validation", 1, STILL), 1)
+    for points, density in zip(batch["fixations"][0], batch["density"][0], strict=True):
+        points = points[~np.isnan(points).any(-1)]
+        assert len(points) > 10
+        pixels = points * (1280 / 32, 720 / 32)
+        np.testing.assert_allclose(fixation_density(pixels, (32, 32)), density, atol=1e-5)
+
+
+def test_face_maps_peak_at_the_faces_and_have_the_released_scale(prepared):
+    (batch,) = take(evaluation_batches(prepared, "test", 1, STILL), 1)
+    maps, boxes, mask = batch["face_map"][0, 0, ..., 0], batch["face_boxes"][0, 0], batch["face_mask"][0, 0]
+    assert maps.min() == pytest.approx(-14.9, abs=1e-3)
+    assert maps.max() == pytest.approx(240.1, abs=1e-3)
+    for x1, y1, x2, y2 in boxes[mask]:
+        assert maps[int((y1 + y2) * 16), int((x1 + x2) * 16)] > maps.mean()
+
+
+def test_flips_move_everything_alike(prepared):
+    still = joined(take(training_batches(prepared, 1, 3, STILL), 8))
+    flipped = joined(take(training_batches(prepared, 1, 3, ClipOptions(length=4, colour=0, gain=0)), 8))
+    turned = [not np.array_equal(a, b) for a, b in zip(still["density"], flipped["density"], strict=True)]
+    assert 0 < sum(turned) < 8
+    for name, values in still.items():
+        same, other = values[~np.array(turned)], values[turned]
+        np.testing.assert_array_equal(flipped[name][~np.array(turned)], same)
+        found = flipped[name][turned]
+        if name in ("frames", "frames_past", "face_map", "face_crops"):
+            np.testing.assert_array_equal(found, np.flip(other, -2))
+        elif name == "density":
+            np.testing.assert_array_equal(found, np.flip(other, -1))
+        elif name == "fixations":
+            np.testing.assert_allclose(found, other * (-1, 1) + (32, 0), atol=1e-5)
+        elif name == "face_boxes":
+            mirrored = 1 - other[..., [2, 1, 0, 3]]
+            mirrored[..., [1, 3]] = other[..., [1, 3]]
+            expected = np.where(still["face_mask"][turned][..., None], mirrored, 0)
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(found, other)
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_one_others(prepared):
+    options = ClipOptions(length=4)
+    first, again, other = (take(training_batches(prepared, 2, seed, options), 3) for seed in (5, 5, 6))
+    for a, b in zip(first, again, strict=True):
+        assert_same(a, b)
+    assert any(not np.array_equal(a["frame"], b["frame"]) for a, b in zip(first, other, strict=True))
+
+
+def test_a_training_goes_on_at_any_step(prepared):
+    options = ClipOptions(length=4)
+    through = take(training_batches(prepared, 4, 1, options), 9)  # beyond the first epoch
+    resumed = take(training_batches(prepared, 4, 1, options, start=5), 4)
+    for a, b in zip(through[5:], resumed, strict=True):
+        assert_same(a, b)
+
+
+def test_processes_share_out_each_batch(prepared):
+    options = ClipOptions(length=4)
+    whole = take(training_batches(prepared, 4, 1, options), 6)
+    shares = [take(training_batches(prepared, 4, 1, options, process=p, processes=2), 6) for p in range(2)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert_same(batch, joined(parts))
+    whole = joined(list(evaluation_batches(prepared, "training", 4, STILL)))
+    parts = [list(evaluation_batches(prepared, "training", 4, STILL, process=p, processes=2)) for p in range(2)]
+    assert len(parts[0]) == len(parts[1])
+    seen = [
+        (video, i)
+        for part in parts
+        for b in part
+        for video, frames, valid in zip(b["video"], b["frame"], b["valid"], strict=True)
+        for i in frames[valid]
+    ]
+    assert len(seen) == len(set(seen)) == sum(video.frames for video in PreparedSplit(prepared, "training").videos)
+    assert set(seen) == {
+        (video, i)
+        for video, frames, valid in zip(whole["video"], whole["frame"], whole["valid"], strict=True)
+        for i in frames[valid]
+    }
+
+
+def test_an_epoch_takes_every_part_of_every_video_once(prepared):
+    videos = PreparedSplit(prepared, "training").videos
+    parts = sum(-(-video.frames // 4) for video in videos)
+    for epoch in range(2):
+        clips = joined(take(training_batches(prepared, 1, 0, STILL, start=epoch * parts), parts))
+        for video in videos:
+            starts = np.sort(clips["frame"][clips["video"] == video.id][:, 0])
+            count = -(-video.frames // 4)
+            # The k-th of n starts lies in the k-th n-th of all that are possible.
+            edges = np.arange(count + 1) / count * (video.frames - 3)
+            assert (starts >= np.floor(edges[:-1])).all()
+            assert (starts <= edges[1:]).all()
+
+
+def test_strides_spread_the_frames_and_keep_the_distance_to_the_past(prepared):
+    options = ClipOptions(length=4, max_stride=3, flip=False, colour=0, gain=0)
+    clips = joined(take(training_batches(prepared, 1, 0, options), 12))
+    steps = np.diff(clips["frame"], axis=1)
+    assert set(np.unique(steps)) == {1, 2, 3}
+    assert (steps == steps[:, :1]).all()
+    frames = joined(list(evaluation_batches(prepared, "training", 1, STILL)))
+    at = {(v, i): (n, t) for n, v in enumerate(frames["video"]) for t, i in enumerate(frames["frame"][n])}
+    for n, video in enumerate(clips["video"]):
+        for t, i in enumerate(clips["frame"][n]):
+            np.testing.assert_array_equal(clips["frames"][n, t], frames["frames"][at[video, i]])
+            np.testing.assert_array_equal(clips["frames_past"][n, t], frames["frames"][at[video, max(i - 5, 0)]])
+            np.testing.assert_array_equal(clips["mel"][n, t], frames["mel"][at[video, i]])
+
+
+def test_backwards_everything_runs_backwards(prepared):
+    plain = ClipOptions(length=4, flip=False, colour=0, gain=0)
+    clips = joined(
+        take(training_batches(prepared, 1, 0, ClipOptions(length=4, reverse=True, flip=False, colour=0, gain=0)), 12)
+    )
+    backwards = np.diff(clips["frame"], axis=1)[:, 0] == -1
+    assert 0 < backwards.sum() < 12
+    whole = joined(list(evaluation_batches(prepared, "training", 1, plain)))
+    at = {(v, i): (n, t) for n, v in enumerate(whole["video"]) for t, i in enumerate(whole["frame"][n])}
+    frames = {video.id: video.frames for video in PreparedSplit(prepared, "training").videos}
+    for n in np.flatnonzero(backwards):
+        video = clips["video"][n]
+        for t, i in enumerate(clips["frame"][n]):
+            np.testing.assert_array_equal(clips["frames"][n, t], whole["frames"][at[video, i]])
+            past = min(i + 5, frames[video] - 1)
+            np.testing.assert_array_equal(clips["frames_past"][n, t], whole["frames"][at[video, past]])
+            # In the middle of a video, the k-th picture is that of frame i - 8 + k; backwards i + 8 - k, mirrored.
+            if 8 <= i < frames[video] - 9:
+                forwards = whole["mel"][at[video, i + 1]][::-1, :, ::-1]
+                np.testing.assert_array_equal(clips["mel"][n, t], forwards)
+
+
+def test_colour_and_gain_change_pictures_and_sound_within_their_ranges(prepared):
+    changed = joined(take(training_batches(prepared, 1, 3, ClipOptions(length=4, flip=False, colour=0.3, gain=6)), 6))
+    still = joined(take(training_batches(prepared, 1, 3, STILL), 6))
+    for name in FLOATS:
+        if name in ("frames", "frames_past", "face_crops", "mel"):
+            assert not np.array_equal(changed[name], still[name])
+        else:
+            np.testing.assert_array_equal(changed[name], still[name])
+    mean = np.array((123.68, 116.779, 103.939), np.float32)
+    assert (changed["frames"] + mean).min() >= -1e-3
+    assert (changed["frames"] + mean).max() <= 255.001
+    assert not changed["face_crops"][~changed["face_mask"]].any()
+    heard = np.abs(changed["mel"] - still["mel"])
+    assert heard.max() <= 6 / 80 * 255 + 1e-3
+    np.testing.assert_array_equal(changed["mel"][still["mel"] == 0], 0)
+    for a, b in zip(changed["frames"], still["frames"], strict=True):  # each clip has one change
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.97
+
+
+def test_with_fewer_places_than_faces_the_largest_are_kept(prepared, records):
+    (batch,) = take(evaluation_batches(prepared, "training", 1, ClipOptions(length=4, faces=1)), 1)
+    boxes, mask = records[str(batch["video"][0])].tracks()
+    assert mask.shape[1] >= 2
+    area = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))[batch["frame"][0]].sum(0)
+    np.testing.assert_array_equal(batch["face_boxes"][0, :, 0], boxes[batch["frame"][0], area.argmax()])
+
+
+def test_a_clip_longer_than_the_video_repeats_its_end(prepared):
+    options = ClipOptions(length=60)
+    (batch,) = take(training_batches(prepared, 1, 0, options), 1)
+    frames = next(v.frames for v in PreparedSplit(prepared, "training").videos if v.id == batch["video"][0])
+    assert batch["valid"][0].sum() == frames
+    np.testing.assert_array_equal(batch["frame"][0], np.minimum(np.arange(60), frames - 1))
+    np.testing.assert_array_equal(batch["frames"][0, frames:], batch["frames"][0, [frames - 1] * (60 - frames)])
+
+
+def test_a_shard_that_goes_away_is_named(prepared, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared, copy)
+    batches = training_batches(copy, 1, 0, ClipOptions(length=4))
+    next(batches)
+    for video in PreparedSplit(copy, "training").videos:
+        video.shard.write_bytes(bytes(video.shard.stat().st_size))
+    with pytest.raises(InputError, match=r"array_record-0000.*cannot be read"):
+        take(batches, 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 3, "processes": 2}, "batch size 3: expected a multiple of the number of processes, 2"),
+        ({"batch_size": 2, "processes": 2, "process": 2}, "process 2: expected 0 to 1"),
+        ({"batch_size": 0}, "batch size 0"),
+    ],
+)
+def test_batches_that_cannot_be_shared_out_are_refused(prepared, arguments, message):
+    with pytest.raises(InputError, match=message):
+        next(training_batches(prepared, seed=0, options=STILL, **arguments))
+
+
+@pytest.mark.parametrize("change", [{"length": 0}, {"faces": 65}, {"max_stride": 0}, {"colour": 1.5}, {"gain": -1}])
+def test_options_out_of_range_are_refused(change):
+    with pytest.raises(InputError, match=f"clips: expected .*{next(iter(change))}"):
+        ClipOptions(**change)

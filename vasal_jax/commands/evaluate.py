@@ -1,0 +1,247 @@
+"""A dataset's table of scores: what `evaluate.py` runs, once it has opened the dataset."""
+
+import dataclasses
+import hashlib
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tyro.conf import Positional, arg
+
+from vasal_jax import results, tables, weights
+from vasal_jax.commands import Flag, OptionalFile, console
+from vasal_jax.errors import InputError
+from vasal_jax.evaluation import Evaluation, Scores, frame_notes, versions
+from vasal_jax.files import check_writable
+from vasal_jax.inputs.fixations import SIGMA
+from vasal_jax.map_folders import find_maps
+from vasal_jax.models.vasal import VASal
+from vasal_jax.rows import Row, baseline_rows, folder_row, model_rows
+from vasal_jax.truth import Scoring, Truth, Video, centre_prior
+
+logger = logging.getLogger(__name__)
+
+MAX_SIDE = 4096  # of the truth's resolution
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArgs:
+    """Score a model, or maps made elsewhere, on a dataset, beside centre prior, uniform map and human observers.
+
+    `python evaluate.py compare A.json B.json` compares two results.
+    """
+
+    folder: Positional[Annotated[Path, arg(metavar="DATASET")]]
+    """Folder of MVVA, of data.synthetic, or in the STAViS layout."""
+    weights: OptionalFile = None
+    """The model: a .safetensors file, an Orbax folder or a PyTorch checkpoint."""
+    maps: Annotated[tuple[Path, ...], arg(metavar="DIR ...", help_behavior_hint="")] = ()
+    """Folders of maps made elsewhere, a row each: DIR/<video>/ with a PNG or JPEG a frame, or DIR/<video>.npz with
+    `maps`."""
+    allow_missing: Flag = False
+    """Leave out the frames that --maps lacks or that are not finite, and count them."""
+    out: Annotated[Path | None, arg(metavar="R.json", help_behavior_hint="")] = None
+    """Write the results here, and beside it R.md, R.tex, R_videos.csv, R_frames.csv and the folder R_work, from which
+    a run that was stopped goes on."""
+    dataset: str = "mvva"
+    """In the STAViS layout: which of the datasets, such as DIEM."""
+    split: Literal["training", "validation", "test"] = "test"
+    """Which videos to score."""
+    split_rule: Annotated[str | None, arg(metavar="RULE", help_behavior_hint="")] = None
+    """Which video is in which split, as in "test=281-343 validation=220-280"; the default is the dataset's."""
+    mute: Flag = False
+    """Add a row: the model without sound."""
+    shuffle_sound: Flag = False
+    """Add a row: the model with the sound of another video."""
+    drop_faces: Flag = False
+    """Add a row: the model without faces."""
+    freeze_motion: Flag = False
+    """Add a row: the model with every frame standing still."""
+    resolution: str = "640x360"
+    """Width x height at which maps are compared with the truth."""
+    sigma: float = SIGMA
+    """Standard deviation of the fixation density in pixels of the fixations' grid (MVVA: 1280x720)."""
+    negatives: int = 4096
+    """How many fixations of other videos the shuffled AUC takes, for each video."""
+    seed: int = 0
+    """Of everything drawn: negatives, halves of the subjects, other videos' sound."""
+    batch: int = 1
+    """Videos at once on each device."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The videos to score, and what is known of where they come from."""
+
+    dataset: str
+    rule: str  # which video is in which split
+    videos: Sequence[Video]
+    training: Sequence[Video]  # for the centre prior
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareArgs:
+    """Compare two results video by video: mean difference, its 95% interval, and a paired permutation test."""
+
+    first: Positional[Annotated[Path, arg(metavar="A.json")]]
+    """Results of evaluate.py."""
+    second: Positional[Annotated[Path, arg(metavar="B.json")]]
+    """Results over the same conventions; may be the same file."""
+    first_row: Annotated[str | None, arg(metavar="ROW", help_behavior_hint="")] = None
+    """Which row of A; its first one by default."""
+    second_row: Annotated[str | None, arg(metavar="ROW", help_behavior_hint="")] = None
+    """Which row of B; its first one by default."""
+
+
+def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) -> int:
+    """Runs the command; returns its exit code. Raises `InputError`."""
+    scoring = _scoring(args)
+    _check_choices(args)
+    model = args.weights and weights.load(args.weights, dtype=args.dtype)
+    split = open_split(args)
+    truths = [Truth.of(video) for video in split.videos]
+    prior = centre_prior(split.training, scoring)
+    rows = _rows(args, truths, prior, scoring, model)
+    with ExitStack() as stack:
+        kept = args.out and results.beside(args.out, "_work")
+        work = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        evaluation = Evaluation(truths, scoring, prior, work)
+        scores = _with_progress(evaluation, rows, model, args.batch)
+        summary = results.summarise(scores, _settings(args, split, truths, scoring, model))
+        print(tables.markdown(summary))
+        if args.out:
+            notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
+            for path in results.write_all(args.out, summary, scores, notes):
+                print(f"wrote {path}")
+    return 0
+
+
+def compare(args: CompareArgs) -> int:
+    """Runs the command; returns its exit code. Raises `InputError`."""
+    first, second = results.read_json(args.first), results.read_json(args.second)
+    found = results.compare(first, second, args.first_row, args.second_row)
+    names = (row or table["rows"][0]["name"] for row, table in ((args.first_row, first), (args.second_row, second)))
+    print(tables.comparison(found, *names))
+    return 0
+
+
+def _scoring(args: EvaluateArgs) -> Scoring:
+    size = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", args.resolution)
+    width, height = map(int, size.groups()) if size else (0, 0)
+    if not (32 <= width <= MAX_SIDE and 32 <= height <= MAX_SIDE):
+        raise InputError(f"--resolution: expected 32 to {MAX_SIDE} a side as in 640x360, found {args.resolution}")
+    limits = {"sigma": (0.1, 1000), "negatives": (1, 10**6), "seed": (0, 2**31 - 1), "batch": (1, 256)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(args, name) <= high:
+            raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
+    return Scoring((height, width), args.sigma, args.negatives, args.seed)
+
+
+def _check_choices(args: EvaluateArgs) -> None:
+    if args.weights is None and not args.maps:
+        raise InputError("expected --weights of a model or --maps to score, found neither; see --help")
+    if args.weights is None and _ablations(args):
+        raise InputError("--mute, --shuffle-sound, --drop-faces and --freeze-motion change a model's inputs: --weights")
+    if args.allow_missing and not args.maps:
+        raise InputError("--allow-missing is about --maps, which are not given")
+    if args.out and args.out.suffix != ".json":
+        raise InputError(f"{args.out}: expected a name ending in .json")
+    if args.out:
+        check_writable(args.out)
+
+
+def _ablations(args: EvaluateArgs) -> list[str]:
+    switches = {
+        "muted": args.mute,
+        "another video's sound": args.shuffle_sound,
+        "no faces": args.drop_faces,
+        "no motion": args.freeze_motion,
+    }
+    return [name for name, chosen in switches.items() if chosen]
+
+
+def _rows(
+    args: EvaluateArgs, truths: Sequence[Truth], prior: np.ndarray, scoring: Scoring, model: VASal | None
+) -> list[Row]:
+    if args.shuffle_sound and len(truths) < 2:
+        raise InputError(f"--shuffle-sound: expected two videos or more, found {len(truths)} in split {args.split!r}")
+    rows: list[Row] = []
+    if model:
+        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), _ablations(args))
+    lengths = {truth.video.id: truth.video.n_frames for truth in truths}
+    for folder in args.maps:
+        maps, missing = find_maps(folder, lengths)
+        for line in missing:
+            logger.warning("%s: %s", folder, line)
+        if missing and not args.allow_missing:
+            raise InputError(
+                f"{folder}: maps of {len(missing)} videos are missing or incomplete; make them, or leave such frames "
+                "out with --allow-missing"
+            )
+        rows.append(folder_row(folder.resolve(), maps, scoring, args.allow_missing))
+    rows += baseline_rows(truths, prior, scoring)
+    names = [row.name for row in rows]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"expected rows of different names, found {', '.join(twice)} twice; rename a folder or file")
+    return rows
+
+
+def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None, batch: int) -> Scores:
+    columns = (
+        TextColumn("scoring frames"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=sum(truth.video.n_frames for truth in evaluation.truths))
+        return evaluation.run(rows, model=model, batch=batch, advance=lambda frames: progress.advance(task, frames))
+
+
+def _settings(
+    args: EvaluateArgs, split: Split, truths: Sequence[Truth], scoring: Scoring, model: VASal | None
+) -> dict[str, Any]:
+    """What the numbers mean and what made them."""
+    own = truths[0].has_pictures
+    grid = "x".join(map(str, truths[0].video.grid[::-1]))
+    learnt = f"mean density of {len(split.training)} training videos"
+    return {
+        "dataset": split.dataset,
+        "split": args.split,
+        "split_rule": split.rule,
+        "videos": len(truths),
+        "frames": sum(truth.video.n_frames for truth in truths),
+        "frames_without_fixations": sum(int((~truth.pixels(scoring)[1].any(1)).sum()) for truth in truths),
+        "density": "the dataset's own maps" if own else f"Gaussian, sigma {scoring.sigma:g} pixels of {grid}",
+        "sigma": None if own else scoring.sigma,
+        "truth_resolution": "x".join(map(str, scoring.size[::-1])),
+        "negatives_per_video": scoring.negatives,
+        "centre_prior": learnt if split.training else "Gaussian at the centre",
+        "information_gain_over": "centre prior",
+        "sim": "maps summing to 1, without stretching them first",
+        "seed": scoring.seed,
+        **(_model_settings(args.weights, model) if model else {}),
+        "maps": [str(folder) for folder in args.maps],
+        "versions": versions(),
+    }
+
+
+def _model_settings(path: Path, model: VASal) -> dict[str, Any]:
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return {
+        "weights": path.name,
+        "weights_sha256": digest.hexdigest(),
+        "config": dataclasses.asdict(model.config),
+    }
