@@ -119,6 +119,8 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         folder, made = self._workshop, {}
         with naming_file_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        if (root := str(Path(__file__).parents[1])) not in sys.path:
+            sys.path.append(root)  # `tfds build` has it there only while it loads this file; workers need it too
         jobs = [(record, self.builder_config.sigma, folder) for record in records]
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         with Progress(TextColumn("preparing videos"), *columns, console=console) as progress:

@@ -24,7 +24,8 @@ def loaded(code: str) -> set[str]:
         ("import vasal_jax.inputs.video", {"jax", "flax", "tensorflow", "torch", "librosa"}),
         ("import vasal_jax.inputs.clips, vasal_jax.inputs.prefetch", {"jax", "flax", "tensorflow", "torch"}),
         ("import vasal_jax.inputs.detection, vasal_jax.inputs.tracking", {"jax", "flax", "tensorflow", "mtcnn"}),
-        ("import data.pipeline, data.builder, data.synthetic", {"jax", "flax", "torch"}),
+        ("import data.datasets, data.synthetic, data.preview", {"jax", "flax", "tensorflow", "torch"}),
+        ("import data.pipeline, data.builder", {"flax", "torch"}),  # TensorFlow itself loads JAX
         ("import vasal_jax.encoding, vasal_jax.rendering", {"jax", "flax", "tensorflow", "torch"}),
         ("import vasal_jax.commands", HEAVY | {"jax", "flax"}),
         ("import vasal_jax.cli", HEAVY | {"jax", "flax"}),

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tests import talkers
 from tests.media import write_video
+from tests.narrow import narrow_model
 from tests.released import FIXTURES, drawn_state
 from vasal_jax import parameters, predict, prediction, torch_weights
+from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, faces
+from vasal_jax.inputs.face_sources import FaceSlots
 from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.rendering import stretched
@@ -144,9 +148,113 @@ def test_frames_and_maps_stay_together(model, videos):
         assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, decoded, strict=True))
 
 
+def test_clips_of_several_videos_at_once(videos, tracks):
+    """Each as if it were alone, also as a share of a mesh of devices."""
+    model = narrow_model()
+    graph, parameters = nnx.split(model)
+    batches = [_part(_batch(videos[n], tracks), 0, 12) for n in (13, 24)]
+    alone = [prediction.clip_maps(graph, parameters, batch, model.initial_carry(1)) for batch in batches]
+    both = {name: jnp.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("videos",))
+    maps, carry = prediction.clip_maps(graph, parameters, both, model.initial_carry(2), mesh=mesh)
+    for lane, (expected, expected_carry) in enumerate(alone):
+        np.testing.assert_allclose(maps[lane], expected[0], rtol=1e-5)
+        for found, value in zip(jax.tree.leaves(carry), jax.tree.leaves(expected_carry), strict=True):
+            np.testing.assert_allclose(found[lane], value[0], atol=1e-5)
+    assert np.abs(maps[0] - maps[1]).max() > 1e-3 * maps.max()
+
+
 def test_two_runs_are_identical(model, videos, tracks):
     first, second = (predict(model, videos[30], faces=tracks) for _ in range(2))
     assert first.tobytes() == second.tobytes()
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory) -> tuple:
+    """29 frames of two faces: video, boxes, mask. The second face is away for a while, over the border of two clips,
+    and comes back as another track."""
+    video = talkers.write_talkers(tmp_path_factory.mktemp("talking") / "v.mkv", 29)
+    mask = np.ones((29, 2), bool)
+    mask[9:15, 1] = False
+    return video, talkers.boxes_of(talkers.paths(29)), mask
+
+
+@pytest.fixture(scope="module")
+def weighing() -> VASal:
+    return talkers.weighing_model()
+
+
+def _weighing_batch(video, boxes, mask) -> dict[str, jax.Array]:
+    """All frames of a video as one clip."""
+    frames, track = list(read_frames(video)), audio.load_spectrogram(video)
+    pictures = [audio.mel_picture(track, audio.hop_at(frame.time)) for frame in frames]
+    windows = [[pictures[j] for j in audio.window_indices(i, len(frames))] for i in range(len(frames))]
+    clip = {
+        "frames": np.stack([model_frame(frame.image) for frame in frames]),
+        "frames_past": np.stack([model_frame(frames[max(0, i - 5)].image) for i in range(len(frames))]),
+        "mel": np.array(windows)[..., None],
+        **FaceSlots.of(boxes, mask).inputs(frames),
+    }
+    return {name: jnp.asarray(value)[None] for name, value in clip.items()}
+
+
+@nnx.jit
+def _weighed(model: VASal, batch: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+    taps = {}
+    logits, _ = model(**batch, taps=taps)
+    return saliency(logits)[0], jax.nn.softmax(taps["face_logits"])[0], jax.nn.sigmoid(taps["talking_logits"])[0]
+
+
+def test_faces_are_weighed_as_in_one_long_clip(weighing, talking):
+    video, boxes, mask = talking
+    maps, weights, talks = map(np.asarray, _weighed(weighing, _weighing_batch(*talking)))
+    frames = list(prediction.stream(weighing, video, faces=(boxes, mask)))
+    _assert_same(np.stack([frame.map for frame in frames]), maps)
+    for frame, weight, talk, there, box in zip(frames, weights, talks, mask, boxes, strict=True):
+        found = frame.faces
+        assert found.track.tolist() == [0, 1 + (frame.index >= 15)][: there.sum()]
+        assert found.column.tolist() == [0, 1][: there.sum()]
+        np.testing.assert_array_equal(found.boxes, box[there])
+        np.testing.assert_allclose(found.weights, weight[:-1][there], atol=1e-5)
+        np.testing.assert_allclose(found.no_face, weight[-1], atol=1e-5)
+        np.testing.assert_allclose(found.talking, talk[there], atol=1e-5)
+        assert abs(found.weights.sum() + found.no_face - 1) < 1e-5
+    assert np.ptp([frame.faces.weights[0] for frame in frames]) > 0.05  # or all of this would mean little
+
+
+def test_memory_of_faces_is_handed_on(weighing, talking):
+    """Not that of pictures alone: the weights, which pictures do not enter, change with a reset."""
+    video, *faces = talking
+    kept, reset = (
+        np.array([f.faces.weights[0] for f in prediction.stream(weighing, video, faces=tuple(faces), clip_reset=way)])
+        for way in (False, True)
+    )
+    np.testing.assert_allclose(kept[:12], reset[:12], atol=1e-6)
+    assert np.abs(kept[12:] - reset[12:]).max() > 1e-3
+
+
+def test_no_faces_leave_all_weight_to_no_face(weighing, talking):
+    frames = list(prediction.stream(weighing, talking[0]))
+    assert len(frames) == 29
+    assert all(len(frame.faces.weights) == 0 and frame.faces.no_face == 1 for frame in frames)
+
+
+def test_tracks_and_arrays_are_the_same_faces(model, weighing, talking, tmp_path):
+    video, boxes, mask = talking
+    size = talkers.WIDTH, talkers.HEIGHT
+    faces.save_tracks(tmp_path / "t.npy", boxes, mask, *size)
+    arrays = faces.load_tracks(tmp_path / "t.npy", *size)
+    for each in (model, weighing):
+        from_file, from_arrays = (predict(each, video, faces=source) for source in (tmp_path / "t.npy", arrays))
+        np.testing.assert_array_equal(from_file, from_arrays)
+        assert np.abs(from_file - predict(each, video)).max() > 1e-3 * from_file.max()
+    assert next(prediction.stream(model, video, faces=(boxes, mask))).faces is None
+
+
+def test_a_face_branch_refuses_face_maps(weighing, talking, tmp_path):
+    (tmp_path / "0.jpg").touch()
+    with pytest.raises(InputError, match="a model with a face branch makes its own"):
+        predict(weighing, talking[0], faces=tmp_path)
 
 
 def test_a_stream_left_early_closes_its_files(model, videos):

@@ -1,6 +1,7 @@
-"""What prediction leaves behind: overlay and saliency videos, frames, maps. Each is whole or absent."""
+"""What prediction leaves behind: overlay and saliency videos, frames, maps, explanation. Each is whole or absent."""
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import numpy as np
 
 from vasal_jax import encoding
 from vasal_jax.errors import InputError
+from vasal_jax.explanation import CSV_HEADER, Explanation, csv_rows
 from vasal_jax.files import check_writable, naming_file_errors, replacing
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.prediction import FrameMap
@@ -34,16 +36,25 @@ class Outputs:
     saliency: Path | None = None
     frames: Path | None = None
     maps: Path | None = None
+    explanation: Path | None = None  # a video; a CSV with the same name goes beside it
+    tracks: Path | None = None  # of the faces, written before the rest
+
+    @property
+    def explanation_csv(self) -> Path | None:
+        return self.explanation and self.explanation.with_suffix(".csv")
 
     def paths(self) -> list[Path]:
-        return [path for path in (self.overlay, self.saliency, self.frames, self.maps) if path]
+        paths = self.tracks, self.overlay, self.saliency, self.frames, self.maps, self.explanation, self.explanation_csv
+        return [path for path in paths if path]
 
 
 def check(outputs: Outputs, inputs: list[Path]) -> None:
     """Raises `InputError` where an output cannot be written, is asked for twice, or would replace an input."""
-    for path in (outputs.overlay, outputs.saliency):
+    for path in (outputs.overlay, outputs.saliency, outputs.explanation):
         if path:
             encoding.check_name(path)
+    if outputs.tracks and outputs.tracks.suffix.lower() != ".npy":
+        raise InputError(f"{outputs.tracks}: expected a name for face tracks that ends in .npy; choose another")
     taken = [os.path.realpath(path) for path in inputs]
     for path in outputs.paths():
         check_writable(path)
@@ -63,11 +74,11 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
     Args:
       outputs: what to write.
       info: the video that is predicted on.
-      sound: the file whose sound goes into the overlay.
+      sound: the file whose sound goes into overlay and explanation.
       settings: what the maps were made with, for the maps file; anything JSON can hold.
 
     Yields:
-      A function that adds one frame to every output.
+      A function that adds one frame to every output; for an explanation it needs `faces`.
 
     Raises:
       InputError: the file system or the encoder refused.
@@ -85,6 +96,12 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
             adders.append(stack.enter_context(_frame_folder(outputs.frames)))
         if outputs.maps:
             adders.append(stack.enter_context(_maps_file(outputs.maps, info.fps, settings)))
+        if outputs.explanation:
+            explanation = Explanation(info)
+            sizes = explanation.width, explanation.height
+            explain = stack.enter_context(encoding.video_writer(outputs.explanation, *sizes, info.fps, sound))
+            adders.append(lambda frame, grey: explain(explanation.draw(frame, grey), frame.time))
+            adders.append(stack.enter_context(_csv_file(outputs.explanation_csv)))
 
         def add(frame: FrameMap) -> None:
             grey = grey_map(frame.map, *size)
@@ -150,3 +167,16 @@ def _maps_file(path: Path, fps: float, settings: dict[str, Any]) -> Iterator[_Ad
             for name, value in small.items():
                 with archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, np.asanyarray(value))
+
+
+@contextlib.contextmanager
+def _csv_file(path: Path) -> Iterator[_Adder]:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="ascii") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(CSV_HEADER)
+
+        def add(frame: FrameMap, _: np.ndarray) -> None:
+            with naming_file_errors(path):
+                writer.writerows(csv_rows(frame))
+
+        yield add

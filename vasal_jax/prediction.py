@@ -5,17 +5,41 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import Clip, read_clips
+from vasal_jax.inputs.face_sources import FacesOfFrame, FaceSource
 from vasal_jax.inputs.prefetch import prefetch
 from vasal_jax.models.config import CLIP_LENGTH
-from vasal_jax.models.convlstm import Carry
-from vasal_jax.models.vasal import VASal, saliency
+from vasal_jax.models.vasal import Carry, VASal, saliency
+
+
+@dataclass(frozen=True, eq=False)
+class FaceWeights:
+    """How a model with a face branch weighs the n faces of one frame; `weights` and `no_face` sum to 1.
+
+    Attributes:
+      track: int32 (n,), increasing: the number of each face's track, an unbroken run in a column of the face tracks,
+        counted from 0 in the order in which they begin.
+      column: int32 (n,), where the face stands in the face tracks.
+      boxes: float32 (n,4), x1, y1, x2, y2 in 0..1.
+      weights: float32 (n,), the share of gaze that each face draws.
+      no_face: the share that none does.
+      talking: float32 (n,), probability that the face talks.
+    """
+
+    track: np.ndarray
+    column: np.ndarray
+    boxes: np.ndarray
+    weights: np.ndarray
+    no_face: float
+    talking: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -28,12 +52,14 @@ class FrameMap:
       image: uint8 (H,W,3) RGB, as displayed.
       map: float32 (32,32), a probability over the picture's cells, summing to 1. (The released way: each of its
         columns sums to 1.)
+      faces: where the model has a face branch: its weights of the frame's faces.
     """
 
     index: int
     time: float
     image: np.ndarray
     map: np.ndarray
+    faces: FaceWeights | None = None
 
 
 def stream(
@@ -41,7 +67,7 @@ def stream(
     video: str | os.PathLike,
     *,
     sound: str | os.PathLike | None = None,
-    faces: str | os.PathLike | None = None,
+    faces: FaceSource = None,
     clip_reset: bool = False,
     released: bool = False,
 ) -> Iterator[FrameMap]:
@@ -51,27 +77,32 @@ def stream(
       model: from `vasal_jax.load`.
       video: a video file.
       sound: a sound or video file; by default the video's own sound.
-      faces: a folder of face maps `<n>.jpg`, an MVVA tracking file `.npy`, or None.
+      faces: "auto" to find and track them first; an MVVA tracking file `.npy` in pixels of the video; arrays (boxes,
+        mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks` for files on
+        another grid; None or "none". For models without a face branch also a folder of face maps `<n>.jpg`.
       clip_reset: forget what was seen at every 12th frame, as the released system does. By default the memory is
         handed on from clip to clip.
       released: all of the released system's ways: `clip_reset`, no maps for the first 5 frames and for the last,
         incomplete clip, and a softmax over each column of the map.
 
     Raises:
-      InputError: an input cannot be read, a map is not finite, or `released` and the video has under 17 frames.
+      InputError: an input cannot be read, a face branch is to get face maps, the face detector is not installed, a
+        map is not finite, or `released` and the video has under 17 frames.
     """
     graph, parameters = nnx.split(model)
-    start = carry = model.initial_carry(1)
-    ready = None
-    clips = read_clips(video, CLIP_LENGTH, sound=sound, faces=faces, released=released)
+    start = carry = ready = None
+    face_branch = model.face is not None
+    clips = read_clips(video, CLIP_LENGTH, sound=sound, faces=faces, face_branch=face_branch, released=released)
     with contextlib.closing(prefetch(clips, depth=1)) as clips:
         for clip in clips:
+            if start is None:
+                start = carry = model.initial_carry(1, 0 if clip.slots is None else clip.slots.slots)
             carry = start if clip_reset or released else carry
-            maps, carry = _clip_maps(graph, parameters, clip.batch, carry, by_column=released)
+            results, carry = clip_results(graph, parameters, clip.batch, carry, by_column=released)
             # JAX computes in the background: the consumer works on the clip before meanwhile.
             if ready:
                 yield from _frame_maps(*ready)
-            ready = clip, maps
+            ready = clip, results
         if ready:
             yield from _frame_maps(*ready)
 
@@ -86,16 +117,70 @@ def by_columns(logits: jax.Array) -> jax.Array:
     return jax.nn.softmax(logits, axis=-2)
 
 
-@partial(jax.jit, static_argnames=("graph", "by_column"))
-def _clip_maps(
-    graph: nnx.GraphDef, parameters: nnx.State, batch: dict[str, jax.Array], carry: Carry, by_column: bool
-) -> tuple[jax.Array, Carry]:
-    logits, carry = nnx.merge(graph, parameters)(**batch, carry=carry)
-    return (by_columns(logits) if by_column else saliency(logits)), carry
+class ClipResults(NamedTuple):
+    """What a model says about one clip each of B videos, float32."""
+
+    maps: jax.Array  # (B, T, 32, 32), each summing to 1
+    weights: jax.Array | None  # (B, T, N+1), of each face slot and of "no face", summing to 1; None without a branch
+    talking: jax.Array | None  # (B, T, N), probability of each face talking
 
 
-def _frame_maps(clip: Clip, maps: jax.Array) -> Iterator[FrameMap]:
-    for frame, saliency_map in zip(clip.frames, np.asarray(maps[0]), strict=False):  # the rest repeats the last frame
-        if not np.isfinite(saliency_map).all():
+def clip_maps(*args: Any, **options: Any) -> tuple[jax.Array, Carry]:
+    """Maps and carry of `clip_results`."""
+    results, carry = clip_results(*args, **options)
+    return results.maps, carry
+
+
+@partial(jax.jit, static_argnames=("graph", "by_column", "mesh"))
+def clip_results(
+    graph: nnx.GraphDef,
+    parameters: nnx.State,
+    batch: dict[str, jax.Array],
+    carry: Carry,
+    *,
+    by_column: bool = False,
+    mesh: Mesh | None = None,
+) -> tuple[ClipResults, Carry]:
+    """Runs the model on one clip each of B videos, compiled once for a shape.
+
+    Args:
+      graph, parameters: `nnx.split` of the model.
+      batch: its inputs, (B, T, ...) each.
+      carry: of the clips before, from `VASal.initial_carry(B, N)` on.
+      by_column: the released system's softmax.
+      mesh: devices along an axis "videos", whose number divides B; each runs the same program on its share.
+
+    Returns:
+      The results, and the carry for the clips after.
+    """
+
+    def run(parameters: nnx.State, batch: dict[str, jax.Array], carry: Carry) -> tuple[ClipResults, Carry]:
+        taps: dict[str, jax.Array] = {}
+        logits, carry = nnx.merge(graph, parameters)(**batch, carry=carry, taps=taps)
+        maps = by_columns(logits) if by_column else saliency(logits)
+        if "face_logits" not in taps:
+            return ClipResults(maps, None, None), carry
+        weights, talking = jax.nn.softmax(taps["face_logits"]), jax.nn.sigmoid(taps["talking_logits"])
+        return ClipResults(maps, weights, talking), carry
+
+    if mesh is not None:
+        videos = PartitionSpec("videos")
+        run = jax.shard_map(run, mesh=mesh, in_specs=(PartitionSpec(), videos, videos), out_specs=videos)
+    return run(parameters, batch, carry)
+
+
+def _frame_maps(clip: Clip, results: ClipResults) -> Iterator[FrameMap]:
+    maps, weights, talking = (None if array is None else np.asarray(array[0]) for array in results)
+    for step, frame in enumerate(clip.frames):  # the rest repeats the last frame
+        if not np.isfinite(maps[step]).all():
             raise InputError(f"frame {frame.index}: the map is not finite; the weights are damaged or of another model")
-        yield FrameMap(frame.index, frame.time, frame.image, saliency_map)
+        faces = weights if weights is None else _face_weights(clip.slots[frame.index], weights[step], talking[step])
+        yield FrameMap(frame.index, frame.time, frame.image, maps[step], faces)
+
+
+def _face_weights(faces: FacesOfFrame, weights: np.ndarray, talking: np.ndarray) -> FaceWeights:
+    slots = np.flatnonzero(faces.mask)
+    slots = slots[np.argsort(faces.track[slots])]
+    return FaceWeights(
+        faces.track[slots], faces.column[slots], faces.boxes[slots], weights[slots], float(weights[-1]), talking[slots]
+    )

@@ -206,9 +206,10 @@ app.run(lambda args: args.execute(), flags_parser=cli_utils.make_flags_parser(bu
 
 
 def test_the_command_of_tensorflow_datasets_builds_it(prepared, release, tmp_path):
-    command = [sys.executable, "-c", TFDS_BUILD, "data/builder.py"]
+    command = [sys.executable, "-P", "-c", TFDS_BUILD, "data/builder.py"]
     command += ["--manual_dir", str(release), "--data_dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert contents(tmp_path) == contents(prepared)
 

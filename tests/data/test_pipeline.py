@@ -74,7 +74,7 @@ def test_evaluation_shows_every_frame_once_as_it_is_in_the_video(prepared, recor
             apart = np.abs(here[name] - clip.batch[name][0])
             assert apart.mean() < 2
             assert apart.max() < 100
-            assert np.corrcoef(here[name].ravel(), clip.batch[name].ravel())[0, 1] > 0.999
+            assert np.corrcoef(here[name].ravel(), clip.batch[name].ravel())[0, 1] > 0.99
         np.testing.assert_array_equal(here["mel"], clip.batch["mel"][0])
         at = here["frame"]
         np.testing.assert_array_equal(here["face_boxes"][:, :columns], boxes[at])

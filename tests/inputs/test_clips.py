@@ -3,11 +3,14 @@ import logging
 import numpy as np
 import pytest
 
+from tests import talkers
 from tests.media import picture, write_video
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
-from vasal_jax.inputs.clips import FRAME_OFFSET, read_clips
-from vasal_jax.inputs.video import model_frame
+from vasal_jax.inputs.clips import FRAME_OFFSET, cut_clips, read_clips
+from vasal_jax.inputs.face_sources import FaceSlots
+from vasal_jax.inputs.faces import FaceMaps
+from vasal_jax.inputs.video import Frame, model_frame
 
 
 def _video(folder, n: int):
@@ -47,6 +50,24 @@ def test_every_frame_is_in_one_clip_with_its_past_and_its_sound(tmp_path, n, len
         assert not clip.batch["face_map"].any()
 
 
+def test_frames_from_anywhere_with_several_tracks(tmp_path):
+    """Pictures of a dataset, face maps of its tracks, and two sounds: each as if it were the only one."""
+    video = _video(tmp_path, 20)
+    frames = [Frame(t, t / 25, np.full((8, 8, 3), 2 * t, np.uint8)) for t in range(20)]
+    track = load_spectrogram(video)
+    face_maps = FaceMaps(range(20), 20, lambda index: np.arange(32 * 32).reshape(32, 32) == index)
+    clips = list(cut_clips(iter(frames), {"mel": track, "backwards": track[:, ::-1]}, face_maps, 12))
+    for clip, expected in zip(clips, read_clips(video, 12), strict=True):
+        assert [frame.index for frame in clip.frames] == [frame.index for frame in expected.frames]
+        for name in ("frames", "frames_past", "mel"):
+            np.testing.assert_array_equal(clip.batch[name], expected.batch[name])
+        assert clip.batch["backwards"].shape == clip.batch["mel"].shape
+        for step, frame in enumerate(clip.frames):
+            assert clip.batch["face_map"][0, step, ..., 0].argmax() == frame.index
+    heard = mel_picture(track[:, ::-1], hop_at(8 / 25))
+    np.testing.assert_array_equal(clips[0].batch["backwards"][0, 0, 8, :, :, 0], heard)
+
+
 @pytest.mark.parametrize(("n", "expected"), [(17, [5]), (28, [5]), (29, [5, 17]), (30, [5, 17])])
 def test_released_clips(tmp_path, n, expected):
     clips = list(read_clips(_video(tmp_path, n), 12, released=True))
@@ -79,3 +100,25 @@ def test_an_abandoned_reading_closes_its_file(tmp_path):
     next(clips)
     clips.close()
     (tmp_path / "v.mkv").unlink()
+
+
+def test_clips_for_a_face_branch(tmp_path, caplog):
+    """Every face in its slot from clip to clip; 3 frames of 17 have no tracks."""
+    video, n = talkers.write_talkers(tmp_path / "v.mkv", 17), 14
+    mask = np.ones((n, 2), bool)
+    mask[3:12, 1] = False  # gone over the border of two clips, back in another track
+    faces = talkers.boxes_of(talkers.paths(n)), mask
+    clips = list(read_clips(video, 5, faces=faces, face_branch=True))
+    together = {name: np.concatenate([clip.batch[name][0] for clip in clips]) for name in clips[0].batch}
+    slots = FaceSlots.of(*faces)
+    expected = slots.inputs([frame for clip in clips for frame in clip.frames])
+    assert "face_map" not in together
+    for name in ("face_crops", "face_boxes", "face_mask"):
+        assert together[name].dtype == expected[name].dtype
+        np.testing.assert_array_equal(together[name][:17], expected[name])
+        np.testing.assert_array_equal(together[name][17:], together[name][[16] * 3])
+    assert together["face_mask"].sum(1).tolist() == [2] * 3 + [1] * 9 + [2] * 2 + [0] * 6
+    assert [clip.slots[13].track.tolist() for clip in clips] == [[0, 2]] * 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "face boxes: face tracks for 14 of 17 frames; the rest are taken as without faces"
+    ]

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
-from vasal_jax import results, tables, weights
+from vasal_jax import report, results, tables, weights
 from vasal_jax.commands import Flag, OptionalFile, console
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import Evaluation, Scores, frame_notes, versions
@@ -22,7 +23,7 @@ from vasal_jax.files import check_writable
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.map_folders import find_maps
 from vasal_jax.models.vasal import VASal
-from vasal_jax.rows import Row, baseline_rows, folder_row, model_rows
+from vasal_jax.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
 from vasal_jax.truth import Scoring, Truth, Video, centre_prior
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class EvaluateArgs:
     out: Annotated[Path | None, arg(metavar="R.json", help_behavior_hint="")] = None
     """Write the results here, and beside it R.md, R.tex, R_videos.csv, R_frames.csv and the folder R_work, from which
     a run that was stopped goes on."""
+    report: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Write a page to look at, DIR/index.html: table, distributions, examples, curves. Needs the extra "report"."""
     dataset: str = "mvva"
     """In the STAViS layout: which of the datasets, such as DIEM."""
     split: Literal["training", "validation", "test"] = "test"
@@ -117,10 +120,14 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
         scores = _with_progress(evaluation, rows, model, args.batch)
         summary = results.summarise(scores, _settings(args, split, truths, scoring, model))
         print(tables.markdown(summary))
+        notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
         if args.out:
-            notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
             for path in results.write_all(args.out, summary, scores, notes):
                 print(f"wrote {path}")
+        if args.report:
+            maps = partial(_open_maps, evaluation, rows[0])
+            faces = _face_weights(evaluation, rows[0], split.videos) if model and model.face else {}
+            print(f"wrote {report.write_report(args.report, summary, scores, notes, truths, scoring, maps, faces)}")
     return 0
 
 
@@ -156,6 +163,8 @@ def _check_choices(args: EvaluateArgs) -> None:
         raise InputError(f"{args.out}: expected a name ending in .json")
     if args.out:
         check_writable(args.out)
+    if args.report:
+        report.check(args.report)
 
 
 def _ablations(args: EvaluateArgs) -> list[str]:
@@ -205,6 +214,18 @@ def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None,
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=sum(truth.video.n_frames for truth in evaluation.truths))
         return evaluation.run(rows, model=model, batch=batch, advance=lambda frames: progress.advance(task, frames))
+
+
+def _open_maps(evaluation: Evaluation, row: Row, truth: Truth) -> Read:
+    """A reader of the maps that a row was scored with."""
+    if isinstance(row, MapRow):
+        return row.open(truth)[0]
+    maps = evaluation.maps(row, truth.video)
+    return lambda frames: maps[list(frames)]
+
+
+def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> dict[str, np.ndarray]:
+    return {video.id: evaluation.face_weights(row, video) for video in videos if video.tracks() is not None}
 
 
 def _settings(

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,9 @@ from vasal_jax import __version__, weights
 from vasal_jax.commands import Flag, OptionalFile, console
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import FRAME_OFFSET
-from vasal_jax.inputs.video import VideoInfo, probe
+from vasal_jax.inputs.face_sources import Faces, open_faces
+from vasal_jax.inputs.faces import save_tracks
+from vasal_jax.inputs.video import MAX_SIDE, VideoInfo, probe
 from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs import Outputs, check, open_outputs
@@ -32,6 +35,8 @@ _Video = Annotated[Path | None, arg(metavar="VIDEO", help_behavior_hint="")]
 _Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 _Mp4 = Annotated[Path | None, arg(metavar="OUT.mp4", help_behavior_hint="")]
 _Npz = Annotated[Path | None, arg(metavar="OUT.npz", help_behavior_hint="")]
+_Npy = Annotated[Path | None, arg(metavar="OUT.npy", help_behavior_hint="")]
+_Size = Annotated[str | None, arg(metavar="WxH", help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +47,11 @@ class PredictArgs:
     """The video file. Any size, length and frame rate."""
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
-    faces: Annotated[str, arg(metavar="DIR|TRACKS.npy|none")] = "none"
-    """Where the faces are: a folder of face maps <n>.jpg, an MVVA tracking file .npy in pixels of VIDEO, or none."""
+    faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "none"
+    """Where the faces are: auto to find and track them, an MVVA tracking file .npy, a folder of face maps <n>.jpg (for
+    weights without a face branch), or none."""
+    tracks_size: _Size = None
+    """The picture in whose pixels TRACKS.npy counts, and --save-tracks; 1280x720 for MVVA's files. VIDEO by default."""
     sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
     overlay: _Mp4 = None
@@ -54,6 +62,11 @@ class PredictArgs:
     """Write a folder with the saliency as a grey PNG a frame."""
     maps: _Npz = None
     """Write the maps: maps (n,32,32), frame_index (n,), time (n,), fps, settings."""
+    explain: _Mp4 = None
+    """Write the overlay with each face's number and weight and a chart of the weights over time, and beside it OUT.csv
+    with the weights by frame. For weights with a face branch."""
+    save_tracks: _Npy = None
+    """Write the faces as an MVVA tracking file; alone, without predicting, if no other output is named."""
     clip_reset: Flag = False
     """Forget what was seen at every 12th frame, as the released system does."""
     released: Flag = False
@@ -69,21 +82,28 @@ def predict(args: PredictArgs) -> int:
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
     info = probe(args.video)
-    outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps)
+    outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
     if not outputs.paths():
         outputs = Outputs(overlay=args.video.with_name(f"{args.video.stem}_overlay.mp4"))
-    inputs = [args.video, args.sound, args.weights, None if args.faces == "none" else Path(args.faces)]
+    inputs = [args.video, args.sound, args.weights, None if args.faces in ("auto", "none") else Path(args.faces)]
     check(outputs, [path for path in inputs if path])
     model = load_weights(args)
-    options = {"sound": args.sound, "faces": args.faces, "clip_reset": args.clip_reset, "released": args.released}
+    _check_faces(args, model)
+    faces = _find_faces(args, info)
+    if outputs.paths() != [args.save_tracks]:  # more than the faces
+        _predict(args, info, model, faces, outputs)
+    for path in outputs.paths():
+        print(f"wrote {path}")
+    return 0
+
+
+def _predict(args: PredictArgs, info: VideoInfo, model: VASal, faces: Faces, outputs: Outputs) -> None:
+    options = {"sound": args.sound, "faces": faces, "clip_reset": args.clip_reset, "released": args.released}
     frames = _with_progress(stream(model, args.video, **options), info, args.released)
     writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model))
     with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
         for frame in frames:
             add(frame)
-    for path in outputs.paths():
-        print(f"wrote {path}")
-    return 0
 
 
 def load_weights(args: PredictArgs) -> VASal:
@@ -93,18 +113,62 @@ def load_weights(args: PredictArgs) -> VASal:
     return weights.load(args.weights or PACKAGED_WEIGHTS, dtype=args.dtype)
 
 
-def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) -> Iterator[FrameMap]:
-    columns = (
+def _check_faces(args: PredictArgs, model: VASal) -> None:
+    """Raises `InputError` for face arguments that do not go with each other or with the model."""
+    if args.explain and not model.config.face:
+        raise InputError("--explain shows how a face branch weighs faces, which these weights lack; leave it out")
+    for flag, given in (("--explain", args.explain), ("--save-tracks", args.save_tracks)):
+        if given and args.faces == "none":
+            raise InputError(f"{flag} needs faces, found --faces none; say --faces auto or --faces TRACKS.npy")
+        if given and Path(args.faces).is_dir():
+            raise InputError(f"{flag} needs face tracks, found the folder {args.faces}; say auto or TRACKS.npy")
+    if args.tracks_size and not (args.save_tracks or args.faces.lower().endswith(".npy")):
+        raise InputError("--tracks-size is about TRACKS.npy and --save-tracks, which are not given; leave it out")
+    if model.config.face and args.faces == "none":
+        logger.warning("these weights weigh faces and are given none; say --faces auto or --faces TRACKS.npy")
+
+
+def _find_faces(args: PredictArgs, info: VideoInfo) -> Faces:
+    """The faces that the arguments name, saved if they say so."""
+    size = _tracks_size(args) or (info.width, info.height)
+    if args.faces == "auto":
+        with _progress_bar() as bar:
+            task = bar.add_task("finding faces", total=info.frames, rate="")
+            faces = open_faces("auto", info, progress=lambda done: bar.update(task, completed=done))
+            bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
+    else:
+        faces = open_faces(args.faces, info, tracks_size=size)
+    if args.save_tracks:
+        save_tracks(args.save_tracks, *faces.tracks, *size)
+    return faces
+
+
+def _tracks_size(args: PredictArgs) -> tuple[int, int] | None:
+    if args.tracks_size is None:
+        return None
+    numbers = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", args.tracks_size)
+    size = tuple(map(int, numbers.groups())) if numbers else (0, 0)
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise InputError(f"--tracks-size: expected 1 to {MAX_SIDE} a side as in 1280x720, found {args.tracks_size}")
+    return size
+
+
+def _progress_bar() -> Progress:
+    return Progress(
         TextColumn("{task.description}", markup=False),  # a file's name is no markup
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
+        console=console,
     )
+
+
+def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) -> Iterator[FrameMap]:
     total = info.frames
     if total and released:
         total = (total - FRAME_OFFSET) // CLIP_LENGTH * CLIP_LENGTH
-    with contextlib.closing(frames), Progress(*columns, console=console) as progress:
+    with contextlib.closing(frames), _progress_bar() as progress:
         task = progress.add_task(info.path.name, total=total, rate="compiling")
         started = None
         for done, frame in enumerate(frames):
@@ -123,6 +187,7 @@ def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
         "video": args.video.name,
         "sound": args.sound.name if args.sound else "the video's own",
         "faces": args.faces,
+        "tracks_size": args.tracks_size,
         "weights": source.name,
         "weights_sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None,
         "config": dataclasses.asdict(model.config),

@@ -1,8 +1,8 @@
-"""A video file as the clips a model takes: frames, the frames before, sound and faces, brought together as a stream."""
+"""Videos as the clips a model takes: frames, the frames before, sound and faces, brought together as a stream."""
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, WINDOW, hop_at, load_spectrogram, mel_picture, window_indices
-from vasal_jax.inputs.faces import FaceMaps, open_face_maps
+from vasal_jax.inputs.face_sources import Faces, FaceSlots, FaceSource, open_faces
+from vasal_jax.inputs.faces import FaceMaps
 from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
@@ -24,12 +25,15 @@ class Clip:
 
     Attributes:
       frames: the decoded frames; fewer than T at the end of a video.
-      batch: `frames` and `frames_past` (1,T,256,256,3), `mel` (1,T,16,64,64,1), `face_map` (1,T,32,32,1), float32.
+      batch: `frames` and `frames_past` (1,T,256,256,3), `mel` (1,T,16,64,64,1), float32, and of the faces what the
+        model takes: `face_map` (1,T,32,32,1), float32, or as `FaceSlots.inputs`, with the same N in all clips.
         Past the end of the video the last frame is repeated.
+      slots: who is in the slots of a face branch; None where the faces are maps.
     """
 
     frames: list[Frame]
     batch: dict[str, np.ndarray]
+    slots: FaceSlots | None = None
 
 
 def read_clips(
@@ -37,79 +41,122 @@ def read_clips(
     length: int,
     *,
     sound: str | os.PathLike | None = None,
-    faces: str | os.PathLike | None = None,
+    faces: FaceSource = None,
+    face_branch: bool = False,
     released: bool = False,
 ) -> Iterator[Clip]:
-    """Reads a video clip by clip, holding two dozen frames and the track's spectrogram (80 MB an hour).
-
-    Every frame is in one clip. For the first `FRAME_OFFSET` frames, the video's first frame is the one before.
+    """Reads a video file clip by clip as `cut_clips` does; what is odd about it is logged.
 
     Args:
       video: a video file.
       length: T, frames a clip.
       sound: a sound or video file to take the sound from; by default the video itself.
-      faces: as `open_face_maps`.
-      released: leave out, as the released system does, the first `FRAME_OFFSET` frames and the clip that the video
-        does not fill.
+      faces: as `open_faces`.
+      face_branch: the model takes crops and boxes of faces in place of face maps.
+      released: as `cut_clips`.
 
     Raises:
-      InputError: an input cannot be read, or `released` and the video is shorter than one clip.
+      InputError: an input cannot be read, a face branch is to get face maps, or `released` and the video is shorter
+        than one clip.
     """
     info = probe(video)
     if info.variable_rate:
         logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, info.fps)
-    face_maps = open_face_maps(faces, info.width, info.height)
+    known = open_faces(faces, info)
+    given = known.slots() if face_branch else known.maps()
     track = load_spectrogram(video if sound is None else sound)
-    coming = read_frames(video)
+    last, clips = None, 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal last
+        for frame in read_frames(video):
+            last = frame
+            yield frame
+
+    for clip in cut_clips(frames(), {"mel": track}, given, length, released=released):
+        yield clip
+        clips += 1
+    if not clips:
+        needed = FRAME_OFFSET + length
+        raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
+    _warn_of_short_inputs(info, track, last, known, given)
+
+
+def cut_clips(
+    frames: Iterator[Frame],
+    tracks: Mapping[str, np.ndarray],
+    faces: FaceMaps | FaceSlots,
+    length: int,
+    *,
+    released: bool = False,
+) -> Iterator[Clip]:
+    """Cuts a stream of frames into clips, holding two dozen frames; the tracks take 80 MB an hour each.
+
+    Every frame is in one clip. For the first `FRAME_OFFSET` frames, the video's first frame is the one before.
+
+    Args:
+      frames: the frames of one video, from 0.
+      tracks: spectrograms (128, hops) by the name that their windows have in the batch, "mel" for what is heard.
+      faces: of the frames, by index: maps, or what a face branch takes.
+      length: T, frames a clip.
+      released: leave out, as the released system does, the first `FRAME_OFFSET` frames and the clip that the video
+        does not fill.
+    """
     held: dict[int, _Held] = {}
     waiting: dict[int, Frame] = {}  # full-size frames whose clip is not complete yet
-    count, last = 0, 0.0
-    first = start = FRAME_OFFSET if released else 0
+    count = 0
+    start = first = FRAME_OFFSET if released else 0
     while True:
         # The sound of a frame shows the 7 frames after it, and never fewer than 16 frames at all.
         needed = max(start + length + WINDOW // 2 - 1, WINDOW)
-        while count < needed and (frame := next(coming, None)) is not None:
-            held[count] = _Held(model_frame(frame.image), mel_picture(track, hop_at(frame.time)))
+        while count < needed and (frame := next(frames, None)) is not None:
+            hop = hop_at(frame.time)
+            pictures = {name: mel_picture(track, hop) for name, track in tracks.items()}
+            held[count] = _Held(model_frame(frame.image), pictures)
             if count >= first:
                 waiting[count] = frame
-            count, last = count + 1, frame.time
-        frames = [waiting.pop(i) for i in range(start, min(start + length, count))]
-        if not frames or (released and len(frames) < length):
-            break
-        indices = [frame.index for frame in frames]
-        indices += indices[-1:] * (length - len(frames))
-        yield Clip(frames, _batch(indices, count, held, face_maps))
+            count += 1
+        clip = [waiting.pop(i) for i in range(start, min(start + length, count))]
+        if not clip or (released and len(clip) < length):
+            return
+        shown = clip + clip[-1:] * (length - len(clip))
+        yield Clip(clip, _batch(shown, count, held, faces), faces if isinstance(faces, FaceSlots) else None)
         start += length
         for index in [i for i in held if i < start - WINDOW]:
             del held[index]
-    if start == first:
-        raise InputError(f"{video}: the released way needs {first + length} frames or more, found {count}")
-    _warn_of_short_inputs(info, track, last, faces, face_maps, count)
 
 
 class _Held(NamedTuple):
     frame: np.ndarray
-    picture: np.ndarray
+    pictures: dict[str, np.ndarray]
 
 
-def _batch(indices: list[int], count: int, held: dict[int, _Held], face_maps: FaceMaps) -> dict[str, np.ndarray]:
-    mel = [[held[j].picture for j in window_indices(i, count)] for i in indices]
+def _batch(
+    frames: list[Frame], count: int, held: dict[int, _Held], faces: FaceMaps | FaceSlots
+) -> dict[str, np.ndarray]:
+    indices = [frame.index for frame in frames]
     clip = {
         "frames": np.stack([held[i].frame for i in indices]),
         "frames_past": np.stack([held[max(i - FRAME_OFFSET, 0)].frame for i in indices]),
-        "mel": np.array(mel)[..., None],
-        "face_map": np.stack([face_maps(i) for i in indices])[..., None],
     }
+    if isinstance(faces, FaceSlots):
+        clip |= faces.inputs(frames)
+    else:
+        clip["face_map"] = np.stack([faces(i) for i in indices])[..., None]
+    windows = [window_indices(i, count) for i in indices]
+    for name in held[indices[0]].pictures:
+        clip[name] = np.array([[held[j].pictures[name] for j in window] for window in windows])[..., None]
     return {name: value[None] for name, value in clip.items()}
 
 
 def _warn_of_short_inputs(
-    info: VideoInfo, track: np.ndarray, last: float, faces: object, face_maps: FaceMaps, count: int
+    info: VideoInfo, track: np.ndarray, last: Frame, known: Faces, given: FaceMaps | FaceSlots
 ) -> None:
     heard = (track.shape[1] - 1) * HOP / SAMPLE_RATE
-    if track.any() and heard < last - 0.5:
-        logger.warning("%s: the sound ends at %.1f s of %.1f s; silence is used after it", info.path, heard, last)
-    if faces not in (None, "none") and len(face_maps) < count:
+    if track.any() and heard < last.time - 0.5:
+        logger.warning("%s: the sound ends at %.1f s of %.1f s; silence is used after it", info.path, heard, last.time)
+    count, kind = last.index + 1, "face tracks" if isinstance(given, FaceSlots) else "face maps"
+    if known.source is not None and len(given) < count:
         logger.warning(
-            "%s: face maps for %d of %d frames; the rest are taken as without faces", faces, len(face_maps), count
+            "%s: %s for %d of %d frames; the rest are taken as without faces", known.source, kind, len(given), count
         )

@@ -18,6 +18,7 @@ from vasal_jax.inputs.pictures import read_grey
 logger = logging.getLogger(__name__)
 
 MAP_SIZE = 32
+MVVA_GRID = (1280, 720)  # width and height of the picture in whose pixels MVVA's tracks count
 MAP_MEAN = 14.9  # mean of the face maps that the released model was trained with
 # This project's own choice: the Gaussian's full width at half maximum is the box.
 SIGMA_SCALE = 0.425
@@ -101,13 +102,17 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
     mask = finite & (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
     invalid = np.count_nonzero(~mask & ~absent)
     if invalid:
+        beyond = (finite & (pixels[..., :2] >= (width, height)).any(-1)).any()
+        # Tracks come with MVVA's videos, which people shrink.
+        hint = "; tracks as MVVA has them need --tracks-size 1280x720" if beyond and width < MVVA_GRID[0] else ""
         logger.warning(
-            "%s: %d of %d face boxes are not finite, without area or outside %dx%d, and left out",
+            "%s: %d of %d face boxes are not finite, without area or outside %dx%d, and left out%s",
             path,
             invalid,
             np.count_nonzero(~absent),
             width,
             height,
+            hint,
         )
     return keep_largest(np.where(mask[..., None], boxes, 0).astype(np.float32), mask, source=path)
 

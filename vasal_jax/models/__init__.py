@@ -3,8 +3,19 @@
 from vasal_jax.models.audio import AudioBranch
 from vasal_jax.models.config import ModelConfig
 from vasal_jax.models.convlstm import ConvLSTM
+from vasal_jax.models.face import FaceBranch, gaussian_map
 from vasal_jax.models.fusion import FusionModule
 from vasal_jax.models.vasal import VASal, saliency
 from vasal_jax.models.visual import VisualBranch
 
-__all__ = ["AudioBranch", "ConvLSTM", "FusionModule", "ModelConfig", "VASal", "VisualBranch", "saliency"]
+__all__ = [
+    "AudioBranch",
+    "ConvLSTM",
+    "FaceBranch",
+    "FusionModule",
+    "ModelConfig",
+    "VASal",
+    "VisualBranch",
+    "gaussian_map",
+    "saliency",
+]

@@ -12,13 +12,16 @@ FRAME_SIZE = 256  # side of the input frames, in pixels
 MEL_SIZE = 64  # side of a log-mel picture
 MEL_STEPS = 16  # log-mel pictures in the window of one frame
 MAP_SIZE = 32  # side of the face map and of the saliency map
+CROP_SIZE = 64  # side of a face's crop, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Channel counts of every branch. Spatial sizes and kernel sizes are those of the released model.
 
-    The presets `released` and `tiny` share one graph; only the widths differ.
+    The presets `released` and `tiny` share one graph and take a ready-made face map; only the widths differ. `full`
+    and `tiny_full` add the face branch as the figure of the paper has it, `full_audio_faces` and
+    `tiny_full_audio_faces` one that hears as well.
     """
 
     texture: tuple[int, ...] = (64, 64, 128, 128, 256, 512)
@@ -33,18 +36,29 @@ class ModelConfig:
     """Output channels of the four 3-D convolutions; the branch yields twice the last (two time steps)."""
     fusion: int = 64
     """Channels of every sense inside the fusion module."""
+    face: tuple[int, ...] = ()
+    """Output channels of the three convolutions on a face's crop, its features, hidden channels of its LSTM; empty for
+    no face branch."""
+    face_audio: int = 0
+    """Channels in which a face is compared with the sound; 0 for a face branch that does not hear."""
     dtype: str = "float32"
     """Compute type, float32 or bfloat16. Parameters are float32 either way."""
 
     def __post_init__(self) -> None:
-        lengths = {"texture": 6, "motion": 4, "combine": 3, "lstm": 2, "audio": 4}
+        lengths = {"texture": 6, "motion": 4, "combine": 3, "lstm": 2, "audio": 4, "face": 5}
         for name, length in lengths.items():
             widths = getattr(self, name)
-            if not isinstance(widths, list | tuple) or len(widths) != length or not all(map(_is_width, widths)):
-                raise InputError(f"model config: {name} must be {length} positive integers, found {widths}")
+            absent = name == "face" and widths in ((), [])
+            right = isinstance(widths, list | tuple) and len(widths) == length and all(map(_is_width, widths))
+            if not absent and not right:
+                expected = f"{length} positive integers" + (" or empty" if name == "face" else "")
+                raise InputError(f"model config: {name} must be {expected}, found {widths}")
             object.__setattr__(self, name, tuple(widths))  # JSON brings lists
         if not _is_width(self.fusion):
             raise InputError(f"model config: fusion must be a positive integer, found {self.fusion!r}")
+        if self.face_audio != 0 and not (self.face and _is_width(self.face_audio)):
+            expected = "0 or a positive integer" if self.face else "0 without a face branch"
+            raise InputError(f"model config: face_audio must be {expected}, found {self.face_audio!r}")
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"model config: dtype must be float32 or bfloat16, found {self.dtype!r}")
 
@@ -55,7 +69,7 @@ class ModelConfig:
 
     @classmethod
     def tiny(cls, **changes: Any) -> "ModelConfig":
-        """A quarter of the released widths, 458,593 parameters: for tests, demos and small machines."""
+        """A quarter of the released widths, 459,457 parameters: for tests, demos and small machines."""
         widths: dict[str, Any] = {
             "texture": (16, 16, 32, 32, 64, 128),
             "motion": (16, 32, 64, 32),
@@ -65,6 +79,26 @@ class ModelConfig:
             "fusion": 16,
         }
         return cls(**(widths | changes))
+
+    @classmethod
+    def full(cls, **changes: Any) -> "ModelConfig":
+        """The published model and a face branch of this project's design, after the figure."""
+        return cls.released(**({"face": (32, 64, 64, 128, 128)} | changes))
+
+    @classmethod
+    def full_audio_faces(cls, **changes: Any) -> "ModelConfig":
+        """`full` with a face branch that hears."""
+        return cls.full(**({"face_audio": 64} | changes))
+
+    @classmethod
+    def tiny_full(cls, **changes: Any) -> "ModelConfig":
+        """`tiny` with a small face branch."""
+        return cls.tiny(**({"face": (16, 24, 32, 48, 48)} | changes))
+
+    @classmethod
+    def tiny_full_audio_faces(cls, **changes: Any) -> "ModelConfig":
+        """`tiny_full` with a face branch that hears."""
+        return cls.tiny_full(**({"face_audio": 32} | changes))
 
     def to_json(self) -> str:
         """The config as a JSON object, as stored beside weights."""
@@ -84,7 +118,14 @@ class ModelConfig:
         return cls(**fields)
 
 
-PRESETS = {"released": ModelConfig.released, "tiny": ModelConfig.tiny}
+PRESETS = {
+    "released": ModelConfig.released,
+    "tiny": ModelConfig.tiny,
+    "full": ModelConfig.full,
+    "full_audio_faces": ModelConfig.full_audio_faces,
+    "tiny_full": ModelConfig.tiny_full,
+    "tiny_full_audio_faces": ModelConfig.tiny_full_audio_faces,
+}
 
 
 def _is_width(value: Any) -> bool:

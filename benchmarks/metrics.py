@@ -1,0 +1,134 @@
+"""All metrics of a frame beside pysaliency: `python -m benchmarks.metrics`.
+
+Maps of 360x640 with 34 fixations, 4096 shuffled and 4096 uniform negatives each. Ours takes four frames a call, so that
+what it puts aside stays in the cache, and computes both conventions of SIM. pysaliency takes a frame at a time, and the
+areas either as its models' AUC does (a whole ROC curve) or as their AUCs does (the area of each fixation, faster). All
+see the same maps and points and must agree. Needs the test extra besides the core.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from pysaliency import metrics as referee
+from pysaliency.numba_utils import fill_fixation_map
+from pysaliency.roc import general_roc, general_rocs_per_positive
+
+from benchmarks import side_by_side
+from vasal_jax import metrics
+
+setattr(np, "trapz", np.trapezoid)  # noqa: B010, the name pysaliency knows; NumPy 2.4 dropped it
+
+HEIGHT, WIDTH = 360, 640
+FRAMES, FRAMES_A_CALL, FIXATIONS, NEGATIVES = 12, 4, 34, 4096
+NAMES = ("CC", "SIM", "KL", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--allocator", choices=side_by_side.ALLOCATORS, help="run in this process, already set up")
+    args = parser.parse_args()
+    if args.allocator is None:
+        return side_by_side.in_each_allocator("benchmarks.metrics", "--rounds", str(args.rounds))
+    measure(args.rounds, args.allocator)
+    return 0
+
+
+def measure(rounds: int, allocator: str) -> None:
+    """Prints the table of one allocator setting, after a check that both sides have the same numbers."""
+    batch, baseline = drawn_batch()
+    uniform = drawn_points(np.random.default_rng(1), NEGATIVES)
+    parts = [tuple(x[i : i + FRAMES_A_CALL] for x in batch) for i in range(0, FRAMES, FRAMES_A_CALL)]
+    seeds = np.arange(FRAMES_A_CALL)
+    score = jax.jit(metrics.score)
+
+    def ours():
+        return jax.block_until_ready([score(*part, baseline, seeds) for part in parts])
+
+    def theirs(area):
+        return [pysaliency_scores(*frame, uniform[i], baseline, area) for i, frame in enumerate(frames(batch))]
+
+    sides = {
+        "JAX": ours,
+        "pysaliency, AUC": lambda: theirs(lambda *values: general_roc(*values)[0]),
+        "pysaliency, AUCs": lambda: theirs(lambda *values: general_rocs_per_positive(*values).mean()),
+    }
+    found = {name: np.concatenate([part[name] for part in ours()]) for name in NAMES}
+    for side in list(sides)[1:]:
+        expected = sides[side]()
+        for name in NAMES:
+            reference = np.array([scores[name] for scores in expected])
+            # Each side draws its own uniform negatives, so AUC-B agrees as far as chance lets it.
+            tolerance = 0.05 if name == "AUC-B" else 1e-6 * max(1, np.abs(reference).max())
+            np.testing.assert_allclose(found[name], reference, rtol=0, atol=tolerance, err_msg=name)
+    timings = side_by_side.interleave(sides, rounds)
+    print(side_by_side.conditions())
+    title = f"{len(NAMES)} metrics, {HEIGHT}x{WIDTH}, medians of {rounds}, allocator: {allocator}"
+    side_by_side.print_table(title, timings[0], timings[1:], unit=1e-3 * FRAMES, unit_name="ms a frame")
+
+
+def drawn_batch() -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Blobs as predictions, densities and baseline, fixations near the densities' blobs, in `score`'s order."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+
+    def blob():
+        centre = rng.uniform((100, 100), (WIDTH - 100, HEIGHT - 100))
+        return centre, np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * 60.0**2))
+
+    truths = [blob() for _ in range(FRAMES)]
+    density = np.stack([values for _, values in truths]).astype(np.float32)
+    prediction = np.stack([values + blob()[1] for values in density]) + 0.1 * rng.random(density.shape)
+    near = np.stack([rng.normal(centre, 60, (FIXATIONS, 2)) for centre, _ in truths]).astype(np.int32)
+    fixations = near.clip(0, (WIDTH - 1, HEIGHT - 1))
+    negatives = drawn_points(rng, NEGATIVES)
+    everywhere = (np.ones(points.shape[:-1], bool) for points in (fixations, negatives))
+    baseline = (blob()[1] + 0.1).astype(np.float32)
+    points = fixations, next(everywhere), negatives, next(everywhere)
+    return (prediction.astype(np.float32), density, *points), baseline
+
+
+def drawn_points(rng: np.random.Generator, count: int) -> np.ndarray:
+    return rng.integers(0, (WIDTH, HEIGHT), (FRAMES, count, 2))
+
+
+def frames(batch: tuple[np.ndarray, ...]):
+    """Prediction, density, fixations and negatives of each frame, in pysaliency's float64."""
+    prediction, density, fixations, _, negatives, _ = batch
+    for i in range(FRAMES):
+        yield prediction[i].astype(float), density[i].astype(float), fixations[i], negatives[i]
+
+
+def pysaliency_scores(
+    prediction: np.ndarray,
+    density: np.ndarray,
+    fixations: np.ndarray,
+    negatives: np.ndarray,
+    uniform: np.ndarray,
+    baseline: np.ndarray,
+    area: Callable[[np.ndarray, np.ndarray], float],
+) -> dict[str, float]:
+    """A frame's scores as pysaliency's models work them out, without what its datasets and caches add."""
+    fixated = np.zeros(prediction.shape)
+    fill_fixation_map(fixated, fixations[:, ::-1])
+    positives = at(prediction, fixations)
+    others = {"AUC-J": prediction[fixated == 0], "AUC-B": at(prediction, uniform), "sAUC": at(prediction, negatives)}
+    p, b = (referee.convert_saliency_map_to_density(values) for values in (prediction, baseline))
+    return {
+        "CC": referee.CC(prediction, density),
+        "SIM": referee.SIM(prediction, density),
+        "KL": referee.MIT_KLDiv(prediction, density),
+        "NSS": referee.NSS(prediction, *fixations.T).mean(),
+        "IG": np.log2(at(p, fixations) / at(b, fixations)).mean(),
+    } | {name: area(positives, values) for name, values in others.items()}
+
+
+def at(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return values[points[:, 1], points[:, 0]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

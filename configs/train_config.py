@@ -1,0 +1,77 @@
+"""All settings of a training, as one frozen dataclass. A preset fills it; any field can be set on the command line."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from data.clips import ClipOptions
+from vasal_jax.checkpoints import CheckpointConfig
+from vasal_jax.errors import InputError
+from vasal_jax.loop import LoopConfig
+from vasal_jax.losses import LossWeights
+from vasal_jax.models import ModelConfig
+from vasal_jax.optimizer import OptimizerConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Distributed:
+    """The processes of a run on several hosts. SLURM, TPU slices and GKE say all of it themselves."""
+
+    coordinator: str | None = None
+    """Address of process 0, such as 10.0.0.1:1234."""
+    processes: int | None = None
+    """How many processes there are."""
+    process: int | None = None
+    """Which of them this one is, from 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training from its data to its weights."""
+
+    data: Path = Path("prepared")
+    """The prepared dataset: what `python -m data.builder` wrote."""
+    run: Path = Path("runs/run")
+    """Folder of the run: config, logs, checkpoints. A run found there is gone on with."""
+    model: ModelConfig = ModelConfig()  # noqa: RUF009, frozen
+    """Sizes of the model."""
+    init: Path | None = None
+    """Weights to start from (.safetensors, Orbax folder or PyTorch file); what they lack (a face branch) is drawn."""
+    clips: ClipOptions = ClipOptions()  # noqa: RUF009
+    """Size of the clips and their augmentation."""
+    without: tuple[Literal["sound", "faces"], ...] = ()
+    """Senses that the model gets nothing of, in training and validation: for ablations."""
+    batch_size: int = 8
+    """Clips of the global batch, a multiple of the number of devices."""
+    updates: int = 10_000
+    """Length of the training in steps."""
+    seed: int = 0
+    """Of the first weights, the order of the clips and their augmentation."""
+    loss: LossWeights = LossWeights()  # noqa: RUF009
+    """What is minimised."""
+    optimizer: OptimizerConfig = OptimizerConfig()  # noqa: RUF009
+    """How."""
+    live_frames: int = 0
+    """Rematerialisation: frames of a clip whose activations are in memory at once (0: all). Must divide the length."""
+    loop: LoopConfig = LoopConfig()  # noqa: RUF009
+    """Logs and validation."""
+    checkpoints: CheckpointConfig = CheckpointConfig()  # noqa: RUF009
+    """When the state is saved."""
+    export: Path | None = None
+    """At the end, also write the weights (mean over steps, of the best validation) to this .safetensors file."""
+    distributed: Distributed = Distributed()
+    """Several hosts."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "updates"):
+            if getattr(self, name) < 1:
+                raise InputError(f"config: {name} must be an integer from 1 on, found {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"config: seed must be in 0..{2**32 - 1}, found {self.seed}")
+        if self.export is not None and self.export.suffix != ".safetensors":
+            raise InputError(f"config: export must be a .safetensors file, found {self.export}")
+
+    def learning(self) -> dict:
+        """The fields that what is learnt depends on: a run goes on only with the same."""
+        free = ("run", "data", "loop", "checkpoints", "export", "distributed", "init", "live_frames")
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}

@@ -1,0 +1,34 @@
+"""Scores on a dataset: `python evaluate.py DATASET --weights W`, `python evaluate.py compare A.json B.json`.
+
+`python evaluate.py --help` and `python evaluate.py compare --help` list the options.
+"""
+
+import sys
+
+import tyro
+
+from data.datasets import open_dataset
+from vasal_jax.commands import run
+from vasal_jax.commands.evaluate import CompareArgs, EvaluateArgs, Split, compare, evaluate
+
+
+def open_split(args: EvaluateArgs) -> Split:
+    """The videos that the arguments name. Raises `InputError`."""
+    dataset, splits = open_dataset(args.folder, args.dataset, args.split_rule)
+    training = [record for record in dataset.records if splits.split_of(record.id) == "training"]
+    return Split(dataset.name, splits.description, splits.select(dataset.records, args.split), training)
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    words = sys.argv[1:] if args is None else args
+    config = (tyro.conf.FlagCreatePairsOff,)
+    if words[:1] == ["compare"]:
+        parsed = tyro.cli(CompareArgs, prog="evaluate.py compare", args=words[1:], config=config)
+        return run(lambda: compare(parsed))
+    parsed = tyro.cli(EvaluateArgs, prog="evaluate.py", args=words, config=config)
+    return run(lambda: evaluate(parsed, open_split))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

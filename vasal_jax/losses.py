@@ -1,0 +1,181 @@
+"""What training minimises: how far saliency logits and face weights are from where people looked.
+
+Every term is a mean over what was annotated: frames with a density, frames with fixations, frames with faces and
+fixations, faces of whom somebody noted whether they talk. `sums` and `counts` are its two halves. Those of the parts of
+a batch add up to those of the whole, so a batch split over devices or micro-batches, however unevenly annotated, has
+exactly the loss it has in one piece.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from vasal_jax.errors import InputError
+
+Batch = dict[str, Array]
+"""Arrays of one batch by name. Read here, with B clips of T frames, N faces, S fixations:
+
+  density        float (B, T, H, W), sums to 1; all zeros where the frame has no fixations
+  fixations      float (B, T, S, 2), x, y in cells of the map, 0..W and 0..H; NaN where none
+  valid          bool (B, T), false on frames that pad a clip
+  face_boxes     float (B, T, N, 4), x1, y1, x2, y2 in 0..1
+  face_mask      bool (B, T, N)
+  talking        bool (B, T, N)
+  talking_known  bool (B, T, N), false where nobody noted it
+
+The last four may be left out for a model without a face branch.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """How much each term counts in the loss. A term of weight 0 is still reported where the model allows it."""
+
+    kl: float = 1.0
+    """Kullback-Leibler divergence of the density from the saliency map, the released model's loss."""
+    cc: float = 0.0
+    """Linear correlation coefficient of map and density; its weighted value is subtracted, as higher is better."""
+    nss: float = 0.0
+    """Normalised scanpath saliency at the fixations; its weighted value is subtracted, as higher is better."""
+    faces: float = 0.0
+    """Kullback-Leibler divergence of the faces' shares of the fixations from the face weights."""
+    talking: float = 0.0
+    """Binary cross-entropy of who is talking."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value < float("inf"):
+                raise InputError(f"loss weights: {field.name} must be a finite number from 0 on, found {value}")
+        if not any(dataclasses.astuple(self)):
+            raise InputError("loss weights: all are 0, so there is nothing to learn; set at least one")
+
+
+def total(
+    logits: Array, taps: Batch, batch: Batch, weights: LossWeights, whole: Batch | None = None
+) -> tuple[Array, Batch]:
+    """The loss of a batch and its terms.
+
+    Args:
+      logits, taps, batch: as in `sums`.
+      weights: how much each term counts.
+      whole: `counts` of the batch that this one is a part of. The results are then this part's share: over all parts
+        they add up to the loss and terms of the whole. None: this batch is the whole.
+
+    Returns:
+      The loss, float32 (), and the unweighted means by name, float32 () each, 0 where nothing was annotated.
+
+    Raises:
+      InputError: a term of the face branch has a weight, but the model has no face branch.
+    """
+    whole = counts(batch) if whole is None else whole
+    means = {name: value / jnp.maximum(whole[name], 1) for name, value in sums(logits, taps, batch).items()}
+    wanted = {name: weight for name, weight in dataclasses.asdict(weights).items() if weight}
+    if missing := sorted(set(wanted) - set(means)):
+        raise InputError(
+            f"loss weights: {', '.join(missing)} set, but the model has no face branch; set 0 or choose another preset"
+        )
+    signs = {"cc": -1, "nss": -1}
+    return sum(signs.get(name, 1) * weight * means[name] for name, weight in wanted.items()), means
+
+
+def counts(batch: Batch) -> Batch:
+    """How many frames, or faces, each term of `sums` adds up: float32 () by name."""
+    return {name: mask.sum(dtype=jnp.float32) for name, mask in _annotated(batch).items()}
+
+
+def sums(logits: Array, taps: Batch, batch: Batch) -> Batch:
+    """Each term added up over what was annotated: float32 () by name.
+
+    Args:
+      logits: float (B, T, H, W), the model's saliency logits.
+      taps: what the face branch left, if there is one: `face_logits` float (B, T, N+1), -inf for masked faces, the last
+        being "no face", and `talking_logits` float (B, T, N).
+      batch: the annotations, see `Batch`.
+    """
+    flat = logits.reshape(*logits.shape[:2], -1).astype(jnp.float32)
+    density = batch["density"].reshape(flat.shape)
+    log_map = jax.nn.log_softmax(flat)
+    standard = _standardised(jnp.exp(log_map))
+    values = {
+        "kl": _divergence(density, log_map),
+        "cc": (standard * _standardised(density)).mean(-1),  # Pearson's correlation
+        "nss": _scanpath_saliency(standard, batch["fixations"], logits.shape[2:]),
+    }
+    masks = _annotated(batch)
+    if "face_logits" in taps:
+        log_weights = jax.nn.log_softmax(taps["face_logits"].astype(jnp.float32))
+        values["faces"] = _divergence(fixation_shares(batch, logits.shape[2:]), log_weights)
+        # Zeros in place of the masked logits, which may hold anything, keep NaN out of the gradient too.
+        talking = jnp.where(masks["talking"], taps["talking_logits"].astype(jnp.float32), 0)
+        values["talking"] = optax.sigmoid_binary_cross_entropy(talking, batch["talking"])
+    return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}
+
+
+def fixation_shares(batch: Batch, size: tuple[int, int]) -> Array:
+    """Share of a frame's fixations on each face, the target of the face weights.
+
+    A fixation on overlapping faces is divided equally among them; one on no face counts for the last entry.
+
+    Args:
+      batch: with `fixations`, `face_boxes` and `face_mask`.
+      size: height and width of the map whose cells the fixations count.
+
+    Returns:
+      float32 (B, T, N+1), sums to 1; zeros where the frame has no fixations.
+    """
+    inside_map = _inside(batch["fixations"], size)
+    x, y = jnp.moveaxis(batch["fixations"], -1, 0) / jnp.array(size[::-1], jnp.float32)[:, None, None, None]
+    x1, y1, x2, y2 = jnp.moveaxis(batch["face_boxes"], -1, 0)[:, :, :, None]
+    x, y = x[..., None], y[..., None]
+    on_face = (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2) & batch["face_mask"][:, :, None]
+    faces = jnp.concatenate([on_face, ~on_face.any(-1, keepdims=True)], -1)  # (B, T, S, N+1)
+    shares = inside_map[..., None] * faces / faces.sum(-1, keepdims=True)
+    return shares.sum(-2) / jnp.maximum(inside_map.sum(-1), 1)[..., None]
+
+
+def _annotated(batch: Batch) -> Batch:
+    """Where each term has something to say: bool (B, T), for talking (B, T, N)."""
+    valid = batch["valid"]
+    has_density = valid & (batch["density"] > 0).any((-2, -1))
+    has_fixation = valid & _inside(batch["fixations"], batch["density"].shape[2:]).any(-1)
+    masks = {"kl": has_density, "cc": has_density, "nss": has_fixation}
+    if "face_mask" in batch:
+        masks["faces"] = has_fixation & batch["face_mask"].any(-1)
+        masks["talking"] = valid[..., None] & batch["face_mask"] & batch["talking_known"]
+    return masks
+
+
+def _inside(fixations: Array, size: tuple[int, int]) -> Array:
+    """Which of the points (..., 2) lie on the map, its edge included; NaN does not."""
+    return ((fixations >= 0) & (fixations <= jnp.array(size[::-1], fixations.dtype))).all(-1)
+
+
+def _divergence(target: Array, log_probabilities: Array) -> Array:
+    """Sum over the last axis of q (log q - log p). Where q is 0 the term is 0, even at log p = -inf."""
+    present = target > 0
+    log_target = jnp.log(jnp.where(present, target, 1))
+    return jnp.where(present, target * (log_target - log_probabilities), 0).sum(-1)
+
+
+def _standardised(x: Array) -> Array:
+    """Maps (..., H*W) that sum to 1, minus their mean, over their standard deviation; constant ones become 0."""
+    x = x * x.shape[-1]  # multiples of the uniform map, so that squares stay far from float32's smallest numbers
+    x = x - x.mean(-1, keepdims=True)
+    variance = (x * x).mean(-1, keepdims=True)
+    # Below this it is rounding alone that varies, and dividing by it would make that the gradient.
+    varies = variance > 1e-10
+    return jnp.where(varies, x / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
+
+
+def _scanpath_saliency(standard: Array, fixations: Array, size: tuple[int, int]) -> Array:
+    """Mean over a frame's fixations of a standardised map (..., H*W); 0 without fixations."""
+    height, width = size
+    inside = _inside(fixations, size)
+    cells = jnp.where(inside[..., None], fixations, 0).astype(jnp.int32)  # truncation: these are not negative
+    column, row = jnp.minimum(cells[..., 0], width - 1), jnp.minimum(cells[..., 1], height - 1)
+    values = jnp.take_along_axis(standard, row * width + column, -1)
+    return jnp.where(inside, values, 0).sum(-1) / jnp.maximum(inside.sum(-1), 1)

@@ -1,0 +1,218 @@
+"""Face branch: how much each face draws the gaze, and the face map made of it.
+
+The release lacks it. The figure of the paper gives its shape: a CNN on every face, an LSTM over time with weights
+that all faces share, a fusion across the faces, one weight a face, and a mixture of Gaussians that enters the fusion
+module. Sizes, inputs and everything else below are this project's own design:
+
+- A face's features keep their places on the crop, so that a mouth is told from an eye, and how they changed since
+  the frame before is fed beside them: that leaves out who it is and leaves what moves.
+- With `config.face_audio` (the figure has no such thing) a description of the sound is multiplied with one of the
+  face. A mouth that moves with the sound gives products of one sign, one that moves without it gives either, and
+  the LSTM has but to add them up.
+- Beside the faces stands a share for "no face": gaze that no face draws.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+from vasal_jax.models.config import CROP_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS, ModelConfig
+from vasal_jax.models.layers import Conv, by_frame, max_pool
+
+MAP_MEAN = 14.9  # mean of the face maps that the released fusion was trained with
+SIGMA_SCALE = 0.425  # of a box's sides, so that a Gaussian's full width at half maximum is the box
+MIN_SIGMA = 0.5 / MAP_SIZE  # half a cell; a narrower Gaussian can fall between the cells and vanish
+
+_CROP_SCALE = 64.0  # about the standard deviation of crops
+_CELL = 4  # mel bands, and columns of 7 ms, that are averaged in the sound of a frame
+
+
+class FaceCarry(NamedTuple):
+    """What the branch remembers of every face slot from frame to frame; zeros for slots without a face."""
+
+    h: jax.Array  # (B, N, hidden), of the LSTM
+    c: jax.Array
+    features: jax.Array  # (B, N, features) of the frame before
+    seen: jax.Array  # bool (B, N), whether the frame before had the face
+
+
+class FaceWeights(NamedTuple):
+    """What the branch says about the faces, float32."""
+
+    logits: jax.Array  # (B, T, N+1), -inf for masked faces, "no face" last; their softmax is the weights
+    talking: jax.Array  # (B, T, N), logit of each face talking; 0 for masked faces
+
+
+class FaceBranch(nnx.Module):
+    """Weighs the faces of every frame against each other; any number of faces, in any order."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        def conv(inputs: int, outputs: int) -> Conv:
+            return Conv((3, 3), inputs, outputs, dtype=config.dtype, rngs=rngs)
+
+        def linear(inputs: int, outputs: int) -> nnx.Linear:
+            return nnx.Linear(inputs, outputs, dtype=config.dtype, rngs=rngs)
+
+        *channels, features, hidden = config.face
+        self.conv1 = conv(3, channels[0])
+        self.conv2 = conv(channels[0], channels[1])
+        self.conv3 = conv(channels[1], channels[2])
+        self.features = linear((CROP_SIZE // 8) ** 2 * channels[2], features)
+        inputs, common = 2 * features + 4, config.face_audio
+        self.hears = common > 0
+        if self.hears:
+            self.sound = linear(2 * config.audio[-1] + (MEL_SIZE // _CELL) ** 2, common)
+            self.look = linear(2 * features, common)
+            inputs += 2 * common
+        self.lstm_input = linear(inputs, 4 * hidden)
+        self.lstm_recurrent = nnx.Linear(hidden, 4 * hidden, use_bias=False, dtype=config.dtype, rngs=rngs)
+        # A forget gate that starts open, as in the ConvLSTM.
+        self.lstm_input.bias[...] = self.lstm_input.bias[...].at[hidden : 2 * hidden].set(1.0)
+        self.own, self.everyone = linear(hidden, hidden), linear(hidden, hidden)
+        self.weight, self.talking, self.none = linear(hidden, 1), linear(hidden, 1), linear(hidden, 1)
+        # A fresh branch weighs all faces about the same and leaves little to "no face", so that its map is about the
+        # ready-made one, which the released fusion knows.
+        for head in (self.weight, self.none):
+            head.kernel[...] = 0.1 * head.kernel[...]
+        self.none.bias[...] = self.none.bias[...] - 3.0
+        self.sizes = features, hidden
+        self.dtype = jnp.dtype(config.dtype)
+
+    def __call__(
+        self,
+        crops: jax.Array,
+        boxes: jax.Array,
+        mask: jax.Array,
+        audio: jax.Array | None = None,
+        mel: jax.Array | None = None,
+        carry: FaceCarry | None = None,
+    ) -> tuple[FaceWeights, FaceCarry]:
+        """Weighs the faces of a clip.
+
+        What lies under a False of the mask has no effect, whatever it is. A slot's memory ends where the mask does.
+
+        Args:
+          crops: (B, T, N, 64, 64, 3), RGB minus its mean, 0..255 scale.
+          boxes: (B, T, N, 4), x1, y1, x2, y2 in 0..1.
+          mask: bool (B, T, N).
+          audio: (B, T, 32, 32, C), features of the audio branch; used with `config.face_audio`, as is `mel`.
+          mel: (B, T, 16, 64, 64, 1), log-mel pictures in 0..255.
+          carry: what the call on the clip before returned; None starts afresh.
+        """
+        batch, steps, faces = mask.shape
+        if carry is None:
+            carry = self.initial_carry(batch, faces)
+        present = mask[..., None]
+        crops = jnp.where(present[..., None, None], crops, 0).reshape(batch * steps, faces, *crops.shape[3:])
+        look = by_frame(FaceBranch._of_frame, self, crops).reshape(batch, steps, faces, self.sizes[0])
+        before = jnp.concatenate([carry.features[:, None].astype(look.dtype), look[:, :-1]], axis=1)
+        seen = jnp.concatenate([carry.seen[:, None], mask[:, :-1]], axis=1)[..., None]
+        look = jnp.concatenate([look, jnp.where(seen, look - before, 0)], axis=-1)
+        inputs = [look, _places(jnp.where(present, boxes, 0)).astype(look.dtype)]
+        if self.hears:
+            sound = self._sound(audio, mel)[:, :, None]
+            inputs += [sound * self.look(look), jnp.broadcast_to(sound, (*mask.shape, sound.shape[-1]))]
+        h, (last_h, last_c) = self._over_time(self.lstm_input(jnp.concatenate(inputs, -1)), present, carry)
+        kept = jnp.where(present[:, -1], look[:, -1, :, : self.sizes[0]], 0)
+        return self._weigh(h, mask), FaceCarry(last_h, last_c, kept, mask[:, -1])
+
+    def initial_carry(self, batch: int, faces: int) -> FaceCarry:
+        """The carry of `faces` slots at the start of a video."""
+        features, hidden = (jnp.zeros((batch, faces, size), self.dtype) for size in self.sizes)
+        return FaceCarry(hidden, hidden, features, jnp.zeros((batch, faces), bool))
+
+    def _of_frame(self, crops: jax.Array) -> jax.Array:
+        """Crops of the faces of frames, (F, N, 64, 64, 3), to their features (F, N, features)."""
+        x = crops.reshape(-1, *crops.shape[2:]) / _CROP_SCALE
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = max_pool(jax.nn.relu(conv(x)), (2, 2))
+        return self.features(x.reshape(*crops.shape[:2], self.features.in_features))  # -1 fails without faces
+
+    def _sound(self, audio: jax.Array, mel: jax.Array) -> jax.Array:
+        """(B, T, face_audio): what is heard around a frame, and in fine time the quarter of a second before and after.
+
+        The audio branch has blurred the time by which lips are read, so the frame's own log-mel picture is looked at
+        directly, in cells of 29 ms.
+        """
+        heard = jnp.mean(audio, (2, 3))
+        heard = heard * lax.rsqrt(jnp.mean(heard**2, -1, keepdims=True) + 1)  # its scale depends on its weights
+        picture = mel[:, :, MEL_STEPS // 2, :, :, 0] / 255
+        cells = MEL_SIZE // _CELL
+        picture = picture.reshape(*picture.shape[:2], cells, _CELL, cells, _CELL).mean((3, 5))
+        picture = picture.reshape(*picture.shape[:2], -1).astype(heard.dtype)
+        return self.sound(jnp.concatenate([heard, picture], -1))
+
+    def _over_time(
+        self, gates: jax.Array, present: jax.Array, carry: FaceCarry
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """The LSTM of every face: gates' input half (B, T, N, 4H), present (B, T, N, 1) to h (B, T, N, H), state."""
+
+        def step(state, now):
+            h, c = state
+            gates, present = now
+            i, f, g, o = jnp.split(gates + self.lstm_recurrent(h), 4, axis=-1)
+            c = jnp.where(present, lax.logistic(f) * c + lax.logistic(i) * jnp.tanh(g), 0)
+            h = lax.logistic(o) * jnp.tanh(c)  # 0 where c is
+            return (h, c), h
+
+        state = (carry.h.astype(self.dtype), carry.c.astype(self.dtype))
+        state, h = lax.scan(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
+        return h.swapaxes(0, 1), state
+
+    def _weigh(self, h: jax.Array, mask: jax.Array) -> FaceWeights:
+        """Fusion across faces: each beside the mean of all."""
+        x = jax.nn.relu(self.own(h) + self.everyone(_mean_face(h, mask)))
+        none = self.none(_mean_face(x, mask))[..., 0]
+        weight, talking = (head(x)[..., 0].astype(jnp.float32) for head in (self.weight, self.talking))
+        logits = jnp.concatenate([jnp.where(mask, weight, -jnp.inf), none.astype(jnp.float32)], axis=-1)
+        return FaceWeights(logits, jnp.where(mask, talking, 0))
+
+
+def gaussian_map(boxes: jax.Array, mask: jax.Array, weights: jax.Array, sigma_scale: float = SIGMA_SCALE) -> jax.Array:
+    """Renders weighted faces as the face map that the fusion module expects, differentiably.
+
+    The mixture of one axis-aligned Gaussian a face is scaled to -14.9..240.1, as ready-made maps are
+    (`inputs.faces.gaussian_mixture` and `normalise_face_map`; for weights that sum to 1 the results are equal). That
+    leaves only the proportions of the weights. Their sum is the share of gaze that faces draw; the whole map is
+    multiplied by it and so lies between the ready-made map of the faces and that of a frame without faces, zeros.
+
+    Args:
+      boxes: (..., N, 4), x1, y1, x2, y2 in 0..1.
+      mask: bool (..., N); what is masked has no effect.
+      weights: (..., N), not negative, summing to at most 1 over the mask; what is left is "no face".
+      sigma_scale: standard deviation in box widths and heights.
+
+    Returns:
+      float32 (..., 32, 32); zeros without faces. Values and gradients are finite in any case.
+    """
+    boxes = jnp.where(mask[..., None], boxes, 0)
+    weights = jnp.where(mask, weights, 0)
+    cells = (jnp.arange(MAP_SIZE) + 0.5) / MAP_SIZE
+
+    def bells(low: jax.Array, high: jax.Array) -> jax.Array:
+        sigma = jnp.maximum(sigma_scale * (high - low), MIN_SIGMA)[..., None]
+        offsets = cells - ((low + high) / 2)[..., None]
+        return jnp.exp(-0.5 * (offsets / sigma) ** 2) / (jnp.sqrt(2 * jnp.pi) * sigma)
+
+    columns, rows = bells(boxes[..., 0], boxes[..., 2]), bells(boxes[..., 1], boxes[..., 3])
+    share = weights.sum(-1)[..., None, None]
+    # Where faces have a share at all the span is above 0.1; the limits are for gradients where they have next to none.
+    mixture = jnp.einsum("...n,...nh,...nw->...hw", weights, rows, columns) / jnp.maximum(share, 1e-12)
+    mixture = mixture - mixture.min((-2, -1), keepdims=True)
+    span = jnp.maximum(mixture.max((-2, -1), keepdims=True), 1e-3)
+    return share * (mixture / span * 255 - MAP_MEAN)
+
+
+def _mean_face(x: jax.Array, mask: jax.Array) -> jax.Array:
+    """Mean of (B, T, N, C) over the faces of the mask, (B, T, 1, C); zeros without any."""
+    count = jnp.maximum(mask.sum(-1), 1)[..., None, None].astype(x.dtype)
+    return jnp.where(mask[..., None], x, 0).sum(2, keepdims=True) / count
+
+
+def _places(boxes: jax.Array) -> jax.Array:
+    """Boxes (..., 4) to centre (-1..1) and twice the size (0..2)."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return jnp.concatenate([low + high - 1, 2 * (high - low)], axis=-1)
