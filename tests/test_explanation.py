@@ -61,8 +61,8 @@ def test_lines_are_as_high_as_the_weights_and_as_far_as_the_time():
     assert len(chart) == explanation.height - HEIGHT
 
     def height_at(share_of_width: float, colour: tuple) -> float:
-        """Mean row of a colour at a time; the axis goes from 42 to 66 pixels before the right side."""
-        rows = np.flatnonzero(is_colour(chart[24:, round(42 + share_of_width * (WIDTH - 108))], colour))  # title above
+        """Mean row of a colour at a time; the axis goes from 42 to 66 pixels before the right side, below the title."""
+        rows = np.flatnonzero(is_colour(chart[24:, round(42 + share_of_width * (WIDTH - 108))], colour))
         assert len(rows)
         return 24 + float(rows.mean())
 
@@ -74,7 +74,7 @@ def test_lines_are_as_high_as_the_weights_and_as_far_as_the_time():
             assert abs(share(height_at(time / 4, colour)) - weight) < 0.02
         assert abs(share(height_at(time / 4, NO_FACE)) - (0.9 - weights[round(time * FPS)][0])) < 0.02
     for colour in (COLOURS[0], COLOURS[1], NO_FACE):
-        assert not is_colour(chart[:, round(42 + 0.62 * (WIDTH - 108)) :], colour).any()  # what is still to come
+        assert not is_colour(chart[24:-20, round(42 + 0.7 * (WIDTH - 108)) :], colour).any()  # what is still to come
 
 
 def test_a_long_video_scrolls():
