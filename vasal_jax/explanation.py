@@ -171,7 +171,7 @@ def _subpixels(points: list[tuple[float, float]]) -> list[tuple[int, int]]:
 
 
 def _apart(heights: list[float], gap: float, top: float, foot: float) -> list[float]:
-    """Increasing heights moved as little as need be, to lie `gap` apart, or as far as there is room."""
+    """Increasing heights pushed down, and up again at the foot, to lie `gap` apart or as far as there is room."""
     gap = min(gap, (foot - top) / max(len(heights) - 1, 1))
     apart: list[float] = []
     for height in heights:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from flax import nnx
+from jax import lax
 
 from vasal_jax.models import layers
 
@@ -60,17 +61,19 @@ def test_conv3d_is_that_of_pytorch(ours):
     assert_same(ours, theirs, drawn(2, 5, 6, 7, 3), [drawn(3, 3, 3, 3, 4)])
 
 
+@pytest.mark.parametrize("channels", [(3, 4), (64, 128)])  # the kernel's gradient is computed in two ways
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2), (7, 2), (1, 1)])
-def test_conv_is_that_of_pytorch(size, stride):
+def test_conv_is_that_of_pytorch(size, stride, channels):
     def ours(x, kernel, bias):
-        layer = layers.Conv((size, size), 3, 4, stride=stride, dtype="float32", rngs=nnx.Rngs(0))
+        layer = layers.Conv((size, size), *channels, stride=stride, dtype="float32", rngs=nnx.Rngs(0))
         layer.kernel[...], layer.bias[...] = kernel, bias
         return layer(x)
 
     def theirs(x, kernel, bias):
         return torch.nn.functional.conv2d(x, kernel.permute(3, 2, 0, 1), bias, stride, size // 2)
 
-    assert_same(ours, theirs, drawn(2, 12, 10, 3), [drawn(size, size, 3, 4), drawn(4)])
+    inputs, outputs = channels
+    assert_same(ours, theirs, drawn(2, 12, 10, inputs), [drawn(size, size, *channels), drawn(outputs)])
 
 
 def test_transposed_conv_is_that_of_pytorch():
@@ -88,6 +91,25 @@ def test_transposed_conv_is_that_of_pytorch():
 def test_max_pool_drops_the_rest_and_keeps_minus_infinity_out():
     x = -np.arange(2 * 5 * 3, dtype=np.float32).reshape(1, 2, 5, 3)
     np.testing.assert_array_equal(layers.max_pool(x, (2, 2)), x[:, :1, :4:2])
+
+
+@pytest.mark.parametrize(
+    ("shape", "window"),
+    [((2, 6, 8, 3), (2, 2)), ((2, 7, 5, 3), (2, 2)), ((1, 4, 6, 4, 2), (2, 2, 2)), ((1, 5, 3, 3, 2), (2, 1, 1))],
+)
+def test_max_pool_by_slices_has_the_native_gradient_ties_included(shape, window):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, shape).astype(np.float32)  # few values, so most maxima are tied
+
+    def native(x):
+        sizes = (1, *window, 1)
+        return lax.reduce_window(x, -np.inf, lax.max, sizes, sizes, "VALID")
+
+    y, pull_back = jax.vjp(native, x)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    np.testing.assert_array_equal(layers.max_pool(x, window), y)
+    np.testing.assert_array_equal(layers.max_pool_gradient_by_slices(window, x, y, dy), pull_back(dy)[0])
+    np.testing.assert_array_equal(jax.vjp(lambda x: layers.max_pool(x, window), x)[1](dy)[0], pull_back(dy)[0])
 
 
 class Sum(nnx.Module):

@@ -1,5 +1,6 @@
 """Where the faces of a video are known from, and the slots in which a face branch takes them."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.detection import detect_tracks
-from vasal_jax.inputs.faces import FaceMaps, gaussian_mixture, keep_largest, load_tracks, logger, open_face_maps
+from vasal_jax.inputs.faces import FaceMaps, gaussian_mixture, keep_largest, load_tracks, open_face_maps
 from vasal_jax.inputs.video import Frame, VideoInfo
+
+logger = logging.getLogger(__name__)
 
 BRANCH_FACES = 16  # a frame, that a face branch is given; the largest are kept
 
