@@ -24,6 +24,7 @@ from vasal_jax.commands import run
 from vasal_jax.errors import InputError
 from vasal_jax.files import naming_file_errors, replacing
 from vasal_jax.loop import export, fit
+from vasal_jax.memory import keep_freed_memory
 from vasal_jax.models import VASal
 from vasal_jax.parameters import Arrays, arrays
 from vasal_jax.sharding import initialise_distributed
@@ -34,6 +35,7 @@ CONFIG_FILE = "config.json"
 
 def train(config: TrainConfig) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
+    keep_freed_memory()
     initialise_distributed(**dataclasses.asdict(config.distributed))
     settings = PreparedSplit(config.data, "training").settings
     PreparedSplit(config.data, "validation")  # now, rather than after the first thousand steps

@@ -20,7 +20,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import av
-import cv2
 import librosa
 import numpy as np
 from rich.console import Console
@@ -36,6 +35,7 @@ from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
+from vasal_jax.memory import keep_freed_memory
 
 T = 12  # frames of a clip
 
@@ -120,6 +120,7 @@ SIDES = {"prepared": prepared, "on the fly": on_the_fly, "whole videos": whole_v
 
 def measure(name: str, folder: Path, clips: int) -> dict:
     """Clips/s over `clips` clips, and memory in MB when a quarter of them was taken and at the end."""
+    keep_freed_memory()  # as train.py does
     batches = SIDES[name](folder)
     next(batches)
     begin, taken, early = time.perf_counter(), 0, None
@@ -143,10 +144,10 @@ def peak_memory() -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each video")
+    parser.add_argument("--videos", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of each video")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=400, help="clips of the prepared side; a tenth for the others")
+    parser.add_argument("--clips", type=int, default=800, help="clips of the prepared side; a tenth for the others")
     parser.add_argument("--side", nargs=2, metavar=("SIDE", "FOLDER"), help="measure one side in this process")
     args = parser.parse_args()
     if args.side:
