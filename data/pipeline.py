@@ -121,26 +121,25 @@ def _batches(
         step, place = divmod(int(number), local)
         clip = choose(step * batch_size + process * local + place)
         try:
-            return [np.array(split.read(clip.examples), object), *clip[1:]]
+            examples = split.read(clip.examples)
         except InputError as error:
+            # Raised here, it would reach the terminal by way of TensorFlow, with two tracebacks.
             failures.append(error)
-            raise
+            examples = []
+        return [np.array(examples, object), *clip[1:]]
 
     types = [spec.dtype for spec in LOOKED_UP]
     subjects = max(video.subjects for video in split.videos)
-    dataset = numbers.map(
-        lambda number: assemble(tf.numpy_function(look_up, [number], types), options, subjects),
+    looked_up = numbers.map(
+        lambda number: tuple(tf.numpy_function(look_up, [number], types)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    batches = dataset.batch(local, drop_remainder=True).prefetch(2).as_numpy_iterator()
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except tf.errors.OpError:
-            if failures:
-                raise failures[0] from None
-            raise
+    clips = looked_up.take_while(lambda examples, *_: tf.size(examples) > 0).map(
+        lambda *fields: assemble(fields, options, subjects), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    batches = clips.batch(local, drop_remainder=True).prefetch(2).as_numpy_iterator()
+    for batch in batches:
         yield batch | {"video": batch["video"].astype(str)}
+    if failures:
+        raise failures[0]
