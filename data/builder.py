@@ -187,6 +187,7 @@ def build(args: BuilderArgs) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     config = config_of(args.dataset, None if args.sigma == "own-maps" else args.sigma, args.split)
     tfds.disable_progress_bar()
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of a config that is not in its list
     known = config.name in FaceSaliency.builder_configs  # TFDS wants those by name
     builder = FaceSaliency(data_dir=args.out, config=config.name if known else config, processes=args.processes)
     there = Path(builder.data_dir).exists()
