@@ -1,5 +1,6 @@
 """The shard of one video: written whole or not at all, and kept by later runs while its source stays the same."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -81,14 +82,13 @@ class _Reading:
 def _write(path: Path, examples: _Reading) -> None:
     encoder = features()
     serializer = tfds.core.example_serializer.ExampleSerializer(encoder.get_serialized_info())
-    writer = ArrayRecordWriter(str(path), "group_size:1")  # frames are read one by one
     try:
-        for example in examples:
-            check_stop()
-            writer.write(serializer.serialize_example(encoder.encode_example(example)))
-    finally:
-        writer.close()
-    # The writer does not say that a disk is full.
+        with contextlib.closing(ArrayRecordWriter(str(path), "group_size:1")) as writer:  # frames are read one by one
+            for example in examples:
+                check_stop()
+                writer.write(serializer.serialize_example(encoder.encode_example(example)))
+    except RuntimeError as error:  # what the writer makes of a full disk, if it notices
+        raise OSError(str(error).partition(";")[0]) from None
     reader = ArrayRecordReader(str(path))
     if not reader.ok() or reader.num_records() != examples.record.n_frames:
         raise OSError("not all that was written is there, the disk is full or failing")

@@ -158,6 +158,26 @@ def test_nothing_usable_ends_with_2_and_leaves_nothing(release, tmp_path, capsys
     assert not list((tmp_path / "out").rglob("*.array_record*"))
 
 
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from data.builder import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_no_space_ends_with_2_and_what_is_whole_stays(prepared, release, tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(release), str(tmp_path), "--processes", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert ".array_record: cannot be written (" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.array_record*"))
+    assert prepare(release, tmp_path) == 0
+    assert contents(tmp_path) == contents(prepared)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
