@@ -213,6 +213,24 @@ def test_face_losses_need_a_face_branch():
         Training(ModelConfig.tiny(), WEIGHTS, OptimizerConfig(), 10)
 
 
+def test_face_terms_alone_leave_the_rest_of_the_model_out():
+    freeze = ("visual.*", "audio.*", "fusion.*")
+    faces = LossWeights(kl=0.0, faces=1.0, talking=1.0)
+
+    def flops(weights: LossWeights) -> tuple[float, set[str]]:
+        training = Training(small_config(), weights, OptimizerConfig(freeze=freeze), 10)
+        batch = {name: drawn_batch(1)[name] for name in training.fields}
+        step = sharding.parallelise(training.step, one_device())
+        lowered = step.lower(training.initial_state(drawn_params(training.model)), batch)
+        compiled = lowered.compile(FAST_COMPILE)
+        return compiled.cost_analysis()["flops"], set(lowered.out_info[1])
+
+    alone, terms = flops(faces)
+    whole, all_terms = flops(WEIGHTS)
+    assert all_terms - terms == {"kl", "cc", "nss"}
+    assert alone < 0.5 * whole
+
+
 def test_evaluation_adds_up_to_the_loss():
     training, batch, params = stand_in(), drawn_batch(4), stand_in_params()
     mesh = one_device()

@@ -106,7 +106,11 @@ class Training:
 
         def loss(free: Params, part: Batch) -> tuple[Array, Batch]:
             logits, taps = self.forward(state.params | free, part)
-            return losses.total(logits, taps, part, self.weights, whole)
+            value, terms = losses.total(logits, taps, part, self.weights, whole)
+            if not (self.weights.kl or self.weights.cc or self.weights.nss):
+                # The face branch alone is trained. What is not reported either is not computed: most of the model.
+                terms = {name: terms[name] for name in ("faces", "talking")}
+            return value, terms
 
         results = _accumulated(jax.value_and_grad(loss, has_aux=True), free, batch, self.optimizer.accumulation)
         (value, terms), gradient = lax.psum(results, AXIS)
