@@ -5,17 +5,15 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import jax
-import numpy as np
 import tyro
 from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from configs import MODULES, PRESETS
+from configs import PRESETS
 from configs.train_config import TrainConfig
 from data.pipeline import Batch, evaluation_batches, training_batches
 from data.prepared import PreparedSplit
@@ -27,6 +25,7 @@ from vasal_jax.loop import export, fit
 from vasal_jax.memory import keep_freed_memory
 from vasal_jax.models import VASal
 from vasal_jax.parameters import Arrays, arrays
+from vasal_jax.rows import without
 from vasal_jax.sharding import initialise_distributed
 from vasal_jax.training import Training
 
@@ -47,11 +46,11 @@ def train(config: TrainConfig) -> int:
 
     def batches(start: int) -> Iterator[Batch]:
         drawn = training_batches(config.data, config.batch_size, config.seed, config.clips, start=start, **share)
-        return map(partial(_without, config.without), drawn)
+        return (without(batch, config.without) for batch in drawn)
 
     def validation() -> Iterator[Batch]:
         ordered = evaluation_batches(config.data, "validation", config.batch_size, config.clips, **share)
-        return map(partial(_without, config.without), ordered)
+        return (without(batch, config.without) for batch in ordered)
 
     stopped = fit(
         training, lambda: first_weights(config), config.run, batches, validation, config.loop, config.checkpoints
@@ -86,12 +85,6 @@ def first_weights(config: TrainConfig) -> Arrays:
         listed = "; ".join(problems[:5]) + (" ..." if len(problems) > 5 else "")
         raise InputError(f"{config.init}: does not fit the model of the config: {listed}")
     return drawn | given
-
-
-def _without(senses: tuple[str, ...], batch: Batch) -> Batch:
-    """The batch as one who lacks these senses gets it: silence, no faces."""
-    inputs = {"sound": ("mel",), "faces": ("face_map", "face_crops", "face_boxes", "face_mask")}
-    return batch | {name: np.zeros_like(batch[name]) for sense in senses for name in inputs[sense]}
 
 
 def _enter(config: TrainConfig, settings: dict) -> None:
@@ -136,7 +129,7 @@ def _flat(tree: dict, prefix: str = "") -> dict:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    presets = {name: (module.__doc__, make()) for (name, make), module in zip(PRESETS.items(), MODULES, strict=True)}
+    presets = {name: (module.__doc__, module.config()) for name, module in PRESETS.items()}
 
     def command() -> int:
         return train(tyro.extras.overridable_config_cli(presets, prog="python train.py", args=args))

@@ -8,12 +8,11 @@ import argparse
 import statistics
 import sys
 
-import jax
 import numpy as np
-from flax import nnx
 
 from benchmarks import side_by_side
-from vasal_jax.models import ModelConfig, VASal, saliency
+from benchmarks.forward import jax_side
+from vasal_jax.models import ModelConfig
 from vasal_jax.models.config import CLIP_LENGTH as T
 
 LIMIT = 0.35
@@ -34,7 +33,7 @@ def main() -> int:
         arguments = ("--rounds", str(args.rounds), "--faces", str(args.faces))
         return side_by_side.in_each_allocator("benchmarks.face", *arguments)
     batch = drawn_batch(args.faces)
-    sides = {name: side(preset(), batch, args.faces) for name, preset in PRESETS.items()}
+    sides = {name: jax_side(preset(), batch, args.faces) for name, preset in PRESETS.items()}
     bare, *others = side_by_side.interleave(sides, args.rounds)
     print(side_by_side.conditions())
     title = f"forward, {T} frames, {args.faces} faces, medians of {args.rounds}, allocator: {args.allocator}"
@@ -57,19 +56,6 @@ def drawn_batch(faces: int) -> dict[str, np.ndarray]:
     batch = {name: rng.uniform(0, 150, (1, T, *shape)).astype(np.float32) for name, shape in shapes.items()}
     low = rng.uniform(0, 0.7, (1, T, faces, 2)).astype(np.float32)
     return batch | {"face_boxes": np.concatenate([low, low + 0.2], -1), "face_mask": np.ones((1, T, faces), bool)}
-
-
-def side(config: ModelConfig, batch: dict[str, np.ndarray], faces: int):
-    model = VASal(config, rngs=nnx.Rngs(0))
-    graph, state = nnx.split(model)
-    carry = model.initial_carry(1, faces)
-
-    @jax.jit
-    def forward(state, batch, carry):
-        logits, carry = nnx.merge(graph, state)(**batch, carry=carry)
-        return saliency(logits), carry
-
-    return lambda: jax.block_until_ready(forward(state, batch, carry))
 
 
 if __name__ == "__main__":

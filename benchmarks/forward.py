@@ -4,7 +4,6 @@ PyTorch runs the released graph three ways: eager as the release does, channels-
 autocast. All sides see the same weights and inputs, on the same threads, in turn. Needs rich besides the core.
 """
 
-import argparse
 import sys
 
 import jax
@@ -20,14 +19,7 @@ from vasal_jax.torch_reference import VASalReference
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--allocator", choices=side_by_side.ALLOCATORS, help="run in this process, already set up")
-    args = parser.parse_args()
-    if args.allocator is None:
-        return side_by_side.in_each_allocator("benchmarks.forward", "--rounds", str(args.rounds))
-    measure(args.rounds, args.allocator)
-    return 0
+    return side_by_side.command("benchmarks.forward", __doc__.splitlines()[0], measure, rounds=7)
 
 
 def measure(rounds: int, allocator: str) -> None:
@@ -54,10 +46,10 @@ def measure(rounds: int, allocator: str) -> None:
     side_by_side.print_table(title, ours, others, unit=1e-3 * T, unit_name="ms a frame")
 
 
-def jax_side(config: ModelConfig, batch: dict[str, np.ndarray]):
+def jax_side(config: ModelConfig, batch: dict[str, np.ndarray], faces: int = 0):
     model = VASal(config, rngs=nnx.Rngs(0))
     graph, state = nnx.split(model)
-    carry = model.initial_carry(1)
+    carry = model.initial_carry(1, faces)
 
     @jax.jit
     def forward(state, batch, carry):

@@ -6,7 +6,6 @@ areas either as its models' AUC does (a whole ROC curve) or as their AUCs does (
 see the same maps and points and must agree. Needs the test extra besides the core.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 
@@ -27,14 +26,7 @@ NAMES = ("CC", "SIM", "KL", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--allocator", choices=side_by_side.ALLOCATORS, help="run in this process, already set up")
-    args = parser.parse_args()
-    if args.allocator is None:
-        return side_by_side.in_each_allocator("benchmarks.metrics", "--rounds", str(args.rounds))
-    measure(args.rounds, args.allocator)
-    return 0
+    return side_by_side.command("benchmarks.metrics", __doc__.splitlines()[0], measure, rounds=9)
 
 
 def measure(rounds: int, allocator: str) -> None:

@@ -1,5 +1,6 @@
 """How two ways of doing the same work are timed: in turn, in one process, in each allocator setting."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -75,6 +76,18 @@ def in_each_allocator(module: str, *arguments: str) -> int:
         code = subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
         if code:
             return code
+    return 0
+
+
+def command(module: str, description: str, measure: Callable[[int, str], None], rounds: int) -> int:
+    """The command line of a benchmark that calls `measure(rounds, allocator)` in both settings; its exit code."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--allocator", choices=ALLOCATORS, help="run in this process, already set up")
+    args = parser.parse_args()
+    if args.allocator is None:
+        return in_each_allocator(module, "--rounds", str(args.rounds))
+    measure(args.rounds, args.allocator)
     return 0
 
 

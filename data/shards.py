@@ -57,7 +57,7 @@ def make_shard(record: VideoRecord, sigma: float | None, folder: Path) -> tuple[
         "fps": record.fps,
         "width": record.width,
         "height": record.height,
-        "subjects": record.fixations().shape[1],
+        "subjects": reading.subjects,
         "bytes": path.stat().st_size,
     }
     with replacing(label) as temporary:
@@ -69,11 +69,13 @@ class _Reading:
     """The examples of a video, and whether it was these that failed, rather than the writing of them."""
 
     def __init__(self, record: VideoRecord, sigma: float | None):
-        self.record, self.sigma, self.failed = record, sigma, False
+        self.record, self.sigma, self.failed, self.subjects = record, sigma, False, 0
 
     def __iter__(self) -> Iterator[dict]:
         try:
-            yield from frame_examples(self.record, self.sigma)
+            for example in frame_examples(self.record, self.sigma):
+                self.subjects = len(example["fixations"])  # of the video, and so of each of its frames
+                yield example
         except InputError:
             self.failed = True
             raise

@@ -22,7 +22,7 @@ from tyro.conf import Positional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, configs, train
 
-from configs import PRESETS
+from configs import synthetic_tiny
 from configs.train_config import TrainConfig
 from data import builder, synthetic
 from data.datasets import open_dataset
@@ -34,7 +34,7 @@ from vasal_jax.commands import console, run
 from vasal_jax.evaluation import Evaluation, Scores
 from vasal_jax.losses import LossWeights
 from vasal_jax.models import ModelConfig
-from vasal_jax.rows import ABLATIONS, CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows
+from vasal_jax.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows, without
 from vasal_jax.truth import Scoring, Truth, centre_prior
 
 # What a model gets nothing of is missing in its training and in its evaluation.
@@ -44,7 +44,6 @@ VARIANTS = {
     "visual, faces": (ModelConfig.tiny_full(), ("sound",)),
     "all": (ModelConfig.tiny_full_audio_faces(), ()),
 }
-MISSING = {"sound": "muted", "faces": "no faces"}
 OTHER_SOUND = "another video's sound"
 METRICS = ("KL", "CC", "NSS")
 
@@ -61,7 +60,7 @@ class ProofArgs:
     """Length of each."""
     face_updates: int = 500
     """Steps of the face branch alone."""
-    updates: int = PRESETS["synthetic_tiny"]().updates
+    updates: int = synthetic_tiny.config().updates
     """Steps of each training."""
     seed: int = 0
     """Of videos and trainings."""
@@ -93,15 +92,20 @@ def prove(args: ProofArgs) -> int:
     return 0
 
 
+def run_of(name: str, folder: Path) -> Path:
+    """The run folder of a variant."""
+    return folder / "runs" / name.replace(", ", "_")
+
+
 def variant(name: str, args: ProofArgs) -> TrainConfig:
     """The preset with another model."""
-    preset = PRESETS["synthetic_tiny"]()
-    model, without = VARIANTS[name]
+    preset = synthetic_tiny.config()
+    model, lacking = VARIANTS[name]
     loss = preset.loss if model.face else dataclasses.replace(preset.loss, faces=0.0, talking=0.0)
-    run_folder = args.folder / "runs" / name.replace(", ", "_")
+    run_folder = run_of(name, args.folder)
     return dataclasses.replace(
         preset, data=args.folder / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
-        model=model, without=without, loss=loss, updates=args.updates, seed=args.seed,
+        model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed,
     )  # fmt: skip
 
 
@@ -131,7 +135,7 @@ def score(folder: Path, videos: list[VideoRecord], training: list[VideoRecord]) 
         for name in VARIANTS:
             frames = sum(video.n_frames for video in videos)
             task = progress.add_task(f"evaluating {name}", total=frames)
-            model = weights.load(folder / "runs" / name.replace(", ", "_") / "weights.safetensors")
+            model = weights.load(run_of(name, folder) / "weights.safetensors")
             rows = rows_of(name, folder)
             scores |= evaluation.run(rows, model=model, advance=lambda n, task=task: progress.advance(task, n))
             if name in ("visual, faces", "all"):
@@ -141,17 +145,11 @@ def score(folder: Path, videos: list[VideoRecord], training: list[VideoRecord]) 
 
 def rows_of(name: str, folder: Path) -> list[ModelRow]:
     """The row of a variant, without the senses that it lacks; of the one with all also that with another's sound."""
-    path = folder / "runs" / name.replace(", ", "_") / "weights.safetensors"
+    path = run_of(name, folder) / "weights.safetensors"
     settings = {"variant": name, "weights": [path.stat().st_size, path.stat().st_mtime_ns]}
     row, *others = model_rows(name, settings, [OTHER_SOUND] if name == "all" else [])
-    _, without = VARIANTS[name]
-
-    def change(batch):
-        for sense in without:
-            batch = ABLATIONS[MISSING[sense]](batch)
-        return batch
-
-    return [dataclasses.replace(row, change=change), *others]
+    _, lacking = VARIANTS[name]
+    return [dataclasses.replace(row, change=lambda batch: without(batch, lacking)), *others]
 
 
 def print_tables(scores: Scores, face_weights: dict, root: Path, videos: list[VideoRecord]) -> None:

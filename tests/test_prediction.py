@@ -153,12 +153,12 @@ def test_clips_of_several_videos_at_once(videos, tracks):
     model = narrow_model()
     graph, parameters = nnx.split(model)
     batches = [_part(_batch(videos[n], tracks), 0, 12) for n in (13, 24)]
-    alone = [prediction.clip_maps(graph, parameters, batch, model.initial_carry(1)) for batch in batches]
+    alone = [prediction.clip_results(graph, parameters, batch, model.initial_carry(1)) for batch in batches]
     both = {name: jnp.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("videos",))
-    maps, carry = prediction.clip_maps(graph, parameters, both, model.initial_carry(2), mesh=mesh)
+    (maps, _, _), carry = prediction.clip_results(graph, parameters, both, model.initial_carry(2), mesh=mesh)
     for lane, (expected, expected_carry) in enumerate(alone):
-        np.testing.assert_allclose(maps[lane], expected[0], rtol=1e-5)
+        np.testing.assert_allclose(maps[lane], expected.maps[0], rtol=1e-5)
         for found, value in zip(jax.tree.leaves(carry), jax.tree.leaves(expected_carry), strict=True):
             np.testing.assert_allclose(found[lane], value[0], atol=1e-5)
     assert np.abs(maps[0] - maps[1]).max() > 1e-3 * maps.max()

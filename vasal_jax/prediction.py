@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -123,12 +123,6 @@ class ClipResults(NamedTuple):
     maps: jax.Array  # (B, T, 32, 32), each summing to 1
     weights: jax.Array | None  # (B, T, N+1), of each face slot and of "no face", summing to 1; None without a branch
     talking: jax.Array | None  # (B, T, N), probability of each face talking
-
-
-def clip_maps(*args: Any, **options: Any) -> tuple[jax.Array, Carry]:
-    """Maps and carry of `clip_results`."""
-    results, carry = clip_results(*args, **options)
-    return results.maps, carry
 
 
 @partial(jax.jit, static_argnames=("graph", "by_column", "mesh"))

@@ -87,6 +87,15 @@ ABLATIONS: dict[str, Callable[[Batch], Batch]] = {
 """What is taken from the model, by the name that its row has after the model's. Silence is zeros everywhere, no motion
 is a frame before that equals the frame."""
 
+_SENSES = {"sound": _mute, "faces": _drop_faces}
+
+
+def without(batch: Batch, senses: Sequence[str]) -> Batch:
+    """A model's inputs as one gets them who lacks some of the senses, "sound" and "faces"."""
+    for sense in senses:
+        batch = _SENSES[sense](batch)
+    return batch
+
 
 def model_rows(name: str, settings: Mapping[str, Any], ablations: Sequence[str]) -> list[ModelRow]:
     """The row of a model and one for each of the named `ABLATIONS`; `settings` tell the model from any other."""

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from vasal_jax.inputs.fixations import SIGMA, fixation_counts, fixation_density, valid_points
+from vasal_jax.inputs.fixations import SIGMA, fixated_pixels, fixation_counts, fixation_density, valid_points
 from vasal_jax.inputs.video import Frame
 from vasal_jax.metrics import choose_negatives, resized
 
@@ -78,10 +78,7 @@ class Truth:
 
     def pixels(self, scoring: Scoring) -> tuple[np.ndarray, np.ndarray]:
         """The fixations at the truth's resolution: int32 (F, S, 2) x, y and the bool mask (F, S) of the real ones."""
-        (height, width), grid = scoring.size, self.video.grid
-        mask = valid_points(self.points, grid)
-        centres = np.floor(np.where(mask[..., None], self.points, 0)) + 0.5
-        return (centres * (width / grid[1], height / grid[0])).astype(np.int32), mask
+        return fixated_pixels(self.points, scoring.size, self.video.grid)
 
     def density(self, frames: Sequence[int], scoring: Scoring) -> np.ndarray:
         """Densities of some frames: float32 (T, *size), not negative, zeros where nobody looked anywhere."""

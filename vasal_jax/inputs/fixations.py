@@ -39,6 +39,24 @@ def valid_points(points: np.ndarray, grid: tuple[int, int] = GRID) -> np.ndarray
     return (x >= 0) & (x < width) & (y >= 0) & (y < height)  # false for NaN
 
 
+def fixated_pixels(
+    points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = GRID
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels that fixations lie in, on a map of another size.
+
+    Args:
+      points: (..., 2) x, y in pixels of `grid`.
+      size: height, width of the map.
+      grid: height, width of the grid in pixels.
+
+    Returns:
+      int32 (..., 2) x, y in pixels of the map, and bool (...), which of them are fixations; the others hold anything.
+    """
+    valid = valid_points(points, grid)
+    centres = np.floor(np.where(valid[..., None], points, 0)) + 0.5
+    return (centres * (size[1] / grid[1], size[0] / grid[0])).astype(np.int32), valid
+
+
 def fixation_counts(points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = GRID) -> np.ndarray:
     """Number of fixations in each cell.
 
@@ -50,10 +68,9 @@ def fixation_counts(points: np.ndarray, size: tuple[int, int], grid: tuple[int, 
     Returns:
       int32 `size`. Its sum is the number of valid points.
     """
-    inside = np.floor(points[valid_points(points, grid)])
-    cells = ((inside + 0.5) * (size[1] / grid[1], size[0] / grid[0])).astype(int)
+    cells, valid = fixated_pixels(points, size, grid)
     counts = np.zeros(size, np.int32)
-    np.add.at(counts, (cells[:, 1], cells[:, 0]), 1)
+    np.add.at(counts, (cells[valid, 1], cells[valid, 0]), 1)
     return counts
 
 
