@@ -13,15 +13,11 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from configs import PRESETS
-from configs.train_config import TrainConfig
-from data.pipeline import Batch, evaluation_batches, training_batches
-from data.prepared import PreparedSplit
 from vasal_jax import __version__, weights
-from vasal_jax.commands import run
+from vasal_jax.commands import end_without, run
+from vasal_jax.compilation import use_compilation_cache
 from vasal_jax.errors import InputError
 from vasal_jax.files import naming_file_errors, replacing
-from vasal_jax.loop import export, fit
 from vasal_jax.memory import keep_freed_memory
 from vasal_jax.models import VASal
 from vasal_jax.parameters import Arrays, arrays
@@ -29,12 +25,22 @@ from vasal_jax.rows import without
 from vasal_jax.sharding import initialise_distributed
 from vasal_jax.training import Training
 
+try:
+    from configs import PRESETS
+    from configs.train_config import TrainConfig
+    from data.pipeline import Batch, evaluation_batches, training_batches
+    from data.prepared import PreparedSplit
+    from vasal_jax.loop import export, fit
+except ModuleNotFoundError as error:
+    end_without("train", error)
+
 CONFIG_FILE = "config.json"
 
 
 def train(config: TrainConfig) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     keep_freed_memory()
+    use_compilation_cache()
     initialise_distributed(**dataclasses.asdict(config.distributed))
     settings = PreparedSplit(config.data, "training").settings
     PreparedSplit(config.data, "validation")  # now, rather than after the first thousand steps

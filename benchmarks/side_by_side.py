@@ -1,44 +1,73 @@
-"""How two ways of doing the same work are timed: in turn, in one process, in each allocator setting."""
+"""How two ways of doing the same work are timed in turn, and the table that says which is faster and by how much."""
 
-import argparse
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-# glibc hands large blocks back to the system and faults them in again at every use, which can double a convolution's
-# time. "kept" tells it not to; both sides always run in the same setting.
-ALLOCATORS = {
-    "default": {},
-    "kept": {
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": "100000000000",
-        "MALLOC_TOP_PAD_": "268435456",
-    },
-}
+Call = Callable[[], object]  # does the work once, and does not return before it is done
+Goals = Mapping[tuple[str, str], float | None]  # by (ours, theirs); None where the ratio is only stated
 
 
-class Timing(NamedTuple):
-    """Seconds of each round; all sides of a comparison have the same rounds in the same order."""
+@dataclass(frozen=True)
+class Comparison:
+    """What one benchmark finds about one pair of sides."""
 
-    name: str
-    seconds: list[float]
+    work: str
+    against: str
+    dtype: str  # what ours computes in; what theirs does is in its name, where it is another
+    ours: list[float]  # seconds of each round
+    theirs: list[float]  # of the same rounds
+    goal: float | None = None  # how many times faster ours should be; None where that is only stated
+
+
+@dataclass(frozen=True)
+class Row:
+    """A comparison as it is printed and kept. Times are medians; ratios are theirs / ours, round by round."""
+
+    work: str
+    against: str
+    device: str
+    dtype: str
+    allocator: str
+    rounds: int
+    ours_s: float
+    theirs_s: float
+    ratio: float
+    ratio_min: float
+    ratio_max: float
+    goal: float | None
+
+    @classmethod
+    def of(cls, found: Comparison, device: str, allocator: str) -> "Row":
+        ratios = [theirs / ours for ours, theirs in zip(found.ours, found.theirs, strict=True)]
+        return cls(
+            work=found.work,
+            against=found.against,
+            device=device,
+            dtype=found.dtype,
+            allocator=allocator,
+            rounds=len(ratios),
+            ours_s=statistics.median(found.ours),
+            theirs_s=statistics.median(found.theirs),
+            ratio=statistics.median(ratios),
+            ratio_min=min(ratios),
+            ratio_max=max(ratios),
+            goal=found.goal,
+        )
 
     @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
+    def met(self) -> bool | None:
+        """Whether the goal is; None where there is none."""
+        return None if self.goal is None else self.ratio >= self.goal
 
 
-def interleave(sides: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> list[Timing]:
-    """Times each side once a round. A side's call must not return before its work is done."""
+def interleave(sides: Mapping[str, Call], rounds: int, warm_up: int = 2) -> dict[str, list[float]]:
+    """Times each side once a round; seconds of every round by side."""
     for call in sides.values():
         for _ in range(warm_up):
             call()
@@ -48,64 +77,32 @@ def interleave(sides: dict[str, Callable[[], object]], rounds: int, warm_up: int
             begin = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - begin)
-    return [Timing(name, values) for name, values in seconds.items()]
+    return seconds
 
 
-def ratios(theirs: Timing, ours: Timing) -> list[float]:
-    """How many times faster ours is, round by round."""
-    return [a / b for a, b in zip(theirs.seconds, ours.seconds, strict=True)]
+def compare(
+    work: str, goals: Goals, ours: Callable[[str], Call], theirs: Callable[[str], Call], rounds: int
+) -> list[Comparison]:
+    """Times all sides that the goals name in turn, and compares each pair.
+
+    Args:
+      goals: by the names of two sides; that of ours is its dtype.
+      ours, theirs: make a side of its name.
+    """
+    sides = {name: ours(name) for name, _ in goals} | {name: theirs(name) for _, name in goals}
+    seconds = interleave(sides, rounds)
+    return [Comparison(work, b, a, seconds[a], seconds[b], goal) for (a, b), goal in goals.items()]
 
 
-def print_table(title: str, ours: Timing, others: list[Timing], unit: float, unit_name: str) -> None:
-    """A row a side: median time over `unit` seconds, and how many times faster ours is (median, least, most)."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("side", unit_name, "ours is faster by", "least", "most"):
-        table.add_column(column, justify="left" if column == "side" else "right", no_wrap=True)
-    table.add_row(ours.name, f"{ours.median / unit:.1f}", "", "", "")
-    for other in others:
-        rows = ratios(other, ours)
-        spread = (f"{statistics.median(rows):.2f} x", f"{min(rows):.2f}", f"{max(rows):.2f}")
-        table.add_row(other.name, f"{other.median / unit:.1f}", *spread)
-    Console(width=100).print(table)
-
-
-def in_each_allocator(module: str, *arguments: str) -> int:
-    """Runs `python -m module --allocator NAME ...` for both settings, which must be set before a process starts."""
-    for name, variables in ALLOCATORS.items():
-        command = [sys.executable, "-m", module, "--allocator", name, *arguments]
-        code = subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
-        if code:
-            return code
-    return 0
-
-
-def command(module: str, description: str, measure: Callable[[int, str], None], rounds: int) -> int:
-    """The command line of a benchmark that calls `measure(rounds, allocator)` in both settings; its exit code."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--allocator", choices=ALLOCATORS, help="run in this process, already set up")
-    args = parser.parse_args()
-    if args.allocator is None:
-        return in_each_allocator(module, "--rounds", str(args.rounds))
-    measure(args.rounds, args.allocator)
-    return 0
-
-
-def conditions() -> str:
-    """One line: processor, threads, versions."""
-    import jax
-    import torch
-
-    device = jax.devices()[0]
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {device.platform} "
-        f"{device.device_kind}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"
-    )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def print_table(rows: list[Row]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    words = "work", "against", "allocator", "dtype"
+    numbers = "rounds", "ours ms", "theirs ms", "ratio", "least", "most", "goal", "met"
+    for column in (*words, *numbers):
+        table.add_column(column, justify="left" if column in words else "right", no_wrap=True)
+    for row in rows:
+        times = (f"{1e3 * seconds:.1f}" for seconds in (row.ours_s, row.theirs_s))
+        ratios = (f"{ratio:.2f}" for ratio in (row.ratio, row.ratio_min, row.ratio_max))
+        goal = ("", "") if row.goal is None else (f"{row.goal:.2f}", "yes" if row.met else "no")
+        table.add_row(row.work, row.against, row.allocator, row.dtype, str(row.rounds), *times, *ratios, *goal)
+    Console(width=200, highlight=False).print(table)  # a pipe is as wide as any line

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -27,15 +26,21 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from data.datasets import open_dataset
-from data.examples import features, frame_examples
 from data.records import VideoRecord
-from data.shards import make_shard, shard_path
 from data.splits import NAMES
 from data.workers import in_processes
-from vasal_jax.commands import console, run
+from vasal_jax.commands import console, end_without, run
 from vasal_jax.errors import InputError
 from vasal_jax.files import naming_file_errors
 from vasal_jax.inputs.fixations import SIGMA
+
+try:
+    import tensorflow_datasets as tfds
+
+    from data.examples import features, frame_examples
+    from data.shards import make_shard, shard_path
+except ModuleNotFoundError as error:
+    end_without("train", error)
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from vasal_jax import losses, metrics
 from vasal_jax.errors import InputError
 from vasal_jax.losses import LossWeights
 
-ALL = LossWeights(kl=1.0, cc=0.5, nss=0.25, faces=2.0, talking=3.0)
+ALL = LossWeights(kl=1.0, cc=0.5, nss=0.25, faces=2.0, talking=3.0, speaker=1.5)
 LOG2 = float(np.log(2))
 
 total = jax.jit(losses.total, static_argnames="weights")
@@ -124,10 +124,19 @@ def test_faces_and_talking():
     )
 
 
+def test_speaker():
+    assert terms(one_frame())["speaker"] == pytest.approx(2 * LOG2, abs=1e-6)  # the first talks and weighs 1/4
+    both = terms(one_frame(talking=[True, True]), taps=taps_of((0.5, 0.25, 0.25)))
+    assert both["speaker"] == pytest.approx(1.5 * LOG2, abs=1e-6)
+    for unseen in ({"face_mask": [False, True]}, {"talking_known": [False, True]}, {"talking": [False, False]}):
+        assert terms(one_frame(**unseen))["speaker"] == 0  # nobody known to talk: nothing to learn
+
+
 def test_the_loss_weighs_and_signs_its_terms():
     found = terms(one_frame(), [[0.4, 0.3], [0.2, 0.1]])
     loss, _ = total(logits_of([[0.4, 0.3], [0.2, 0.1]]), taps_of(), one_frame(), ALL)
     expected = found["kl"] - 0.5 * found["cc"] - 0.25 * found["nss"] + 2 * found["faces"] + 3 * found["talking"]
+    expected += 1.5 * found["speaker"]
     assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
@@ -161,6 +170,7 @@ def test_shares_of_uneven_parts_add_up_to_the_whole():
         "nss": 8,
         "faces": 4,
         "talking": 12,
+        "speaker": 5,
     }
     expected = total(logits, taps, batch, ALL)
     bounds = ((0, 1), (1, 2), (2, 7))  # the first part has no fixations at all
@@ -216,7 +226,7 @@ def test_gradients_are_finite_whatever_is_missing(field, flat):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves((to_logits, to_taps)))
     assert np.abs(to_logits).max() < 100
     assert not np.asarray(to_taps["face_logits"])[..., :-1][~batch["face_mask"]].any()
-    learns = {"fixations": ["talking_logits"], "valid": [], "faces": [], "slots": [], "talking": ["face_logits"]}
+    learns = {"valid": [], "faces": [], "slots": [], "talking": ["face_logits"]}
     for name, gradient in to_taps.items():
         assert np.any(gradient) == (name in learns.get(field, list(to_taps))), name
     assert np.any(to_logits) == (field not in ("fixations", "valid"))
@@ -235,5 +245,5 @@ def test_impossible_weights_are_refused(changes):
 
 
 def test_weights_of_faces_need_a_face_branch():
-    with pytest.raises(InputError, match="faces, talking set, but the model has no face branch"):
+    with pytest.raises(InputError, match="faces, talking, speaker set, but the model has no face branch"):
         losses.total(logits_of([[0.4, 0.3], [0.2, 0.1]]), {}, one_frame(), ALL)

@@ -237,3 +237,12 @@ def test_data_that_goes_away_stops_the_run_with_all_saved(unbroken, data, cache,
         assert int(saved[-1]) >= len(rows(run))
     assert main(command(data, run)) == 0
     assert rows(run) == rows(unbroken)
+
+
+@pytest.mark.parametrize("program", ["train.py", "data/builder.py"])
+def test_without_the_training_extra_one_line_names_it(program):
+    without = "import sys, runpy; sys.modules['array_record'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", without, ROOT / program], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("error: array_record is not installed; this needs pip install 'vasal-jax[train]'\n")
+    assert "Traceback" not in ended.stderr

@@ -160,12 +160,12 @@ def test_frozen_parameters_stay_and_cost_nothing():
     assert scalars["gradient_norm"] == pytest.approx(float(np.linalg.norm(gradient[left])), rel=1e-5)
 
 
-def test_the_texture_path_learns_at_its_own_rate():
+def test_parts_learn_at_their_own_rates():
     params, batch = stand_in_params(), drawn_batch(4)
     plain, _ = run(stand_in(weight_decay=0.1), [batch])
-    slow, _ = run(stand_in(weight_decay=0.1, texture_factor=0.25), [batch])
+    slow, _ = run(stand_in(weight_decay=0.1, texture_factor=0.25, face_factor=0.5), [batch])
     for name in params:
-        factor = 0.25 if name == "visual.conv1_1.kernel" else 1
+        factor = {"visual": 0.25, "face": 0.5}.get(name.split(".")[0], 1)
         assert_near(slow.params[name] - params[name], factor * (plain.params[name] - params[name]))
 
 

@@ -30,6 +30,10 @@ The last four may be left out for a model without a face branch.
 """
 
 
+FACE_TERMS = ("faces", "talking", "speaker")
+"""The terms that a face branch alone answers for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LossWeights:
     """How much each term counts in the loss. A term of weight 0 is still reported where the model allows it."""
@@ -44,6 +48,8 @@ class LossWeights:
     """Kullback-Leibler divergence of the faces' shares of the fixations from the face weights."""
     talking: float = 0.0
     """Binary cross-entropy of who is talking."""
+    speaker: float = 0.0
+    """Cross-entropy of the face weights on whoever is talking: teaches faster than `faces`, for gaze comes late."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -109,9 +115,11 @@ def sums(logits: Array, taps: Batch, batch: Batch) -> Batch:
     if "face_logits" in taps:
         log_weights = jax.nn.log_softmax(taps["face_logits"].astype(jnp.float32))
         values["faces"] = _divergence(fixation_shares(batch, logits.shape[2:]), log_weights)
+        speakers = _speakers(batch)
         # Zeros in place of the masked logits, which may hold anything, keep NaN out of the gradient too.
         talking = jnp.where(masks["talking"], taps["talking_logits"].astype(jnp.float32), 0)
         values["talking"] = optax.sigmoid_binary_cross_entropy(talking, batch["talking"])
+        values["speaker"] = -jnp.where(speakers, log_weights[..., :-1], 0).sum(-1) / jnp.maximum(speakers.sum(-1), 1)
     return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}
 
 
@@ -146,7 +154,13 @@ def _annotated(batch: Batch) -> Batch:
     if "face_mask" in batch:
         masks["faces"] = has_fixation & batch["face_mask"].any(-1)
         masks["talking"] = valid[..., None] & batch["face_mask"] & batch["talking_known"]
+        masks["speaker"] = valid & _speakers(batch).any(-1)
     return masks
+
+
+def _speakers(batch: Batch) -> Array:
+    """Which faces are seen and known to talk, bool (B, T, N)."""
+    return batch["face_mask"] & batch["talking_known"] & batch["talking"]
 
 
 def _inside(fixations: Array, size: tuple[int, int]) -> Array:

@@ -11,6 +11,7 @@ import optax
 from vasal_jax.errors import InputError
 
 TEXTURE = "visual.conv*"  # the texture path: the first layers of VGG-16
+FACE = "face.*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,8 @@ class OptimizerConfig:
     faster. 0: the mean is the weights themselves."""
     texture_factor: float = 1.0
     """Learning rate of the texture path (`visual.conv*`, the VGG-16 part) as a multiple of everything else's."""
+    face_factor: float = 1.0
+    """Learning rate of the face branch as a multiple of everything else's: below 1 for one that was trained before."""
     freeze: tuple[str, ...] = ()
     """Patterns of parameters to leave as they are, such as `visual.*` or `audio.conv1.*`."""
 
@@ -56,7 +59,7 @@ class OptimizerConfig:
         for name in ("learning_rate", "epsilon"):
             if not 0 < getattr(self, name) < float("inf"):
                 _refuse(name, "a finite number above 0", getattr(self, name))
-        for name in ("weight_decay", "clip_norm", "texture_factor"):
+        for name in ("weight_decay", "clip_norm", "texture_factor", "face_factor"):
             if not 0 <= getattr(self, name) < float("inf"):
                 _refuse(name, "a finite number from 0 on", getattr(self, name))
         for name in ("beta1", "beta2", "ema_decay"):
@@ -119,7 +122,8 @@ def trained(config: OptimizerConfig, names: Iterable[str]) -> list[str]:
 
 
 def _factor(name: str, config: OptimizerConfig) -> float:
-    return config.texture_factor if fnmatch.fnmatchcase(name, TEXTURE) else 1.0
+    factors = {TEXTURE: config.texture_factor, FACE: config.face_factor}
+    return next((factor for pattern, factor in factors.items() if fnmatch.fnmatchcase(name, pattern)), 1.0)
 
 
 def _refuse(name: str, expected: str, found: object) -> None:

@@ -65,8 +65,11 @@ class Training:
         if self.live_frames < 0:
             raise InputError(f"training: live_frames must be an integer from 0 on, found {self.live_frames}")
         learning_rate_schedule(self.optimizer, self.updates)
-        if (self.weights.faces or self.weights.talking) and not self.model.face:
-            raise InputError("training: loss weights of faces and talking need a model with a face branch; set them 0")
+        of_faces = [name for name in losses.FACE_TERMS if getattr(self.weights, name)]
+        if of_faces and not self.model.face:
+            raise InputError(
+                f"training: loss weights of {' and '.join(of_faces)} need a model with a face branch; set them 0"
+            )
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -109,7 +112,7 @@ class Training:
             value, terms = losses.total(logits, taps, part, self.weights, whole)
             if not (self.weights.kl or self.weights.cc or self.weights.nss):
                 # The face branch alone is trained. What is not reported either is not computed: most of the model.
-                terms = {name: terms[name] for name in ("faces", "talking")}
+                terms = {name: terms[name] for name in losses.FACE_TERMS}
             return value, terms
 
         results = _accumulated(jax.value_and_grad(loss, has_aux=True), free, batch, self.optimizer.accumulation)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from rich.console import Console
 from tyro.conf import arg
@@ -41,6 +41,13 @@ def run(command: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         _give_up_stdout()
         return 2
+
+
+def end_without(extra: str, error: ModuleNotFoundError) -> NoReturn:
+    """Ends a program whose imports showed that an extra is not installed: one line, exit code 2."""
+    package = error.name.partition(".")[0]
+    print(f"error: {package} is not installed; this needs pip install 'vasal-jax[{extra}]'", file=sys.stderr)
+    sys.exit(2)
 
 
 def _give_up_stdout() -> None:

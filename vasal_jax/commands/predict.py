@@ -16,11 +16,13 @@ from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
 from vasal_jax.commands import Flag, OptionalFile, console
+from vasal_jax.compilation import use_compilation_cache
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.face_sources import Faces, open_faces
 from vasal_jax.inputs.faces import save_tracks
 from vasal_jax.inputs.video import MAX_SIDE, VideoInfo, probe
+from vasal_jax.memory import keep_freed_memory
 from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs import Outputs, check, open_outputs
@@ -81,6 +83,8 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
+    keep_freed_memory()
+    use_compilation_cache()
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
     if not outputs.paths():

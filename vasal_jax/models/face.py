@@ -5,7 +5,7 @@ that all faces share, a fusion across the faces, one weight a face, and a mixtur
 module. Sizes, inputs and everything else below are this project's own design:
 
 - A face's features keep their places on the crop, so that a mouth is told from an eye, and how they changed since
-  the frame before is fed beside them: that leaves out who it is and leaves what moves.
+  the frame before is fed beside them, enlarged: that leaves out who it is and leaves what moves.
 - With `config.face_audio` (the figure has no such thing) a description of the sound is multiplied with one of the
   face. A mouth that moves with the sound gives products of one sign, one that moves without it gives either, and
   the LSTM has but to add them up.
@@ -26,7 +26,11 @@ MAP_MEAN = 14.9  # mean of the face maps that the released fusion was trained wi
 SIGMA_SCALE = 0.425  # of a box's sides, so that a Gaussian's full width at half maximum is the box
 MIN_SIGMA = 0.5 / MAP_SIZE  # half a cell; a narrower Gaussian can fall between the cells and vanish
 
+# Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
+# speaks in twice the time.
 _CROP_SCALE = 64.0  # about the standard deviation of crops
+_MEL_MEAN, _MEL_SCALE = 107.0, 51.0  # of log-mel pictures of speech
+_CHANGE_SCALE = 8.0  # a frame's features differ from those of the frame before by about an eighth of theirs
 _CELL = 4  # mel bands, and columns of 7 ms, that are averaged in the sound of a frame
 
 
@@ -110,13 +114,13 @@ class FaceBranch(nnx.Module):
         look = by_frame(FaceBranch._of_frame, self, crops).reshape(batch, steps, faces, self.sizes[0])
         before = jnp.concatenate([carry.features[:, None].astype(look.dtype), look[:, :-1]], axis=1)
         seen = jnp.concatenate([carry.seen[:, None], mask[:, :-1]], axis=1)[..., None]
-        look = jnp.concatenate([look, jnp.where(seen, look - before, 0)], axis=-1)
+        kept = jnp.where(present[:, -1], look[:, -1], 0)
+        look = jnp.concatenate([look, jnp.where(seen, _CHANGE_SCALE * (look - before), 0)], axis=-1)
         inputs = [look, _places(jnp.where(present, boxes, 0)).astype(look.dtype)]
         if self.hears:
             sound = self._sound(audio, mel)[:, :, None]
             inputs += [sound * self.look(look), jnp.broadcast_to(sound, (*mask.shape, sound.shape[-1]))]
         h, (last_h, last_c) = self._over_time(self.lstm_input(jnp.concatenate(inputs, -1)), present, carry)
-        kept = jnp.where(present[:, -1], look[:, -1, :, : self.sizes[0]], 0)
         return self._weigh(h, mask), FaceCarry(last_h, last_c, kept, mask[:, -1])
 
     def initial_carry(self, batch: int, faces: int) -> FaceCarry:
@@ -139,7 +143,7 @@ class FaceBranch(nnx.Module):
         """
         heard = jnp.mean(audio, (2, 3))
         heard = heard * lax.rsqrt(jnp.mean(heard**2, -1, keepdims=True) + 1)  # its scale depends on its weights
-        picture = mel[:, :, MEL_STEPS // 2, :, :, 0] / 255
+        picture = (mel[:, :, MEL_STEPS // 2, :, :, 0] - _MEL_MEAN) / _MEL_SCALE
         cells = MEL_SIZE // _CELL
         picture = picture.reshape(*picture.shape[:2], cells, _CELL, cells, _CELL).mean((3, 5))
         picture = picture.reshape(*picture.shape[:2], -1).astype(heard.dtype)

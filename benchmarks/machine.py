@@ -1,0 +1,51 @@
+"""What this machine is, to stand above a table: `python -m benchmarks.machine`."""
+
+import os
+import platform
+import subprocess
+import sys
+from typing import NamedTuple
+
+from benchmarks.processes import ROOT
+
+
+class Machine(NamedTuple):
+    """What measurements depend on."""
+
+    device: str  # "cpu", or the name of the accelerator that JAX computes on
+    conditions: str  # one line: processor, cores, threads, versions
+
+
+def ask() -> Machine:
+    """This machine, told by a process of its own: from its first use on, JAX keeps most of a GPU's memory."""
+    command = [sys.executable, "-m", "benchmarks.machine"]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return Machine(*done.stdout.splitlines()[-2:])
+
+
+def device() -> str:
+    import jax
+
+    return jax.devices()[0].device_kind
+
+
+def conditions() -> str:
+    import jax
+    import torch
+
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {jax.default_backend()} "
+        f"{device()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    print(device(), conditions(), sep="\n")
