@@ -1,30 +1,30 @@
 """Clips of the prepared dataset beside clips taken from the videos: `python -m benchmarks.input_pipeline`.
 
-Draws a synthetic dataset of 1280x720 videos, prepares it, and measures clips/s and peak memory of
+Draws a synthetic dataset of 1280x720 videos, prepares it, and measures the time of a clip and the memory of
   prepared       batches of `data.pipeline`, as training gets them
   on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
   whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
 Each side runs in a process of its own, in turn. Needs the extra `train`.
 """
 
-import argparse
-import json
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import librosa
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.machine import device
+from benchmarks.processes import in_fresh_process
+from benchmarks.runner import command
+from benchmarks.side_by_side import Comparison
 from data.builder import main as prepare
 from data.datasets import open_dataset
 from data.records import VideoRecord
@@ -35,7 +35,6 @@ from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
-from vasal_jax.memory import keep_freed_memory
 
 T = 12  # frames of a clip
 
@@ -116,19 +115,47 @@ def clip_of(frames, images, indices, record, track, points, boxes, mask) -> dict
 
 
 SIDES = {"prepared": prepared, "on the fly": on_the_fly, "whole videos": whole_videos}
+GOALS = {"on the fly": 10.0, "whole videos": None}  # on a CPU
 
 
-def measure(name: str, folder: Path, clips: int) -> dict:
-    """Clips/s over `clips` clips, and memory in MB when a quarter of them was taken and at the end."""
-    keep_freed_memory()  # as train.py does
+def measure(rounds: int = 7, videos: int = 4, seconds: float = 8.0, clips: int = 800) -> list[Comparison]:
+    """Times each side on `clips` clips, a tenth of them for those that take the videos."""
+    found: dict[str, list[Taken]] = {name: [] for name in SIDES}
+    with tempfile.TemporaryDirectory() as folder:
+        root, out = Path(folder) / "release", Path(folder) / "prepared"
+        generate(SyntheticArgs(root, videos=videos, seconds=seconds, seed=0, size="1280x720"))
+        prepare([str(root), str(out)])
+        for _ in range(rounds):
+            for name, taken in found.items():
+                place, count = (out, clips) if name == "prepared" else (root, clips // 10)
+                taken.append(in_fresh_process(take, name, place, count))
+    for name, taken in found.items():
+        quarter, end, peak = (statistics.median(sizes) for sizes in zip(*(t.memory for t in taken), strict=True))
+        print(f"{name}: {quarter:.0f} MB after a quarter, {end:.0f} MB at the end, {peak:.0f} MB at most")
+    times = {name: [each.seconds for each in taken] for name, taken in found.items()}
+    work = f"a clip of {T} frames of 1280x720 videos, prepared"
+    goals = GOALS if device() == "cpu" else dict.fromkeys(GOALS)
+    return [Comparison(work, name, "float32", times["prepared"], times[name], goal) for name, goal in goals.items()]
+
+
+class Taken(NamedTuple):
+    """What one side took."""
+
+    seconds: float  # a clip
+    memory: tuple[float, float, float]  # MB when a quarter of the clips was taken, at the end, at most
+
+
+def take(name: str, folder: Path, clips: int) -> Taken:
+    """Takes clips of one side in this process."""
     batches = SIDES[name](folder)
     next(batches)
-    begin, taken, early = time.perf_counter(), 0, None
+    begin, taken, quarter = time.perf_counter(), 0, None
     while taken < clips:
         taken += next(batches)
-        if early is None and taken >= clips / 4:
-            early = memory()
-    return {"rate": taken / (time.perf_counter() - begin), "early": early, "end": memory(), "peak": peak_memory()}
+        if quarter is None and taken >= clips / 4:
+            quarter = memory()
+    seconds = (time.perf_counter() - begin) / taken
+    return Taken(seconds, (quarter, memory(), peak_memory()))
 
 
 def memory() -> float:
@@ -142,47 +169,10 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of each video")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=800, help="clips of the prepared side; a tenth for the others")
-    parser.add_argument("--side", nargs=2, metavar=("SIDE", "FOLDER"), help="measure one side in this process")
-    args = parser.parse_args()
-    if args.side:
-        name, folder = args.side
-        print(json.dumps(measure(name, Path(folder), args.clips)))
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        root, out = Path(folder) / "release", Path(folder) / "prepared"
-        generate(SyntheticArgs(root, videos=args.videos, seconds=args.seconds, seed=0, size="1280x720"))
-        prepare([str(root), str(out)])
-        results: dict[str, list[dict]] = {name: [] for name in SIDES}
-        for _ in range(args.rounds):
-            for name in SIDES:
-                place, clips = (out, args.clips) if name == "prepared" else (root, args.clips // 10)
-                command = [sys.executable, "-m", "benchmarks.input_pipeline", "--side", name, str(place)]
-                command += ["--clips", str(clips)]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                results[name].append(json.loads(done.stdout.splitlines()[-1]))
-    print_table(results)
-    return 0
-
-
-def print_table(results: dict[str, list[dict]]) -> None:
-    def middle(name: str, key: str) -> float:
-        return statistics.median(result[key] for result in results[name])
-
-    table = Table(title=f"clips of {T} frames from 1280x720 videos", title_justify="left")
-    for column in ("side", "clips/s", "prepared is faster by", "MB after a quarter", "MB at the end", "peak MB"):
-        table.add_column(column, justify="left" if column == "side" else "right")
-    for name in results:
-        ratio = "" if name == "prepared" else f"{middle('prepared', 'rate') / middle(name, 'rate'):.1f} x"
-        sizes = (f"{middle(name, key):.0f}" for key in ("early", "end", "peak"))
-        table.add_row(name, f"{middle(name, 'rate'):.1f}", ratio, *sizes)
-    Console(width=110).print(table)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    options = {
+        "videos": (int, "how many, 4 by default"),
+        "seconds": (float, "length of each, 8 by default"),
+        "clips": (int, "clips of the prepared side, 800 by default; a tenth for the others"),
+    }
+    sys.exit(command("input_pipeline", __doc__, **options))

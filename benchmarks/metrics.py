@@ -15,7 +15,8 @@ from pysaliency import metrics as referee
 from pysaliency.numba_utils import fill_fixation_map
 from pysaliency.roc import general_roc, general_rocs_per_positive
 
-from benchmarks import side_by_side
+from benchmarks.runner import command
+from benchmarks.side_by_side import Comparison, compare
 from vasal_jax import metrics
 
 setattr(np, "trapz", np.trapezoid)  # noqa: B010, the name pysaliency knows; NumPy 2.4 dropped it
@@ -23,14 +24,14 @@ setattr(np, "trapz", np.trapezoid)  # noqa: B010, the name pysaliency knows; Num
 HEIGHT, WIDTH = 360, 640
 FRAMES, FRAMES_A_CALL, FIXATIONS, NEGATIVES = 12, 4, 34, 4096
 NAMES = ("CC", "SIM", "KL", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")
+AREAS = {
+    "pysaliency, AUC": lambda *values: general_roc(*values)[0],
+    "pysaliency, AUCs": lambda *values: general_rocs_per_positive(*values).mean(),
+}
 
 
-def main() -> int:
-    return side_by_side.command("benchmarks.metrics", __doc__.splitlines()[0], measure, rounds=9)
-
-
-def measure(rounds: int, allocator: str) -> None:
-    """Prints the table of one allocator setting, after a check that both sides have the same numbers."""
+def measure(rounds: int = 7) -> list[Comparison]:
+    """Times both sides, after a check that they have the same numbers."""
     batch, baseline = drawn_batch()
     uniform = drawn_points(np.random.default_rng(1), NEGATIVES)
     parts = [tuple(x[i : i + FRAMES_A_CALL] for x in batch) for i in range(0, FRAMES, FRAMES_A_CALL)]
@@ -43,23 +44,22 @@ def measure(rounds: int, allocator: str) -> None:
     def theirs(area):
         return [pysaliency_scores(*frame, uniform[i], baseline, area) for i, frame in enumerate(frames(batch))]
 
-    sides = {
-        "JAX": ours,
-        "pysaliency, AUC": lambda: theirs(lambda *values: general_roc(*values)[0]),
-        "pysaliency, AUCs": lambda: theirs(lambda *values: general_rocs_per_positive(*values).mean()),
-    }
     found = {name: np.concatenate([part[name] for part in ours()]) for name in NAMES}
-    for side in list(sides)[1:]:
-        expected = sides[side]()
-        for name in NAMES:
-            reference = np.array([scores[name] for scores in expected])
-            # Each side draws its own uniform negatives, so AUC-B agrees as far as chance lets it.
-            tolerance = 0.05 if name == "AUC-B" else 1e-6 * max(1, np.abs(reference).max())
-            np.testing.assert_allclose(found[name], reference, rtol=0, atol=tolerance, err_msg=name)
-    timings = side_by_side.interleave(sides, rounds)
-    print(side_by_side.conditions())
-    title = f"{len(NAMES)} metrics, {HEIGHT}x{WIDTH}, medians of {rounds}, allocator: {allocator}"
-    side_by_side.print_table(title, timings[0], timings[1:], unit=1e-3 * FRAMES, unit_name="ms a frame")
+    for area in AREAS.values():
+        check(found, theirs(area))
+    goals = dict.fromkeys([("float32", side) for side in AREAS])
+    if jax.default_backend() == "cpu":
+        goals["float32", "pysaliency, AUC"] = 10.0
+    work = f"{len(NAMES)} metrics of {FRAMES} maps, {HEIGHT}x{WIDTH}"
+    return compare(work, goals, lambda _: ours, lambda side: lambda: theirs(AREAS[side]), rounds)
+
+
+def check(found: dict[str, np.ndarray], expected: list[dict[str, float]]) -> None:
+    for name in NAMES:
+        reference = np.array([scores[name] for scores in expected])
+        # Each side draws its own uniform negatives, so AUC-B agrees as far as chance lets it.
+        tolerance = 0.05 if name == "AUC-B" else 1e-6 * max(1, np.abs(reference).max())
+        np.testing.assert_allclose(found[name], reference, rtol=0, atol=tolerance, err_msg=name)
 
 
 def drawn_batch() -> tuple[tuple[np.ndarray, ...], np.ndarray]:
@@ -123,4 +123,4 @@ def at(values: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("metrics", __doc__))

@@ -25,6 +25,7 @@ from vasal_jax.files import check_writable, replacing
 ALLOCATORS = {
     "default": {},
     "kept": {
+        "MALLOC_ARENA_MAX": "1",
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": "100000000000",
         "MALLOC_TOP_PAD_": "268435456",
@@ -46,7 +47,7 @@ def command_line(description: str, program: str) -> argparse.ArgumentParser:
     """The arguments that all benchmarks have."""
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument(
-        "--rounds", type=_count, metavar="N", help="how often each side is timed; at least 3 by default"
+        "--rounds", type=_count, metavar="N", help="times that each side is timed; 7 by default, 3 for predict"
     )
     parser.add_argument("--allocator", choices=ALLOCATORS, help="in this setting alone (an accelerator has but one)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows there")
@@ -104,6 +105,8 @@ def report(
             first_failure = first_failure or code
             if code:
                 break
+    if not rows:
+        return rows, first_failure
     print(here.conditions)
     print_table(rows)
     if json_file:

@@ -89,9 +89,10 @@ def compare(
       goals: by the names of two sides; that of ours is its dtype.
       ours, theirs: make a side of its name.
     """
-    sides = {name: ours(name) for name, _ in goals} | {name: theirs(name) for _, name in goals}
-    seconds = interleave(sides, rounds)
-    return [Comparison(work, b, a, seconds[a], seconds[b], goal) for (a, b), goal in goals.items()]
+    our_names, their_names = (dict.fromkeys(names) for names in zip(*goals, strict=True))  # each once
+    sides = {name: ours(name) for name in our_names} | {name: theirs(name) for name in their_names}
+    times = interleave(sides, rounds)
+    return [Comparison(work, them, us, times[us], times[them], goal) for (us, them), goal in goals.items()]
 
 
 def print_table(rows: list[Row]) -> None:

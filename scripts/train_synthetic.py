@@ -58,7 +58,7 @@ class ProofArgs:
     """How many to draw; six of them are tested on and two validated on."""
     seconds: float = 8.0
     """Length of each."""
-    face_updates: int = 200
+    face_updates: int = 300
     """Steps of the face branch alone."""
     updates: int = synthetic_tiny.config().updates
     """Steps of each training."""

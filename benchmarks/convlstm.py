@@ -1,0 +1,75 @@
+"""The ConvLSTM alone, forward and backward, beside PyTorch: `python -m benchmarks.convlstm`.
+
+Both stacked cells of the released sizes over a clip of 12 frames; gradients of the parameters and of the input. Needs
+torch and rich besides the core.
+"""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from flax import nnx
+
+from benchmarks.jax_side import compute_type, precision
+from benchmarks.runner import command
+from benchmarks.side_by_side import Call, Comparison, compare
+from benchmarks.torch_side import WAYS, finish, numbers, placed, released_model, torch_device
+from vasal_jax.models import ConvLSTM, ModelConfig
+from vasal_jax.models.config import CLIP_LENGTH as T
+from vasal_jax.models.config import MAP_SIZE
+
+GOALS = {
+    "cpu": {("float32", "PyTorch eager"): 1.0, ("float32", "PyTorch channels-last"): 1.0},
+    "cuda": {("bfloat16", "PyTorch eager"): 2.0, ("bfloat16", "PyTorch channels-last bfloat16"): 2.0},
+}
+
+
+def measure(rounds: int = 7) -> list[Comparison]:
+    config = ModelConfig.released()
+    channels, hidden = config.combine[-1], config.lstm
+    rng = np.random.default_rng(0)
+    # What comes in, and what the loss, a weighted sum, hands back.
+    x, weights = (rng.standard_normal((1, T, MAP_SIZE, MAP_SIZE, c)).astype(np.float32) for c in (channels, hidden[-1]))
+
+    def ours(dtype: str) -> Call:
+        model = ConvLSTM(channels, hidden, dtype=compute_type(dtype), rngs=nnx.Rngs(0))
+        graph, state = nnx.split(model)
+
+        @jax.jit
+        @jax.grad
+        def gradients(inputs, weights):
+            h, _ = nnx.merge(graph, inputs[0])(inputs[1])
+            return jnp.sum(h.astype(jnp.float32) * weights)
+
+        inputs, cotangent = (state, jax.device_put(x)), jax.device_put(weights)
+
+        def call() -> None:
+            with precision(dtype):
+                jax.block_until_ready(gradients(inputs, cotangent))
+
+        return call
+
+    def theirs(name: str) -> Call:
+        way = WAYS[name]
+        model = released_model(way)
+        cells = torch.nn.Sequential(model.cell0, model.cell1)
+        inputs, cotangent = (placed(torch.from_numpy(np.moveaxis(a[0], -1, 1).copy()), way) for a in (x, weights))
+        inputs.requires_grad_()
+
+        def call() -> None:
+            cells.zero_grad(set_to_none=True)
+            inputs.grad = None
+            with numbers(way):
+                h = cells(inputs)
+            (h.float() * cotangent).sum().backward()
+            finish()
+
+        return call
+
+    return compare(f"ConvLSTM, forward and backward, {T} frames", GOALS[torch_device()], ours, theirs, rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(command("convlstm", __doc__))
