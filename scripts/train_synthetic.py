@@ -68,29 +68,33 @@ class ProofArgs:
 
 def prove(args: ProofArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    faces, prepared = args.folder / "faces", args.folder / "prepared"
-    synthetic.generate(synthetic.SyntheticArgs(faces, videos=args.videos, seconds=args.seconds, seed=args.seed))
-    ids = [canonical(video) for video in synthetic.video_ids(args.videos)]
-    rule = f"test={','.join(ids[:6])} validation={','.join(ids[6:8])}"
-    builder.build(builder.BuilderArgs(faces, prepared, split=rule))
+    rule = prepare(args)
     for name in reversed(VARIANTS):  # the one with all senses first
         config = variant(name, args)
         if config.model.face:
             first = faces_first(config, args.face_updates)
             slower = dataclasses.replace(config.optimizer, face_factor=0.1)  # so that what it knows is not overrun
-            config = dataclasses.replace(config, init=first.export, optimizer=slower)
-            stages = [first, config]
+            stages = [first, dataclasses.replace(config, init=first.export, optimizer=slower)]
         else:
             stages = [config]
         for stage in stages:
             code = train(stage)
             if not stage.export.exists():  # stopped by a signal, and saved
                 return code
-    dataset, splits = open_dataset(faces, split=rule)
-    videos = splits.select(dataset.records, "test")
-    training = splits.select(dataset.records, "training")
-    print_tables(*score(args.folder, videos, training), faces, videos)
+    dataset, splits = open_dataset(args.folder / "faces", split=rule)
+    videos, training = splits.select(dataset.records, "test"), splits.select(dataset.records, "training")
+    print_tables(*score(args.folder, videos, training), args.folder / "faces", videos)
     return 0
+
+
+def prepare(args: ProofArgs) -> str:
+    """Draws the videos and prepares them; returns the rule by which they are split."""
+    faces = args.folder / "faces"
+    synthetic.generate(synthetic.SyntheticArgs(faces, videos=args.videos, seconds=args.seconds, seed=args.seed))
+    ids = [canonical(video) for video in synthetic.video_ids(args.videos)]
+    rule = f"test={','.join(ids[:6])} validation={','.join(ids[6:8])}"
+    builder.build(builder.BuilderArgs(faces, args.folder / "prepared", split=rule))
+    return rule
 
 
 def run_of(name: str, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from av.stream import Disposition
 
 import vasal_jax
 from tests.media import picture, write_video, write_wav
+from tests.narrow import narrow_model
 from vasal_jax.commands import run
 from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
 from vasal_jax.inputs.video import probe, read_frames
@@ -115,10 +116,10 @@ def test_every_kind_of_video_gives_every_output(name, tmp_path, capfd):
     assert printed.out.splitlines() == [f"wrote {path}" for path in outputs.values()]
     # Of the bar, one line is left where there is no terminal.
     lines = [line for line in printed.err.splitlines() if f"{n}/{n}" not in line]
-    assert lines[0].startswith("warning: the packaged demo weights are untrained")
+    assert lines[0].startswith("warning: the packaged demo weights learnt from drawn faces alone")
     assert all(line.startswith("warning: ") for line in lines)
     assert any(note in line for line in lines)
-    assert len(lines) <= 3
+    assert len(lines) <= 4
 
 
 def test_maps_file_says_what_made_it(tmp_path):
@@ -205,10 +206,12 @@ def test_claimed_length_is_not_believed(tmp_path, capfd):
 def test_fewer_face_maps_than_frames(tmp_path, capfd):
     video = _sized(48, 64, 4)(tmp_path)
     np.save(tmp_path / "tracks.npy", np.array([[[8.0, 8, 24, 30]]] * 2))
-    assert command(video, maps=tmp_path / "m.npz", faces=str(tmp_path / "tracks.npy")) == 0
+    weights = tmp_path / "narrow.safetensors"
+    vasal_jax.save(narrow_model(), weights)
+    assert command(video, maps=tmp_path / "m.npz", faces=str(tmp_path / "tracks.npy"), weights=weights) == 0
     assert "face maps for 2 of 4 frames" in capfd.readouterr().err
     with_faces = read_maps(tmp_path / "m.npz")["maps"]
-    assert command(video, maps=tmp_path / "m.npz") == 0
+    assert command(video, maps=tmp_path / "m.npz", weights=weights) == 0
     differs = np.abs(read_maps(tmp_path / "m.npz")["maps"] - with_faces).max((1, 2)) > 1e-7
     assert differs.tolist() == [True, True, False, False]
 

@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 
 from tests.media import picture, write_video, write_wav
+from tests.narrow import narrow_model
 from vasal_jax import weights
 from vasal_jax.commands import run
 from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
@@ -123,14 +124,20 @@ def _broken_map(folder: Path) -> Path:
         (_tracks(np.array(["a", "b"])), "t.npy: "),
         (_file("t.npy", b"\x93NUMPY"), "t.npy: "),
         (_file("t.txt", b"1 2 3 4"), "expected a folder"),
-        (_broken_map, "expected a picture"),
         (lambda folder: folder, "expected face maps"),
     ],
-    ids=["missing", "2-d", "5-numbers", "crowd", "words", "cut", "text", "broken-picture", "no-pictures"],
+    ids=["missing", "2-d", "5-numbers", "crowd", "words", "cut", "text", "no-pictures"],
 )
 def test_faces(video, tmp_path, capfd, make, message):
     (tmp_path / "f").mkdir()
     assert message in refusal(capfd, video, faces=str(make(tmp_path / "f")))
+
+
+def test_face_maps(video, tmp_path, capfd):
+    maps, narrow = _broken_map(tmp_path), tmp_path / "narrow.safetensors"
+    assert "makes its own and needs the boxes" in refusal(capfd, video, faces=str(maps))
+    weights.save(narrow_model(), narrow)
+    assert "expected a picture" in refusal(capfd, video, faces=str(maps), weights=narrow)
 
 
 def test_sound(video, tmp_path, capfd):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vasal_jax.commands import OptionalFile
-from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
 from vasal_jax.encoding import video_writer
 from vasal_jax.errors import InputError
 from vasal_jax.files import replacing
@@ -18,7 +18,7 @@ class DemoArgs:
     """Draw a short clip of talking faces with sound, predict on it and leave everything in a folder."""
 
     folder: Path = Path("vasal_demo")
-    """Where the clip, its face tracks and the overlay go."""
+    """Where the clip, its face tracks and the results go."""
     weights: OptionalFile = None
     """Weights to use in place of the packaged ones."""
     seconds: float = 4.0
@@ -38,7 +38,10 @@ def demo(args: DemoArgs) -> int:
         raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --folder") from None
     video, tracks = folder / "talking_faces.mp4", folder / "talking_faces_tracks.npy"
     draw_scene(Scene.make(args.seed, seconds=args.seconds), video, tracks)
-    code = predict(PredictArgs(video, args.weights, faces=str(tracks), overlay=folder / "talking_faces_overlay.mp4"))
+    # Others' weights may have no face branch to explain. Naming the packaged ones says that drawn faces are meant.
+    explanation = None if args.weights else folder / "talking_faces_explained.mp4"
+    weights, overlay = args.weights or PACKAGED_WEIGHTS, folder / "talking_faces_overlay.mp4"
+    code = predict(PredictArgs(video, weights, faces=str(tracks), overlay=overlay, explain=explanation))
     print(f"the demo is in {folder.absolute()}: open {folder / 'talking_faces_overlay.mp4'}")
     return code
 

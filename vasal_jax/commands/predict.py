@@ -30,7 +30,7 @@ from vasal_jax.prediction import FrameMap, stream
 
 logger = logging.getLogger(__name__)
 
-PACKAGED_WEIGHTS = Path(str(files("vasal_jax"))) / "assets" / "tiny-untrained.safetensors"
+PACKAGED_WEIGHTS = Path(str(files("vasal_jax"))) / "assets" / "tiny.safetensors"
 
 # Optional paths, as a person would write them.
 _Video = Annotated[Path | None, arg(metavar="VIDEO", help_behavior_hint="")]
@@ -113,7 +113,7 @@ def _predict(args: PredictArgs, info: VideoInfo, model: VASal, faces: Faces, out
 def load_weights(args: PredictArgs) -> VASal:
     """The model that the arguments name."""
     if args.weights is None:
-        logger.warning("the packaged demo weights are untrained: their maps mean nothing; give --weights for real ones")
+        logger.warning("the packaged demo weights learnt from drawn faces alone; give --weights for real videos")
     return weights.load(args.weights or PACKAGED_WEIGHTS, dtype=args.dtype)
 
 

@@ -86,8 +86,8 @@ def double(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _double_backward(saved, dy):
     x, kernel = saved
-    # It is the transpose of an ordinary convolution of stride 2 that takes dy to dx. The kernel's gradient is that one's
-    # too: XLA's own, a convolution of a picture spread with zeros, is computed on CPU at a tenth of the speed.
+    # It is the transpose of an ordinary convolution of stride 2, which takes dy to dx, and its kernel's gradient is
+    # that one's too. XLA's own, a convolution over a picture spread with zeros, has a tenth of the speed on CPU.
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
     halve = partial(conv2d.fun, stride=2, padding=1)
     (dturned,) = jax.linear_transpose(lambda k: halve(dy, k), turned)(x)
