@@ -245,5 +245,5 @@ def test_impossible_weights_are_refused(changes):
 
 
 def test_weights_of_faces_need_a_face_branch():
-    with pytest.raises(InputError, match="faces, talking, speaker set, but the model has no face branch"):
+    with pytest.raises(InputError, match="faces, speaker, talking set, but the model has no face branch"):
         losses.total(logits_of([[0.4, 0.3], [0.2, 0.1]]), {}, one_frame(), ALL)
