@@ -12,6 +12,7 @@ import vasal_jax
 from tests import talkers
 from tests.commands.test_predict_bad_input import refusal
 from tests.media import write_wav
+from tests.narrow import narrow_model
 from vasal_jax.commands import run
 from vasal_jax.commands.predict import PredictArgs, predict
 from vasal_jax.explanation import CHART_HEIGHT, CSV_HEADER, colour_of
@@ -174,12 +175,13 @@ def _maps_folder(folder: Path) -> str:
 def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
     maps, tracks = _maps_folder(tmp_path), str(talkers.write_tracks(tmp_path / "t.npy", N, SIZE))
     (tmp_path / "e.csv").mkdir()
-    out = {"explain": tmp_path / "x.mp4"}
+    narrow, out = tmp_path / "narrow.safetensors", {"explain": tmp_path / "x.mp4"}
+    vasal_jax.save(narrow_model(), narrow)
     for message, options in (
         ("makes its own and needs the boxes", {"weights": weighing, "faces": maps}),
         ("needs face tracks, found the folder", {"weights": weighing, "faces": maps, **out}),
         ("needs face tracks, found the folder", {"faces": maps, "save_tracks": tmp_path / "o.npy"}),
-        ("which these weights lack", {"faces": tracks, **out}),
+        ("which these weights lack", {"weights": narrow, "faces": tracks, **out}),
         ("--explain needs faces", {"weights": weighing, **out}),
         ("--save-tracks needs faces", {"save_tracks": tmp_path / "o.npy"}),
         ("ends in .npy", {"faces": tracks, "save_tracks": tmp_path / "o.txt"}),
