@@ -25,7 +25,6 @@ from vasal_jax.files import check_writable, replacing
 ALLOCATORS = {
     "default": {},
     "kept": {
-        "MALLOC_ARENA_MAX": "1",
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": "100000000000",
         "MALLOC_TOP_PAD_": "268435456",

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-_POSITIONS = 1024  # about as many of a picture fit into a core's cache with their channels
+from vasal_jax.models import winograd
+
+Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
 _he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through a ReLU
 
@@ -89,9 +91,9 @@ def _double_backward(saved, dy):
     # It is the transpose of an ordinary convolution of stride 2, which takes dy to dx, and its kernel's gradient is
     # that one's too. XLA's own, a convolution over a picture spread with zeros, has a tenth of the speed on CPU.
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    halve = partial(conv2d.fun, stride=2, padding=1)
-    (dturned,) = jax.linear_transpose(lambda k: halve(dy, k), turned)(x)
-    return halve(dy, turned), dturned[::-1, ::-1].swapaxes(2, 3)
+    dx, pull_back = jax.vjp(lambda k: conv2d(dy, k, 2, 1), turned)
+    (dturned,) = pull_back(x)
+    return dx, dturned[::-1, ::-1].swapaxes(2, 3)
 
 
 double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backward)
@@ -100,8 +102,25 @@ double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backwa
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
+    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding))
+
+
+def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """`conv2d` by XLA's own convolution."""
     sides = ((padding, padding),) * 2
     return lax.conv_general_dilated(x, kernel, (stride,) * 2, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> dict[str, Convolution]:
+    """The convolution by platform."""
+    ways = {"default": partial(conv2d_native, stride=stride, padding=padding)}
+    # With many channels the multiplications that Winograd's form saves on CPU are worth more than its transforms, and
+    # pictures as large as the feature maps, which it takes one by one, keep all cores busy.
+    by_winograd = winograd.way(x.shape, kernel.shape, stride, padding)
+    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= 64
+    if by_winograd and large and x.dtype == jnp.float32:
+        ways["cpu"] = by_winograd
+    return ways
 
 
 def _conv2d_forward(x, kernel, stride, padding):
@@ -109,39 +128,39 @@ def _conv2d_forward(x, kernel, stride, padding):
 
 
 def _conv2d_backward(stride, padding, saved, dy):
-    x, kernel = saved
-    native = partial(conv2d.fun, stride=stride, padding=padding)
-    (dx,) = jax.linear_transpose(lambda x: native(x, kernel), x)(dy)
-    ways = {"default": lambda x, dy: jax.linear_transpose(lambda k: native(x, k), kernel)(dy)[0]}
-    if stride == 1 and min(kernel.shape[2:]) >= 64:  # elsewhere XLA's own is the faster one
-        ways["cpu"] = partial(kernel_gradient_by_rows, kernel.shape, padding)
-    return dx, lax.platform_dependent(x, dy, **ways)
+    def gradients(way, x, kernel, dy):
+        return jax.vjp(way, x, kernel)[1](dy)
+
+    def with_products(x, kernel, dy):
+        return gradients(ways["default"], x, kernel, dy)[0], kernel_gradient_by_pictures(kernel.shape, padding, x, dy)
+
+    ways = _ways(*saved, stride, padding)
+    pull_backs = {"cpu": with_products} if stride == 1 else {}
+    pull_backs |= {name: partial(gradients, way) for name, way in ways.items()}
+    return lax.platform_dependent(*saved, dy, **pull_backs)
 
 
 conv2d.defvjp(_conv2d_forward, _conv2d_backward)
 
 
-def kernel_gradient_by_rows(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.Array) -> jax.Array:
-    """Gradient of `conv2d`'s kernel of `shape` at stride 1, as matrix products over a few rows of a picture at a time.
+def kernel_gradient_by_pictures(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.Array) -> jax.Array:
+    """Gradient of `conv2d`'s kernel of `shape` at stride 1, as one matrix product for a few pictures at a time.
 
-    With many channels this has several times XLA's own speed on CPU. Over whole pictures the products would be as
-    many, but their sides, thousands of times longer than wide, would come from memory and not from the cache.
+    With few channels XLA's own, a convolution with a kernel as large as the picture, takes up to eight times as long.
     """
-    height, width = dy.shape[1:3]
-    rows = max(r for r in range(1, height + 1) if height % r == 0 and r * width <= max(width, _POSITIONS))
-    padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    count, height, width, channels = dy.shape
+    group = max(n for n in range(1, count + 1) if count % n == 0 and n * height * width <= max(height * width, 8192))
 
-    def add(total: jax.Array, place: jax.Array) -> tuple[jax.Array, None]:
-        picture, row = place // (height // rows), place % (height // rows) * rows
-        seen = lax.dynamic_slice(padded, (picture, row, 0, 0), (1, rows + shape[0] - 1, *padded.shape[2:]))[0]
-        given = lax.dynamic_slice(dy, (picture, row, 0, 0), (1, rows, *dy.shape[2:])).reshape(-1, shape[3])
-        shifted = jnp.concatenate([seen[:, j : j + width] for j in range(shape[1])], axis=-1)
-        by_tap = [shifted[i : i + rows].reshape(-1, shifted.shape[-1]) for i in range(shape[0])]
-        products = [jnp.matmul(taps.T, given, preferred_element_type=jnp.float32) for taps in by_tap]
-        return total + jnp.stack(products), None
+    def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        pictures, given = pair
+        pictures = jnp.pad(pictures, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+        taps = [pictures[:, i : i + height, j : j + width] for i in range(shape[0]) for j in range(shape[1])]
+        seen = jnp.concatenate(taps, axis=-1).reshape(-1, total.shape[0])
+        product = jnp.matmul(seen.T, given.reshape(-1, channels), preferred_element_type=jnp.float32)
+        return total + product, None
 
-    zeros = jnp.zeros((shape[0], shape[1] * shape[2], shape[3]), jnp.float32)
-    total, _ = lax.scan(add, zeros, jnp.arange(len(dy) * height // rows))
+    by_group = [a.reshape(count // group, group, *a.shape[1:]) for a in (x, dy)]
+    total, _ = lax.scan(add, jnp.zeros((shape[0] * shape[1] * shape[2], channels), jnp.float32), tuple(by_group))
     return total.reshape(shape).astype(dy.dtype)
 
 

@@ -1,0 +1,56 @@
+"""Winograd's form must equal the direct one, in values and gradients, wherever it says that it exists."""
+
+import jax
+import numpy as np
+import pytest
+
+from vasal_jax.models import layers, winograd
+
+FORMS = [(3, 1, 1), (5, 2, 2), (4, 2, 1)]  # size, stride, padding
+
+
+def drawn(*shape) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), FORMS)
+@pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
+def test_equals_the_direct_form(shape, size, stride, padding):
+    x, kernel = drawn(*shape), drawn(size, size, shape[-1], 7)
+    way = winograd.way(x.shape, kernel.shape, stride, padding)
+    expected, pull_back = jax.vjp(lambda x, k: layers.conv2d_native(x, k, stride, padding), x, kernel)
+    found, own_pull_back = jax.vjp(way, x, kernel)
+    dy = drawn(*expected.shape)
+    for ours, theirs in ((found, expected), *zip(own_pull_back(dy), pull_back(dy), strict=True)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-6 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "stride", "padding"),
+    [
+        ((1, 5, 8, 1), 3, 1, 1),  # tiles would not fill it
+        ((1, 8, 6, 1), 5, 2, 2),
+        ((1, 8, 8, 1), 3, 2, 1),
+        ((1, 8, 8, 1), 3, 1, 0),
+        ((1, 8, 8, 1), 7, 2, 3),
+    ],
+)
+def test_does_not_exist_for(shape, size, stride, padding):
+    assert winograd.way(shape, (size, size, 1, 1), stride, padding) is None
+
+
+def test_as_exact_as_the_direct_form_but_for_a_bit():
+    """Against float64, with as many channels and pixels as the texture path has."""
+    x, kernel = drawn(1, 64, 64, 128), drawn(3, 3, 128, 128)
+    with jax.enable_x64(True):
+        exact = np.asarray(layers.conv2d_native(x.astype(np.float64), kernel.astype(np.float64)))
+    direct, ours = (np.abs(f(x, kernel) - exact).max() for f in (layers.conv2d_native, winograd.convolve))
+    assert ours < 4 * direct
+
+
+@pytest.mark.parametrize(
+    ("side", "outputs", "chosen"), [(32, 64, True), (32, 32, False), (33, 64, False), (16, 64, False)]
+)
+def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, outputs, chosen):
+    program = jax.jit(layers.conv2d).lower(drawn(2, side, 32, 64), drawn(3, 3, 64, outputs))
+    assert ("stablehlo.convolution" not in program.as_text()) == chosen
