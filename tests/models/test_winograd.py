@@ -49,8 +49,19 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
 
 
 @pytest.mark.parametrize(
-    ("side", "outputs", "chosen"), [(32, 64, True), (32, 32, False), (33, 64, False), (16, 64, False)]
+    ("side", "channels", "inference", "training"),
+    [
+        (32, 256, True, True),
+        (32, 64, False, True),
+        (32, 32, False, False),
+        (33, 256, False, False),
+        (16, 256, False, False),
+    ],
 )
-def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, outputs, chosen):
-    program = jax.jit(layers.conv2d).lower(drawn(2, side, 32, 64), drawn(3, 3, 64, outputs))
-    assert ("stablehlo.convolution" not in program.as_text()) == chosen
+def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, inference, training):
+    x = jax.ShapeDtypeStruct((2, side, 32, channels), "float32")
+    kernel = jax.ShapeDtypeStruct((3, 3, channels, 256), "float32")
+    forward = jax.jit(layers.conv2d).lower(x, kernel)
+    gradient = jax.jit(jax.grad(lambda x, kernel: layers.conv2d(x, kernel).sum(), argnums=(0, 1))).lower(x, kernel)
+    for program, chosen in ((forward, inference), (gradient, training)):
+        assert ("stablehlo.convolution" not in program.as_text()) == chosen

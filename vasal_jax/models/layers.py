@@ -102,7 +102,8 @@ double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backwa
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
-    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding))
+    # Here the widest layers alone are worth Winograd's transforms, whose compiling is much of a first map's time.
+    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=256))
 
 
 def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
@@ -111,20 +112,19 @@ def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int
     return lax.conv_general_dilated(x, kernel, (stride,) * 2, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> dict[str, Convolution]:
-    """The convolution by platform."""
+def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> dict[str, Convolution]:
+    """The convolution by platform, by Winograd's form with `many` channels or more on both sides."""
     ways = {"default": partial(conv2d_native, stride=stride, padding=padding)}
-    # With many channels the multiplications that Winograd's form saves on CPU are worth more than its transforms, and
-    # pictures as large as the feature maps, which it takes one by one, keep all cores busy.
+    # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
     by_winograd = winograd.way(x.shape, kernel.shape, stride, padding)
-    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= 64
+    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= many
     if by_winograd and large and x.dtype == jnp.float32:
         ways["cpu"] = by_winograd
     return ways
 
 
 def _conv2d_forward(x, kernel, stride, padding):
-    return conv2d(x, kernel, stride, padding), (x, kernel)
+    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=64)), (x, kernel)
 
 
 def _conv2d_backward(stride, padding, saved, dy):
@@ -134,7 +134,7 @@ def _conv2d_backward(stride, padding, saved, dy):
     def with_products(x, kernel, dy):
         return gradients(ways["default"], x, kernel, dy)[0], kernel_gradient_by_pictures(kernel.shape, padding, x, dy)
 
-    ways = _ways(*saved, stride, padding)
+    ways = _ways(*saved, stride, padding, many=64)
     pull_backs = {"cpu": with_products} if stride == 1 else {}
     pull_backs |= {name: partial(gradients, way) for name, way in ways.items()}
     return lax.platform_dependent(*saved, dy, **pull_backs)
