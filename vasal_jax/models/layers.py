@@ -149,7 +149,8 @@ def kernel_gradient_by_pictures(shape: tuple[int, ...], padding: int, x: jax.Arr
     With few channels XLA's own, a convolution with a kernel as large as the picture, takes up to eight times as long.
     """
     count, height, width, channels = dy.shape
-    group = max(n for n in range(1, count + 1) if count % n == 0 and n * height * width <= max(height * width, 8192))
+    most = max(1, 8192 // (height * width))
+    group = max((n for n in range(1, min(count, most) + 1) if count % n == 0), default=1)
 
     def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         pictures, given = pair
