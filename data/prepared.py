@@ -69,7 +69,10 @@ class PreparedSplit:
     def read(self, indices: Sequence[int]) -> list[bytes]:
         """Serialized examples, as `data.examples.features` describes them. Raises `InputError` where that fails."""
         try:
-            return self._source.__getitems__(list(map(int, indices)))
+            examples = self._source.__getitems__(list(map(int, indices)))
+            if not all(examples):  # what the reader gives, without an error, of a file that ends early
+                raise ValueError("a record is empty")
+            return examples
         except Exception as error:  # the reader's errors have no common class
             at = next(v for v in reversed(self.videos) if v.first <= min(indices))
             raise InputError(f"{at.shard}: cannot be read ({str(error).splitlines()[0][:200]})") from None

@@ -267,6 +267,13 @@ def test_a_shard_that_goes_away_is_named(prepared, tmp_path):
         take(batches, 40)
 
 
+def test_an_empty_record_is_an_unreadable_one(prepared, monkeypatch):
+    split = PreparedSplit(prepared, "training")
+    monkeypatch.setattr(split._source, "__getitems__", lambda indices: [b""] * len(indices), raising=False)
+    with pytest.raises(InputError, match=r"array_record-0000.*cannot be read \(a record is empty\)"):
+        split.read([0, 1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
