@@ -146,8 +146,7 @@ class _Step:
         return jax.device_put(joined, self._sharding)
 
     def _run(self, row: ModelRow, batch: dict[str, jax.Array], fresh: jax.Array) -> dict[str, jax.Array]:
-        inputs = row.change(batch)
-        inputs.pop(OTHER_MEL, None)
+        inputs = {name: value for name, value in row.change(batch).items() if name != OTHER_MEL}
         carry = _restarted(fresh, self._start, self._carries[row.name])
         said, self._carries[row.name] = clip_results(self._graph, self._parameters, inputs, carry, mesh=self._mesh)
         return {"maps": said.maps} | ({} if said.weights is None else {"face_weights": said.weights})
