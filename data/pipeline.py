@@ -22,8 +22,10 @@ A batch maps names to arrays; B clips, T frames, N faces, S subjects:
   frame          int32   (B,T)            index in the video
 """
 
+import atexit
 import os
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +38,15 @@ from vasal_jax.errors import InputError
 tf.config.set_visible_devices([], "GPU")  # those are for the training
 
 Batch = dict[str, np.ndarray]
+
+_open: weakref.WeakSet[Generator] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open() -> None:
+    """Ends what is still read ahead. Else Python's end waits for TensorFlow's threads, and those for Python."""
+    for batches in list(_open):
+        batches.close()
 
 
 def training_batches(
@@ -69,7 +80,7 @@ def training_batches(
         return drawn_clip(parts, place, seed, options)
 
     numbers = tf.data.Dataset.counter(start * local, dtype=tf.int64)
-    return _batches(split, choose, numbers, batch_size, process, processes, options)
+    return _opened(_batches(split, choose, numbers, batch_size, process, processes, options))
 
 
 def evaluation_batches(
@@ -93,7 +104,13 @@ def evaluation_batches(
         return ordered_clip(parts, place, options)
 
     rounds = -(-len(parts) // batch_size)
-    return _batches(split, choose, tf.data.Dataset.range(rounds * local), batch_size, process, processes, options)
+    numbers = tf.data.Dataset.range(rounds * local)
+    return _opened(_batches(split, choose, numbers, batch_size, process, processes, options))
+
+
+def _opened(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
+    _open.add(batches)
+    return batches
 
 
 def _share(batch_size: int, process: int, processes: int) -> int:
@@ -113,7 +130,7 @@ def _batches(
     process: int,
     processes: int,
     options: ClipOptions,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     failures: list[InputError] = []
     local = batch_size // processes
 

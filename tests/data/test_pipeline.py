@@ -2,6 +2,8 @@
 
 import itertools
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -272,6 +274,18 @@ def test_an_empty_record_is_an_unreadable_one(prepared, monkeypatch):
     monkeypatch.setattr(split._source, "__getitems__", lambda indices: [b""] * len(indices), raising=False)
     with pytest.raises(InputError, match=r"array_record-0000.*cannot be read \(a record is empty\)"):
         split.read([0, 1])
+
+
+def test_a_script_may_end_while_batches_are_read_ahead(prepared):
+    lines = [
+        "import time",
+        "from data import pipeline",
+        "read = pipeline.PreparedSplit.read",
+        "pipeline.PreparedSplit.read = lambda *args: (time.sleep(0.2), read(*args))[1]  # surely at it at the end",
+        f"batches = pipeline.training_batches({str(prepared)!r}, 1, 0, pipeline.ClipOptions(length=4))",
+        "next(batches)",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

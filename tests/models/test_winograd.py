@@ -65,3 +65,18 @@ def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, 
     gradient = jax.jit(jax.grad(lambda x, kernel: layers.conv2d(x, kernel).sum(), argnums=(0, 1))).lower(x, kernel)
     for program, chosen in ((forward, inference), (gradient, training)):
         assert ("stablehlo.convolution" not in program.as_text()) == chosen
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
+def test_pooled_in_one_piece_equals_one_after_the_other(shape):
+    x, kernel = drawn(*shape), drawn(3, 3, shape[-1], 7)
+    expected = layers.max_pool(layers.conv2d_native(x, kernel), (2, 2))
+    found = winograd.convolve_and_pool(x, kernel)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("side", "channels", "chosen"), [(32, 64, True), (32, 32, False), (16, 64, False)])
+def test_pools_in_one_piece_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
+    x, kernel = drawn(2, side, 32, channels), drawn(3, 3, channels, 64)
+    program = jax.jit(layers.conv2d_pooled).lower(x, kernel).as_text()
+    assert ("stablehlo.convolution" not in program) == chosen

@@ -53,11 +53,19 @@ class Conv(nnx.Module):
         self.padding = kernel_size[0] // 2 if padding is None else padding
         self.dtype = jnp.dtype(dtype)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (N, ..., in_features) to (N, ..., out_features), in the compute type."""
+    def __call__(self, x: jax.Array, pool: Sequence[int] = ()) -> jax.Array:
+        """Maps (N, ..., in_features) to (N, ..., out_features), in the compute type.
+
+        With `pool` the maximum over blocks of that size is taken before the bias is added. A bias, and an activation
+        that never falls, give the same before it as behind it, only of more pixels.
+        """
         kernel = self.kernel[...].astype(self.dtype)
         x = x.astype(self.dtype)
-        y = conv3d(x, kernel) if kernel.ndim == 5 else conv2d(x, kernel, self.stride, self.padding)
+        if kernel.ndim == 4 and (self.stride, self.padding, *pool) == (1, 1, 2, 2):
+            y = conv2d_pooled(x, kernel)
+        else:
+            y = conv3d(x, kernel) if kernel.ndim == 5 else conv2d(x, kernel, self.stride, self.padding)
+            y = max_pool(y, pool) if pool else y
         return y if self.bias is None else y + self.bias[...].astype(self.dtype)
 
 
@@ -106,6 +114,22 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -
     return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=256))
 
 
+@jax.custom_vjp
+def conv2d_pooled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`max_pool` over 2x2 pixels of `conv2d`, on CPU in one piece."""
+    ways = {"default": _conv2d_and_pool}
+    if _by_winograd(x, kernel, 1, 1, many=64):
+        ways["cpu"] = winograd.convolve_and_pool
+    return lax.platform_dependent(x, kernel, **ways)
+
+
+def _conv2d_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return max_pool(conv2d(x, kernel), (2, 2))
+
+
+conv2d_pooled.defvjp(lambda *saved: jax.vjp(_conv2d_and_pool, *saved), lambda pull_back, dy: pull_back(dy))
+
+
 def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """`conv2d` by XLA's own convolution."""
     sides = ((padding, padding),) * 2
@@ -115,12 +139,16 @@ def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int
 def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> dict[str, Convolution]:
     """The convolution by platform, by Winograd's form with `many` channels or more on both sides."""
     ways = {"default": partial(conv2d_native, stride=stride, padding=padding)}
-    # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
-    by_winograd = winograd.way(x.shape, kernel.shape, stride, padding)
-    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= many
-    if by_winograd and large and x.dtype == jnp.float32:
+    if by_winograd := _by_winograd(x, kernel, stride, padding, many):
         ways["cpu"] = by_winograd
     return ways
+
+
+def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> Convolution | None:
+    """The convolution in Winograd's form where that exists and is worth while on CPU."""
+    # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
+    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= many
+    return winograd.way(x.shape, kernel.shape, stride, padding) if large and x.dtype == jnp.float32 else None
 
 
 def _conv2d_forward(x, kernel, stride, padding):

@@ -54,14 +54,30 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.map(lambda picture: _convolve_picture(picture, kernels), x)
 
 
+def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The maximum of every 2x2 pixels of `convolve`, (N, H/2, W/2, O): they are a tile's, and never put in place."""
+    kernels = _transformed(kernel, _G)
+
+    def of_picture(picture: jax.Array) -> jax.Array:
+        rows = _outputs(picture, kernels)
+        pooled = jnp.maximum(*(jnp.maximum(*row) for row in rows))
+        return pooled.reshape(picture.shape[0] // 2, picture.shape[1] // 2, -1)
+
+    return lax.map(of_picture, x)
+
+
 def _convolve_picture(picture: jax.Array, kernels: jax.Array) -> jax.Array:
+    height, width, channels = *picture.shape[:2], kernels.shape[-1]
+    rows = (jnp.stack(row, axis=1).reshape(height // 2, width, channels) for row in _outputs(picture, kernels))
+    return jnp.stack(list(rows), axis=1).reshape(height, width, channels)
+
+
+def _outputs(picture: jax.Array, kernels: jax.Array) -> list[list[jax.Array]]:
+    """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O)."""
     columns = [
         _sums(_A.T, [t @ k for t, k in zip(*pair, strict=True)]) for pair in zip(_tiles(picture), kernels, strict=True)
     ]
-    (a, c), (b, d) = (_sums(_A.T, row) for row in zip(*columns, strict=True))
-    height, width, channels = *picture.shape[:2], a.shape[-1]
-    rows = (jnp.stack(pair, axis=1).reshape(height // 2, width, channels) for pair in ((a, b), (c, d)))
-    return jnp.stack(list(rows), axis=1).reshape(height, width, channels)
+    return [list(row) for row in zip(*(_sums(_A.T, row) for row in zip(*columns, strict=True)), strict=True)]
 
 
 def _backward(saved, dy):
