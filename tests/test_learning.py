@@ -1,4 +1,4 @@
-"""That the face branch learns who speaks, trained here and now: ten minutes, so not by default."""
+"""That the face branch learns who speaks, trained here and now: a quarter of an hour, so not by default."""
 
 import pytest
 
@@ -15,10 +15,9 @@ from vasal_jax.truth import Scoring, Truth, centre_prior
 def test_the_face_branch_learns_who_speaks_from_lips_and_sound(tmp_path):
     """On videos that it was not trained on, far above what lips alone tell: silent faces move their mouths too.
 
-    `scripts/train_synthetic.py`, whose first stage this is, has reached 84% and, with sums rounded otherwise, 73%;
-    about 60% without sound.
+    `scripts/train_synthetic.py`, whose first stage this is, does so with another seed: other videos, other weights.
     """
-    args = ProofArgs(tmp_path)
+    args = ProofArgs(tmp_path, seed=1)
     dataset, splits = open_dataset(tmp_path / "faces", split=prepare(args))
     videos, scoring = splits.select(dataset.records, "test"), Scoring()
     truths = [Truth.of(video) for video in videos]
@@ -30,4 +29,4 @@ def test_the_face_branch_learns_who_speaks_from_lips_and_sound(tmp_path):
     right, chance, frames = speaker_found(videos, {video.id: evaluation.face_weights(row, video) for video in videos})
     print(f"{right:.1%} of {frames} frames, chance {chance:.1%}")
     assert frames > 500
-    assert right > 0.75 > 3 * chance
+    assert right > 0.8 > 3 * chance

@@ -78,5 +78,5 @@ def test_pooled_in_one_piece_equals_one_after_the_other(shape):
 @pytest.mark.parametrize(("side", "channels", "chosen"), [(32, 64, True), (32, 32, False), (16, 64, False)])
 def test_pools_in_one_piece_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
     x, kernel = drawn(2, side, 32, channels), drawn(3, 3, channels, 64)
-    program = jax.jit(layers.conv2d_pooled).lower(x, kernel).as_text()
+    program = jax.jit(layers.conv_relu_pool).lower(x, kernel, drawn(64)).as_text()
     assert ("stablehlo.convolution" not in program) == chosen

@@ -41,7 +41,7 @@ class AudioBranch(nnx.Module):
 
     def _of_frame(self, x: jax.Array) -> jax.Array:
         """(N, 16, 64, 64, 1) to (N, 4, 32, 32, audio[-1]), before the last activation."""
-        x = jax.nn.relu(self.conv1(x, pool=(2, 2, 2)))
+        x = max_pool(jax.nn.relu(self.conv1(x)), (2, 2, 2))
         x = jax.nn.relu(self.conv2a(x))
-        x = jax.nn.relu(self.conv2b(x, pool=(2, 1, 1)))
+        x = max_pool(jax.nn.relu(self.conv2b(x)), (2, 1, 1))
         return self.conv3(x)

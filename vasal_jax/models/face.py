@@ -20,7 +20,7 @@ from flax import nnx
 from jax import lax
 
 from vasal_jax.models.config import CROP_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS, ModelConfig
-from vasal_jax.models.layers import Conv, by_frame
+from vasal_jax.models.layers import Conv, by_frame, max_pool
 
 MAP_MEAN = 14.9  # mean of the face maps that the released fusion was trained with
 SIGMA_SCALE = 0.425  # of a box's sides, so that a Gaussian's full width at half maximum is the box
@@ -132,7 +132,7 @@ class FaceBranch(nnx.Module):
         """Crops of the faces of frames, (F, N, 64, 64, 3), to their features (F, N, features)."""
         x = crops.reshape(-1, *crops.shape[2:]) / _CROP_SCALE
         for conv in (self.conv1, self.conv2, self.conv3):
-            x = jax.nn.relu(conv(x, pool=(2, 2)))
+            x = max_pool(jax.nn.relu(conv(x)), (2, 2))
         return self.features(x.reshape(*crops.shape[:2], self.features.in_features))  # -1 fails without faces
 
     def _sound(self, audio: jax.Array, mel: jax.Array) -> jax.Array:

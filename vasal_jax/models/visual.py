@@ -69,10 +69,10 @@ class VisualBranch(nnx.Module):
     def _texture(self, x: jax.Array) -> jax.Array:
         """(N, 256, 256, 3) to (N, 32, 32, texture[-1]), before the last activation."""
         x = jax.nn.relu(self.conv1_1(x))
-        x = jax.nn.relu(self.conv1_2(x, pool=(2, 2)))
+        x = self.conv1_2.pooled(x)
         x = jax.nn.relu(self.conv2_1(x))
-        x = jax.nn.relu(self.conv2_2(x, pool=(2, 2)))
-        x = jax.nn.relu(self.conv3_1(x, pool=(2, 2)))
+        x = self.conv2_2.pooled(x)
+        x = self.conv3_1.pooled(x)
         return self.conv4_1(x)
 
     def _motion(self, past: jax.Array, now: jax.Array) -> jax.Array:
