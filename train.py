@@ -51,7 +51,10 @@ def train(config: TrainConfig) -> int:
     share = {"process": jax.process_index(), "processes": jax.process_count()}
 
     def batches(start: int) -> Iterator[Batch]:
-        drawn = training_batches(config.data, config.batch_size, config.seed, config.clips, start=start, **share)
+        fields = training.step_fields
+        drawn = training_batches(
+            config.data, config.batch_size, config.seed, config.clips, start=start, fields=fields, **share
+        )
         return (without(batch, config.without) for batch in drawn)
 
     def validation() -> Iterator[Batch]:

@@ -25,7 +25,7 @@ A batch maps names to arrays; B clips, T frames, N faces, S subjects:
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -56,6 +56,7 @@ def training_batches(
     options: ClipOptions,
     *,
     start: int = 0,
+    fields: Collection[str] | None = None,
     process: int = 0,
     processes: int = 1,
 ) -> Iterator[Batch]:
@@ -67,6 +68,7 @@ def training_batches(
       seed: the same seed gives the same batches.
       options: size of the clips and what happens to them.
       start: the step of the first batch: to go on where a training stopped.
+      fields: names of the arrays wanted, beside `video`; what is left out is not decoded either. None: all.
       process, processes: which share of each global batch to give, `batch_size / processes` clips.
 
     Raises:
@@ -80,7 +82,7 @@ def training_batches(
         return drawn_clip(parts, place, seed, options)
 
     numbers = tf.data.Dataset.counter(start * local, dtype=tf.int64)
-    return _opened(_batches(split, choose, numbers, batch_size, process, processes, options))
+    return _opened(_batches(split, choose, numbers, batch_size, process, processes, options, fields))
 
 
 def evaluation_batches(
@@ -130,6 +132,7 @@ def _batches(
     process: int,
     processes: int,
     options: ClipOptions,
+    fields: Collection[str] | None = None,
 ) -> Generator[Batch, None, None]:
     failures: list[InputError] = []
     local = batch_size // processes
@@ -152,8 +155,14 @@ def _batches(
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+    def make(*looked_up: tf.Tensor) -> dict[str, tf.Tensor]:
+        clip = assemble(looked_up, options, subjects)
+        # TensorFlow does not run what leads to no result.
+        return {name: clip[name] for name in (clip if fields is None else {*fields, "video"})}
+
     clips = looked_up.take_while(lambda examples, *_: tf.size(examples) > 0).map(
-        lambda *fields: assemble(fields, options, subjects), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     batches = clips.batch(local, drop_remainder=True).prefetch(2).as_numpy_iterator()
     for batch in batches:

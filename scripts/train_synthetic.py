@@ -54,11 +54,11 @@ class ProofArgs:
 
     folder: Positional[Path]
     """Where everything goes: videos, prepared dataset, runs, scores."""
-    videos: int = 104
+    videos: int = 72
     """How many to draw; six of them are tested on and two validated on."""
     seconds: float = 8.0
     """Length of each."""
-    face_updates: int = 400
+    face_updates: int = 350
     """Steps of the face branch alone."""
     updates: int = synthetic_tiny.config().updates
     """Steps of each training."""
@@ -111,6 +111,7 @@ def variant(name: str, args: ProofArgs) -> TrainConfig:
     return dataclasses.replace(
         preset, data=args.folder / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
         model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed,
+        loop=dataclasses.replace(preset.loop, overlays=0),
     )  # fmt: skip
 
 

@@ -217,18 +217,23 @@ def test_face_terms_alone_leave_the_rest_of_the_model_out():
     freeze = ("visual.*", "audio.*", "fusion.*")
     faces = LossWeights(kl=0.0, faces=1.0, talking=1.0)
 
-    def flops(weights: LossWeights) -> tuple[float, set[str]]:
+    def stepped(weights: LossWeights) -> tuple[float, set[str], dict[str, jax.Array]]:
         training = Training(small_config(), weights, OptimizerConfig(freeze=freeze), 10)
-        batch = {name: drawn_batch(1)[name] for name in training.fields}
+        batch = {name: drawn_batch(4)[name][3:] for name in training.step_fields}
         step = sharding.parallelise(training.step, one_device())
-        lowered = step.lower(training.initial_state(drawn_params(training.model)), batch)
-        compiled = lowered.compile(FAST_COMPILE)
-        return compiled.cost_analysis()["flops"], set(lowered.out_info[1])
+        state = training.initial_state(drawn_params(training.model))
+        compiled = step.lower(state, batch).compile(FAST_COMPILE)
+        _, scalars = compiled(state, batch)
+        return compiled.cost_analysis()["flops"], set(batch), scalars
 
-    alone, terms = flops(faces)
-    whole, all_terms = flops(WEIGHTS)
-    assert all_terms - terms == {"kl", "cc", "nss"}
+    alone, read, terms = stepped(faces)
+    whole, all_read, all_terms = stepped(WEIGHTS)
+    assert terms.keys() ^ all_terms.keys() == {"kl", "cc", "nss"}
+    assert read ^ all_read == {"frames", "frames_past"}
     assert alone < 0.5 * whole
+    for name in ("faces", "talking", "speaker"):
+        assert float(all_terms[name]) == pytest.approx(float(terms[name]), rel=1e-6), name
+        assert float(terms[name]) > 0, name
 
 
 def test_evaluation_adds_up_to_the_loss():

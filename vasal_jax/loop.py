@@ -95,10 +95,10 @@ def fit(
                 with watch.waiting():
                     batch = next(coming)
                 _profile(config, number, folder)
-                state, scalars = step(state, place({name: batch[name] for name in training.fields}, mesh))
+                state, scalars = step(state, place({name: batch[name] for name in training.step_fields}, mesh))
                 # The scalars of the step before: by now they are there, and the devices have the next to do.
                 _look_at(pending, watch)
-                pending = number, scalars, batch["video"], batch["frames"].shape[:2]
+                pending = number, scalars, batch["video"], batch["valid"].shape
                 stopped = signals.received(number)
                 last = number == training.updates or stopped
                 if number % config.validate_every == 0 or number == training.updates:

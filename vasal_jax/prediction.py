@@ -13,11 +13,15 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.clips import Clip, read_clips
-from vasal_jax.inputs.face_sources import FacesOfFrame, FaceSource
+from vasal_jax.inputs.clips import read_clips
+from vasal_jax.inputs.face_sources import FaceSlots, FacesOfFrame, FaceSource
 from vasal_jax.inputs.prefetch import prefetch
+from vasal_jax.inputs.video import Frame
 from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import Carry, VASal, saliency
+
+_STREAMED = 6
+"""Frames of a clip where its length changes nothing but speed and memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,8 @@ def stream(
     graph, parameters = nnx.split(model)
     start = carry = ready = None
     face_branch = model.face is not None
-    clips = read_clips(video, CLIP_LENGTH, sound=sound, faces=faces, face_branch=face_branch, released=released)
+    length = CLIP_LENGTH if clip_reset or released else _STREAMED
+    clips = read_clips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
     with contextlib.closing(prefetch(clips, depth=1)) as clips:
         for clip in clips:
             if start is None:
@@ -102,7 +107,7 @@ def stream(
             # JAX computes in the background: the consumer works on the clip before meanwhile.
             if ready:
                 yield from _frame_maps(*ready)
-            ready = clip, results
+            ready = clip.frames, clip.slots, results
         if ready:
             yield from _frame_maps(*ready)
 
@@ -163,12 +168,12 @@ def clip_results(
     return run(parameters, batch, carry)
 
 
-def _frame_maps(clip: Clip, results: ClipResults) -> Iterator[FrameMap]:
+def _frame_maps(frames: list[Frame], slots: FaceSlots | None, results: ClipResults) -> Iterator[FrameMap]:
     maps, weights, talking = (None if array is None else np.asarray(array[0]) for array in results)
-    for step, frame in enumerate(clip.frames):  # the rest repeats the last frame
+    for step, frame in enumerate(frames):  # the rest repeats the last frame
         if not np.isfinite(maps[step]).all():
             raise InputError(f"frame {frame.index}: the map is not finite; the weights are damaged or of another model")
-        faces = weights if weights is None else _face_weights(clip.slots[frame.index], weights[step], talking[step])
+        faces = weights if weights is None else _face_weights(slots[frame.index], weights[step], talking[step])
         yield FrameMap(frame.index, frame.time, frame.image, maps[step], faces)
 
 

@@ -19,12 +19,15 @@ from vasal_jax import losses, parameters
 from vasal_jax.errors import InputError
 from vasal_jax.losses import Batch, LossWeights
 from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.models.config import FRAME_SIZE
 from vasal_jax.models.vasal import Carry
 from vasal_jax.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer, trained
 from vasal_jax.sharding import AXIS
 
 Params = dict[str, Array]
 """A model's parameters by dotted name, float32, as in a weights file."""
+
+_PICTURES = ("frames", "frames_past")
 
 
 @jax.tree_util.register_dataclass
@@ -79,9 +82,18 @@ class Training:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What a step reads of a batch; the rest (video IDs, frame numbers) stays on the host."""
+        """What `evaluate` reads of a batch; the rest (video IDs, frame numbers) stays on the host."""
         talking = ("talking", "talking_known") if self.model.face else ()
         return (*self.inputs, "density", "fixations", "valid", *talking)
+
+    @property
+    def step_fields(self) -> tuple[str, ...]:
+        """What `step` reads of a batch: the same, but no pictures where the face branch alone is trained."""
+        return tuple(name for name in self.fields if not (self._faces_alone and name in _PICTURES))
+
+    @property
+    def _faces_alone(self) -> bool:
+        return not (self.weights.kl or self.weights.cc or self.weights.nss)
 
     def initial_state(self, params: Mapping[str, Any]) -> TrainState:
         """The state before the first step, from a model's parameters by dotted name (`parameters.arrays`)."""
@@ -96,13 +108,16 @@ class Training:
 
         Args:
           state: the same on every device.
-          batch: this device's clips of the batch, `fields` by name.
+          batch: this device's clips of the batch, `step_fields` by name.
 
         Returns:
           The state after it and, float32 () each and the same on every device: `loss`, the loss's terms by name,
           `gradient_norm`, `learning_rate`, and `skipped_in_a_row`. If loss or gradient is not finite the parameters,
           their means and the optimiser stay as they were.
         """
+        if self._faces_alone:
+            blank = jnp.zeros((*batch["valid"].shape, FRAME_SIZE, FRAME_SIZE, 3))
+            batch = batch | dict.fromkeys(_PICTURES, blank)
         whole = lax.psum(losses.counts(batch), AXIS)
         names = trained(self.optimizer, state.params)
         free = {name: state.params[name] for name in names}
@@ -110,8 +125,8 @@ class Training:
         def loss(free: Params, part: Batch) -> tuple[Array, Batch]:
             logits, taps = self.forward(state.params | free, part)
             value, terms = losses.total(logits, taps, part, self.weights, whole)
-            if not (self.weights.kl or self.weights.cc or self.weights.nss):
-                # The face branch alone is trained. What is not reported either is not computed: most of the model.
+            if self._faces_alone:
+                # What is not reported either is not computed, which is most of the model.
                 terms = {name: terms[name] for name in losses.FACE_TERMS}
             return value, terms
 
@@ -153,7 +168,7 @@ class Training:
         """Saliency logits of clips that start afresh, (B, T, 32, 32), and the face branch's taps."""
         model = parameters.build(self.model, params, "the training state")
         inputs = {name: batch[name] for name in self.inputs}
-        clips, steps = batch["frames"].shape[:2]
+        clips, steps = batch["valid"].shape
         live = self.live_frames or steps
         if steps % live:
             raise InputError(f"training: live_frames must divide the clip length {steps}, found {live}")

@@ -139,6 +139,12 @@ def test_the_same_seed_gives_the_same_batches_and_another_one_others(prepared):
     assert any(not np.array_equal(a["frame"], b["frame"]) for a, b in zip(first, other, strict=True))
 
 
+def test_fields_that_are_not_wanted_are_left_out_and_the_others_the_same(prepared):
+    options, wanted = ClipOptions(length=4), ("mel", "face_crops", "face_mask", "density")
+    (whole,), (part,) = (take(training_batches(prepared, 2, 5, options, fields=f), 1) for f in (None, wanted))
+    assert_same(part, {name: whole[name] for name in (*wanted, "video")})
+
+
 def test_a_training_goes_on_at_any_step(prepared):
     options = ClipOptions(length=4)
     through = take(training_batches(prepared, 4, 1, options), 9)  # beyond the first epoch

@@ -29,6 +29,29 @@ def test_folded_conv3d_equals_native_in_values_and_gradients(shape, outputs):
         np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.abs(ours).max(), rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride"), [((2, 8, 8, 3), (3, 3, 3, 4), 1), ((1, 9, 12, 16), (7, 7, 16, 16), 2)]
+)
+def test_narrow_convolution_is_the_native_one(shape, kernel, stride):
+    rng = np.random.default_rng(2)
+    x, kernel = (rng.standard_normal(size).astype(np.float32) for size in (shape, kernel))
+    forms = (layers.conv2d_native, layers.conv2d_narrow)
+    native, narrow = (jax.vjp(lambda x, k, f=f: f(x, k, stride, kernel.shape[0] // 2), x, kernel) for f in forms)
+    dy = rng.standard_normal(native[0].shape).astype(np.float32)
+    ours, theirs = ([value, *pull_back(dy)] for value, pull_back in (narrow, native))
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 16, 16, 24)])
+def test_doubling_by_phases_is_the_native_one(shape):
+    rng = np.random.default_rng(4)
+    x, kernel = (rng.standard_normal(size).astype(np.float32) for size in (shape, (4, 4, shape[-1], 6)))
+    expected = layers.double_native(x, kernel)
+    found = layers.double_by_phases(x, kernel)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("shape", [(2, 12, 8, 5), (2, 32, 32, 64)])
 def test_pooling_first_equals_convolution_activation_and_pooling_in_turn(shape):
     conv = layers.Conv((3, 3), shape[-1], 64, dtype="float32", rngs=nnx.Rngs(0))

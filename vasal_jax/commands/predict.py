@@ -186,14 +186,17 @@ def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) 
 
 def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
     """What the maps were made with, enough to make them again."""
-    source = args.weights or PACKAGED_WEIGHTS
+    source, digest = args.weights or PACKAGED_WEIGHTS, None
+    if source.is_file():
+        with source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "video": args.video.name,
         "sound": args.sound.name if args.sound else "the video's own",
         "faces": args.faces,
         "tracks_size": args.tracks_size,
         "weights": source.name,
-        "weights_sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None,
+        "weights_sha256": digest,
         "config": dataclasses.asdict(model.config),
         "clip_reset": args.clip_reset or args.released,
         "released": args.released,

@@ -7,35 +7,30 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_POLL = 0.1  # seconds between looks at whether anybody still wants the items
 _PATIENCE = 2.0  # seconds to wait for a worker that is in the middle of an item nobody wants
 
 
 def prefetch(source: Generator[T], depth: int) -> Iterator[T]:
-    """Yields what `source` yields, computed in a worker thread up to `depth` items ahead.
+    """Yields what `source` yields, computed in a worker thread up to `depth` items ahead, the one under way included.
 
     An exception in `source` is raised here, after the items before it. Closing this generator (or an exception in its
     consumer) ends the thread and closes `source`, at once or, at the latest, when its item under way is done.
     """
-    items: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(maxsize=depth)
+    items: queue.SimpleQueue[tuple[bool, T | BaseException | None]] = queue.SimpleQueue()
+    room = threading.Semaphore(depth)
     stop = threading.Event()
-
-    def put(is_item: bool, value: T | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return items.put((is_item, value), timeout=_POLL)
-            except queue.Full:
-                continue
 
     def work() -> None:
         try:
-            for item in source:
-                put(True, item)
+            while True:
+                room.acquire()
                 if stop.is_set():
                     return
-            put(False, None)
+                items.put((True, next(source)))
+        except StopIteration:
+            items.put((False, None))
         except BaseException as error:  # handed over, whatever it is
-            put(False, error)
+            items.put((False, error))
         finally:
             source.close()
 
@@ -44,6 +39,7 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[T]:
     try:
         while True:
             is_item, value = items.get()
+            room.release()
             if is_item:
                 yield value
             elif value is not None:
@@ -52,4 +48,5 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[T]:
                 return
     finally:
         stop.set()
+        room.release()
         thread.join(_PATIENCE)

@@ -86,9 +86,24 @@ class ConvTranspose(nnx.Module):
 @jax.custom_vjp
 def double(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`ConvTranspose` of (N, H, W, I) with (4, 4, I, O)."""
+    return lax.platform_dependent(x, kernel, cpu=double_by_phases, default=double_native)
+
+
+def double_native(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`double` over a picture spread with zeros."""
     sides = ((2, 2), (2, 2))
     dims = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (1, 1), sides, lhs_dilation=(2, 2), dimension_numbers=dims)
+
+
+def double_by_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`double` without the zeros: even and odd rows and columns each see every second tap, so 2x2 of the 4x4."""
+    n, height, width, channels = x.shape
+    by_phase = kernel.reshape(2, 2, 2, 2, channels, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, channels, -1)
+    y = conv2d_native(x, by_phase, padding=1).reshape(n, height + 1, width + 1, 2, 2, -1)
+    rows = [[y[:, i : i + height, j : j + width, i, j] for j in range(2)] for i in range(2)]
+    rows = [jnp.stack(row, axis=3) for row in rows]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, -1)
 
 
 def _double_backward(saved, dy):
@@ -137,12 +152,22 @@ def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int
     return lax.conv_general_dilated(x, kernel, (stride,) * 2, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def conv2d_narrow(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """`conv2d_native`, with outputs of zeros where there are few channels.
+
+    On CPU XLA has two routines. It takes the one that first copies what each output sees, and half the speed, where
+    neither side has more than 16 channels.
+    """
+    missing = 17 - kernel.shape[3] if max(kernel.shape[2:]) < 17 else 0
+    y = conv2d_native(x, jnp.pad(kernel, ((0, 0), (0, 0), (0, 0), (0, missing))), stride, padding)
+    return y[..., : kernel.shape[3]]
+
+
 def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> dict[str, Convolution]:
     """The convolution by platform, by Winograd's form with `many` channels or more on both sides."""
-    ways = {"default": partial(conv2d_native, stride=stride, padding=padding)}
-    if by_winograd := _by_winograd(x, kernel, stride, padding, many):
-        ways["cpu"] = by_winograd
-    return ways
+    by_winograd = _by_winograd(x, kernel, stride, padding, many)
+    narrow, native = (partial(way, stride=stride, padding=padding) for way in (conv2d_narrow, conv2d_native))
+    return {"cpu": by_winograd or narrow, "default": native}
 
 
 def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> Convolution | None:
@@ -161,11 +186,12 @@ def _conv2d_backward(stride, padding, saved, dy):
         return jax.vjp(way, x, kernel)[1](dy)
 
     def with_products(x, kernel, dy):
-        return gradients(ways["default"], x, kernel, dy)[0], kernel_gradient_by_pictures(kernel.shape, padding, x, dy)
+        return gradients(ways["cpu"], x, kernel, dy)[0], kernel_gradient_by_pictures(kernel.shape, padding, x, dy)
 
     ways = _ways(*saved, stride, padding, many=64)
-    pull_backs = {"cpu": with_products} if stride == 1 else {}
-    pull_backs |= {name: partial(gradients, way) for name, way in ways.items()}
+    pull_backs = {name: partial(gradients, way) for name, way in ways.items()}
+    if stride == 1 and not _by_winograd(*saved, stride, padding, many=64):
+        pull_backs["cpu"] = with_products
     return lax.platform_dependent(*saved, dy, **pull_backs)
 
 
@@ -206,17 +232,19 @@ def conv3d_native(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def conv3d_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`conv3d` as one 2-D convolution over the channels of three neighbouring depths side by side.
+    """`conv3d` as one 2-D convolution of one wide picture, over the channels of three neighbouring depths.
 
     With the few channels of the audio branch this is several times faster on CPU than the native operation and
-    than a sum of three 2-D convolutions.
+    than a sum of three 2-D convolutions. The depths stand side by side, a column of zeros between them: XLA shares out
+    a convolution over the cores by width and channels, and has one core do it where both are small.
     """
     n, depth, height, width, channels = x.shape
-    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 1), (0, 0)))
     neighbours = jnp.concatenate([padded[:, k : k + depth] for k in range(3)], axis=-1)
+    wide = neighbours.transpose(0, 2, 1, 3, 4).reshape(n, height, depth * (width + 1), 3 * channels)
     flat_kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(3, 3, 3 * channels, -1)
-    y = conv2d(neighbours.reshape(n * depth, height, width, 3 * channels), flat_kernel)
-    return y.reshape(n, depth, height, width, -1)
+    y = conv2d(wide, flat_kernel).reshape(n, height, depth, width + 1, -1)
+    return y[:, :, :, :width].transpose(0, 2, 1, 3, 4)
 
 
 def by_frame(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Array) -> Any:
