@@ -54,11 +54,11 @@ class ProofArgs:
 
     folder: Positional[Path]
     """Where everything goes: videos, prepared dataset, runs, scores."""
-    videos: int = 72
+    videos: int = 104
     """How many to draw; six of them are tested on and two validated on."""
     seconds: float = 8.0
     """Length of each."""
-    face_updates: int = 350
+    face_updates: int = 400
     """Steps of the face branch alone."""
     updates: int = synthetic_tiny.config().updates
     """Steps of each training."""

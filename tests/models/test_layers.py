@@ -13,17 +13,18 @@ from vasal_jax.models import layers
 SHAPES = [((2, 16, 8, 9, 1), 4), ((1, 5, 6, 6, 16), 3), ((3, 1, 4, 4, 2), 2)]
 
 
+@pytest.mark.parametrize("form", [layers.conv3d_folded, layers.conv3d_wide])
 @pytest.mark.parametrize(("shape", "outputs"), SHAPES)
-def test_folded_conv3d_equals_native_in_values_and_gradients(shape, outputs):
+def test_folded_conv3d_equals_native_in_values_and_gradients(shape, outputs, form):
     rng = np.random.default_rng(3)
     x = rng.standard_normal(shape).astype(np.float32)
     kernel = rng.standard_normal((3, 3, 3, shape[-1], outputs)).astype(np.float32)
     weight = rng.standard_normal((*shape[:-1], outputs)).astype(np.float32)
-    native, folded = (f(x, kernel) for f in (layers.conv3d_native, layers.conv3d_folded))
+    native, folded = (f(x, kernel) for f in (layers.conv3d_native, form))
     np.testing.assert_allclose(folded, native, atol=1e-5 * np.abs(native).max(), rtol=0)
     gradients = [
         jax.grad(lambda x, k, f=f: (f(x, k) * weight).sum(), argnums=(0, 1))(x, kernel)
-        for f in (layers.conv3d_native, layers.conv3d_folded)
+        for f in (layers.conv3d_native, form)
     ]
     for ours, theirs in zip(*gradients, strict=True):
         np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.abs(ours).max(), rtol=0)
@@ -98,7 +99,7 @@ def drawn(*shape) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("ours", [layers.conv3d, layers.conv3d_native, layers.conv3d_folded])
+@pytest.mark.parametrize("ours", [layers.conv3d, layers.conv3d_native, layers.conv3d_folded, layers.conv3d_wide])
 def test_conv3d_is_that_of_pytorch(ours):
     def theirs(x, kernel):
         return torch.nn.functional.conv3d(x, kernel.permute(4, 3, 0, 1, 2), padding=1)

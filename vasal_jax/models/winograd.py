@@ -10,7 +10,6 @@ places over all tiles, and transformed back (A):
 The transforms are sums and differences, so float32 loses about one bit against the direct form.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,8 +21,6 @@ from jax import lax
 _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]], np.float32)
 _B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]], np.float32)
 _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
-
-_STRIP = 1024  # rows of a picture that are tiled at once where its outputs need not be put together
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -60,38 +57,25 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The maximum of every 2x2 pixels of `convolve`, (N, H/2, W/2, O): they are a tile's, and never put in place."""
     kernels = _transformed(kernel, _G)
-    _, height, width, _ = x.shape
-    strip = math.gcd(height, _STRIP)
 
     def of_picture(picture: jax.Array) -> jax.Array:
-        padded = _padded(picture)
-
-        def of_strip(start: jax.Array) -> jax.Array:
-            rows = _outputs(lax.dynamic_slice_in_dim(padded, start, strip + 2), kernels)
-            return jnp.maximum(*(jnp.maximum(*row) for row in rows))
-
-        # The tiles of a whole picture would be most of what a forward pass needs of memory.
-        return lax.map(of_strip, jnp.arange(0, height, strip)).reshape(height // 2, width // 2, -1)
+        rows = _outputs(picture, kernels)
+        pooled = jnp.maximum(*(jnp.maximum(*row) for row in rows))
+        return pooled.reshape(picture.shape[0] // 2, picture.shape[1] // 2, -1)
 
     return lax.map(of_picture, x)
 
 
 def _convolve_picture(picture: jax.Array, kernels: jax.Array) -> jax.Array:
     height, width, channels = *picture.shape[:2], kernels.shape[-1]
-    rows = _outputs(_padded(picture), kernels)
-    rows = (jnp.stack(row, axis=1).reshape(height // 2, width, channels) for row in rows)
+    rows = (jnp.stack(row, axis=1).reshape(height // 2, width, channels) for row in _outputs(picture, kernels))
     return jnp.stack(list(rows), axis=1).reshape(height, width, channels)
 
 
-def _padded(picture: jax.Array) -> jax.Array:
-    """(H, W, C) with one zero on every side."""
-    return jnp.pad(picture, ((1, 1), (1, 1), (0, 0)))
-
-
-def _outputs(padded: jax.Array, kernels: jax.Array) -> list[list[jax.Array]]:
-    """The 2x2 pixels of the convolution of every tile of (H+2, W+2, C), row by row: arrays (H/2 * W/2, O)."""
+def _outputs(picture: jax.Array, kernels: jax.Array) -> list[list[jax.Array]]:
+    """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O)."""
     columns = [
-        _sums(_A.T, [t @ k for t, k in zip(*pair, strict=True)]) for pair in zip(_tiles(padded), kernels, strict=True)
+        _sums(_A.T, [t @ k for t, k in zip(*pair, strict=True)]) for pair in zip(_tiles(picture), kernels, strict=True)
     ]
     return [list(row) for row in zip(*(_sums(_A.T, row) for row in zip(*columns, strict=True)), strict=True)]
 
@@ -113,8 +97,7 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
         rows = _sums(_A, [given[i::2] for i in range(2)])
         outputs = [_sums(_A, [row[:, j::2].reshape(-1, row.shape[-1]) for j in range(2)]) for row in rows]
         products = [
-            [t.T @ d for t, d in zip(*rows, strict=True)]
-            for rows in zip(_tiles(_padded(picture)), outputs, strict=True)
+            [t.T @ d for t, d in zip(*rows, strict=True)] for rows in zip(_tiles(picture), outputs, strict=True)
         ]
         return jax.tree.map(jnp.add, total, products), None
 
@@ -123,9 +106,10 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     return _transformed(jnp.array(total), _G.T)
 
 
-def _tiles(padded: jax.Array) -> list[list[jax.Array]]:
-    """B^T x B of every tile of (H+2, W+2, C): 4x4 arrays (H/2 * W/2, C)."""
-    height, width, channels = padded.shape[0] - 2, padded.shape[1] - 2, padded.shape[2]
+def _tiles(picture: jax.Array) -> list[list[jax.Array]]:
+    """B^T x B of every tile of (H, W, C): 4x4 arrays (H/2 * W/2, C)."""
+    height, width, channels = picture.shape
+    padded = jnp.pad(picture, ((1, 1), (1, 1), (0, 0)))
     rows = _sums(_B.T, [padded[i : i + height - 1 : 2] for i in range(4)])
     return [_sums(_B.T, [row[:, j : j + width - 1 : 2].reshape(-1, channels) for j in range(4)]) for row in rows]
 
