@@ -8,7 +8,7 @@ import torch
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models import layers
+from vasal_jax.models import layers, pooling
 
 SHAPES = [((2, 16, 8, 9, 1), 4), ((1, 5, 6, 6, 16), 3), ((3, 1, 4, 4, 2), 2)]
 
@@ -65,7 +65,7 @@ def test_pooling_first_equals_convolution_activation_and_pooling_in_turn(shape):
         return nnx.merge(graph, state).pooled(x)
 
     def in_turn(state, x):
-        return layers.max_pool(jax.nn.relu(nnx.merge(graph, state)(x)), (2, 2))
+        return pooling.max_pool(jax.nn.relu(nnx.merge(graph, state)(x)), (2, 2))
 
     expected, pull_back = jax.vjp(in_turn, state, x)
     dy = rng.standard_normal(expected.shape).astype(np.float32)
@@ -137,7 +137,7 @@ def test_transposed_conv_is_that_of_pytorch(channels):
 
 def test_max_pool_drops_the_rest_and_keeps_minus_infinity_out():
     x = -np.arange(2 * 5 * 3, dtype=np.float32).reshape(1, 2, 5, 3)
-    np.testing.assert_array_equal(layers.max_pool(x, (2, 2)), x[:, :1, :4:2])
+    np.testing.assert_array_equal(pooling.max_pool(x, (2, 2)), x[:, :1, :4:2])
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_max_pool_by_slices_has_the_native_gradient_ties_included(shape, window)
 
     y, pull_back = jax.vjp(native, x)
     dy = rng.standard_normal(y.shape).astype(np.float32)
-    np.testing.assert_array_equal(layers.max_pool(x, window), y)
-    np.testing.assert_array_equal(layers.max_pool_gradient_by_slices(window, x, y, dy), pull_back(dy)[0])
-    np.testing.assert_array_equal(jax.vjp(lambda x: layers.max_pool(x, window), x)[1](dy)[0], pull_back(dy)[0])
+    np.testing.assert_array_equal(pooling.max_pool(x, window), y)
+    np.testing.assert_array_equal(pooling.max_pool_gradient_by_slices(window, x, y, dy), pull_back(dy)[0])
+    np.testing.assert_array_equal(jax.vjp(lambda x: pooling.max_pool(x, window), x)[1](dy)[0], pull_back(dy)[0])
 
 
 class Sum(nnx.Module):

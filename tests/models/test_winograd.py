@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from vasal_jax.models import layers, winograd
+from vasal_jax.models import layers, pooling, winograd
 
 FORMS = [(3, 1, 1), (5, 2, 2), (4, 2, 1)]  # size, stride, padding
 
@@ -70,7 +70,7 @@ def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, 
 @pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
 def test_pooled_in_one_piece_equals_one_after_the_other(shape):
     x, kernel = drawn(*shape), drawn(3, 3, shape[-1], 7)
-    expected = layers.max_pool(layers.conv2d_native(x, kernel), (2, 2))
+    expected = pooling.max_pool(layers.conv2d_native(x, kernel), (2, 2))
     found = winograd.convolve_and_pool(x, kernel)
     np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
 

@@ -4,7 +4,8 @@ import jax
 from flax import nnx
 
 from vasal_jax.models.config import ModelConfig
-from vasal_jax.models.layers import Conv, by_frame, max_pool
+from vasal_jax.models.layers import Conv, by_frame
+from vasal_jax.models.pooling import max_pool
 
 
 class AudioBranch(nnx.Module):

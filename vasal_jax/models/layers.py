@@ -4,7 +4,6 @@ Everything is channels-last. On accelerators the native XLA operations run; on C
 slow, an equal form made of a 2-D one (`tests/models/test_layers.py` holds the two against each other).
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,8 +14,21 @@ from flax import nnx
 from jax import lax
 
 from vasal_jax.models import winograd
+from vasal_jax.models.pooling import max_pool
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def differentiated_as(other: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has a function run as it is written, but as `other`, its equal, where a gradient is asked for."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = jax.custom_vjp(function)
+        function.defvjp(lambda *args: jax.vjp(other, *args), lambda pull_back, dy: pull_back(dy))
+        return function
+
+    return decorate
+
 
 _he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through a ReLU
 
@@ -126,7 +138,11 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -
     return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=256))
 
 
-@jax.custom_vjp
+def _conv_relu_pool_in_turn(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return max_pool(jax.nn.relu(conv2d(x, kernel) + bias), (2, 2))
+
+
+@differentiated_as(_conv_relu_pool_in_turn)
 def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     """`max_pool` over 2x2 pixels of the ReLU of `conv2d`, with a bias, at stride 1.
 
@@ -137,13 +153,6 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
     if _by_winograd(x, kernel, 1, 1, many=64):
         ways["cpu"] = lambda x, kernel, bias: jax.nn.relu(winograd.convolve_and_pool(x, kernel) + bias)
     return lax.platform_dependent(x, kernel, bias, **ways)
-
-
-def _conv_relu_pool_in_turn(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    return max_pool(jax.nn.relu(conv2d(x, kernel) + bias), (2, 2))
-
-
-conv_relu_pool.defvjp(lambda *saved: jax.vjp(_conv_relu_pool_in_turn, *saved), lambda pull_back, dy: pull_back(dy))
 
 
 def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
@@ -220,17 +229,14 @@ def kernel_gradient_by_pictures(shape: tuple[int, ...], padding: int, x: jax.Arr
     return total.reshape(shape).astype(dy.dtype)
 
 
-@jax.custom_vjp
-def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side."""
-    return lax.platform_dependent(x, kernel, cpu=conv3d_wide, default=conv3d_native)
-
-
 def _conv3d_with_gradient(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, kernel, cpu=conv3d_folded, default=conv3d_native)
 
 
-conv3d.defvjp(lambda *saved: jax.vjp(_conv3d_with_gradient, *saved), lambda pull_back, dy: pull_back(dy))
+@differentiated_as(_conv3d_with_gradient)
+def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side."""
+    return lax.platform_dependent(x, kernel, cpu=conv3d_wide, default=conv3d_native)
 
 
 def conv3d_native(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -290,52 +296,8 @@ def by_frame(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Array)
 
         return lax.map(single, arrays)
 
-    @jax.custom_vjp
+    @differentiated_as(at_once)
     def apply(state: nnx.State, *arrays: jax.Array) -> Any:
         return lax.platform_dependent(state, *arrays, cpu=one_by_one, default=at_once)
 
-    apply.defvjp(lambda *args: jax.vjp(at_once, *args), lambda pull_back, cotangents: pull_back(cotangents))
     return apply(state, *arrays)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_pool(x: jax.Array, window: Sequence[int]) -> jax.Array:
-    """Maximum over blocks of `window` along the axes between the first and the last; a rest is dropped."""
-    shape = (1, *window, 1)
-    return lax.reduce_window(x, -jnp.inf, lax.max, shape, shape, "VALID")
-
-
-def _max_pool_forward(x, window):
-    y = max_pool(x, window)
-    return y, (x, y)
-
-
-def _max_pool_backward(window, saved, dy):
-    x, y = saved
-    gradient = lax.platform_dependent(
-        x,
-        y,
-        dy,
-        cpu=partial(max_pool_gradient_by_slices, window),
-        default=lambda x, y, dy: jax.vjp(lambda x: max_pool.fun(x, window), x)[1](dy)[0],
-    )
-    return (gradient,)
-
-
-max_pool.defvjp(_max_pool_forward, _max_pool_backward)
-
-
-def max_pool_gradient_by_slices(window: Sequence[int], x: jax.Array, y: jax.Array, dy: jax.Array) -> jax.Array:
-    """Gradient of `max_pool`, whose result is y, to the first of equal maxima; on CPU, XLA's own is much slower."""
-    batch, *sizes, channels = y.shape
-    taken, parts = jnp.zeros(y.shape, bool), []
-    for offsets in itertools.product(*map(range, window)):
-        places = (slice(o, o + w * n, w) for o, w, n in zip(offsets, window, sizes, strict=True))
-        hit = (x[:, *places] == y) & ~taken
-        taken |= hit
-        parts.append(jnp.where(hit, dy, 0))
-    dims = len(window)
-    blocks = jnp.stack(parts).reshape(*window, *y.shape)
-    order = [dims, *(axis for d in range(dims) for axis in (dims + 1 + d, d)), 2 * dims + 1]
-    whole = blocks.transpose(order).reshape(batch, *(n * w for n, w in zip(sizes, window, strict=True)), channels)
-    return jnp.pad(whole, [(0, a - b) for a, b in zip(x.shape, whole.shape, strict=True)])

@@ -6,7 +6,8 @@ from flax import nnx
 
 from vasal_jax.models.config import ModelConfig
 from vasal_jax.models.convlstm import Carry, ConvLSTM
-from vasal_jax.models.layers import Conv, ConvTranspose, by_frame, max_pool
+from vasal_jax.models.layers import Conv, ConvTranspose, by_frame
+from vasal_jax.models.pooling import max_pool
 
 Taps = dict[str, jax.Array]
 
