@@ -18,9 +18,9 @@ from vasal_jax.optimizer import OptimizerConfig
 def config() -> TrainConfig:
     return TrainConfig(
         model=ModelConfig.tiny_full_audio_faces(),
-        clips=ClipOptions(length=24, faces=6),  # a second: long enough to tell whether a mouth moves with the sound
+        clips=ClipOptions(length=16, faces=6),  # long enough to tell whether a mouth moves with the sound
         batch_size=2,
-        updates=60,
+        updates=90,
         loss=LossWeights(kl=1.0, faces=1.0, talking=1.0, speaker=1.0),
         optimizer=OptimizerConfig(
             learning_rate=2e-3,
@@ -30,5 +30,5 @@ def config() -> TrainConfig:
             ema_decay=0.95,
             freeze=("visual.conv*", "visual.flow*"),
         ),
-        loop=LoopConfig(validate_every=30),
+        loop=LoopConfig(validate_every=45),
     )

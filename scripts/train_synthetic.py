@@ -5,23 +5,26 @@
 Draws talking-faces videos, prepares them, trains four models alike (the face branch of those that have one first alone,
 which is cheap and takes many passes) and evaluates them on videos that none of them saw, the one with all senses also
 with another video's sound. Prints one table over all frames and over the hard ones, where somebody moves the mouth in
-silence among at least three faces. Everything lies in FOLDER and is gone on with by the same command. It takes about
-40 minutes on two CPU cores.
+silence among at least three faces. Two models at a time are trained, each in a process of its own. Everything lies in
+FOLDER and is gone on with by the same command. It takes about 40 minutes on two CPU cores.
 """
 
 import dataclasses
+import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 from tyro.conf import Positional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, configs, train
 
+from benchmarks.processes import finished_side_by_side
 from configs import synthetic_tiny
 from configs.train_config import TrainConfig
 from data import builder, synthetic
@@ -31,7 +34,9 @@ from data.splits import canonical
 from train import train
 from vasal_jax import weights
 from vasal_jax.commands import console, run
+from vasal_jax.errors import InputError
 from vasal_jax.evaluation import Evaluation, Scores
+from vasal_jax.files import naming_file_errors
 from vasal_jax.losses import FACE_TERMS, LossWeights
 from vasal_jax.models import ModelConfig
 from vasal_jax.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows, without
@@ -64,37 +69,94 @@ class ProofArgs:
     """Steps of each training."""
     seed: int = 0
     """Of videos and trainings."""
+    at_once: int = 2
+    """Models trained at a time, each on its share of the CPU's cores, which small models use better so."""
+    only: Literal["", "visual", "visual, sound", "visual, faces", "all"] = ""
+    """The one to train and score, of videos that are prepared; without it all, and the table."""
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1:
+            raise InputError(f"--at-once must be an integer from 1 on, found {self.at_once}")
 
 
 def prove(args: ProofArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    rule = prepare(args)
-    for name in reversed(VARIANTS):  # the one with all senses first
-        config = variant(name, args)
-        if config.model.face:
-            first = faces_first(config, args.face_updates)
-            slower = dataclasses.replace(config.optimizer, face_factor=0.1)  # so that what it knows is not overrun
-            stages = [first, dataclasses.replace(config, init=first.export, optimizer=slower)]
-        else:
-            stages = [config]
-        for stage in stages:
-            code = train(stage)
-            if not stage.export.exists():  # stopped by a signal, and saved
-                return code
-    dataset, splits = open_dataset(args.folder / "faces", split=rule)
-    videos, training = splits.select(dataset.records, "test"), splits.select(dataset.records, "training")
-    print_tables(*score(args.folder, videos, training), args.folder / "faces", videos)
+    if args.only:
+        return learn(args.only, args)
+    prepare(args)
+    learn_all(args)
+    evaluation = evaluation_of(args)
+    rows = baseline_rows(evaluation.truths, evaluation.prior, evaluation.scoring)
+    scores = evaluation.run([row for row in rows if row.name in (CENTRE_PRIOR, PEOPLE)])
+    for name in VARIANTS:
+        scores |= score(name, evaluation, args)
+    print_tables(scores, evaluation, args)
     return 0
 
 
-def prepare(args: ProofArgs) -> str:
-    """Draws the videos and prepares them; returns the rule by which they are split."""
+def prepare(args: ProofArgs) -> None:
+    """Draws the videos and prepares them."""
     faces = args.folder / "faces"
     synthetic.generate(synthetic.SyntheticArgs(faces, videos=args.videos, seconds=args.seconds, seed=args.seed))
+    builder.build(builder.BuilderArgs(faces, args.folder / "prepared", split=split_rule(args)))
+
+
+def split_rule(args: ProofArgs) -> str:
+    """The rule by which the videos are split."""
     ids = [canonical(video) for video in synthetic.video_ids(args.videos)]
-    rule = f"test={','.join(ids[:6])} validation={','.join(ids[6:8])}"
-    builder.build(builder.BuilderArgs(faces, args.folder / "prepared", split=rule))
-    return rule
+    return f"test={','.join(ids[:6])} validation={','.join(ids[6:8])}"
+
+
+def learn_all(args: ProofArgs) -> None:
+    """Trains and scores all variants, each in a process of its own. Raises `InputError`."""
+    runs = args.folder / "runs"
+    with naming_file_errors(runs):
+        runs.mkdir(exist_ok=True)
+    same = ("videos", "seconds", "face_updates", "updates", "seed")
+    options = [word for name in same for word in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
+    command = ["scripts/train_synthetic.py", args.folder.resolve(), *options, "--only"]
+    names = list(reversed(VARIANTS))  # those with faces, which take the longest, first
+    commands = {run_of(name, args.folder).name: [*command, name] for name in names}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is handed on
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+        trainings = {progress.add_task(name, start=False): stages(name, args) for name in names}
+
+        def show() -> None:
+            for task, configs in trainings.items():
+                if done := sum(steps_done(config.run) for config in configs):
+                    progress.start_task(task)
+                    progress.update(task, completed=done, total=sum(config.updates for config in configs))
+
+        # Where there is a GPU the processes share it, which needs that none takes all of its memory at once.
+        finished_side_by_side(commands, runs, args.at_once, show, XLA_PYTHON_CLIENT_PREALLOCATE="false")
+
+
+def steps_done(run_folder: Path) -> int:
+    """Steps that a training has taken down."""
+    try:
+        return int((run_folder / "steps.csv").read_text().splitlines()[-1].partition(",")[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return 0
+
+
+def learn(name: str, args: ProofArgs) -> int:
+    """Trains and scores a variant; returns the exit code. Raises `InputError`."""
+    for stage in stages(name, args):
+        code = train(stage)
+        if not stage.export.exists():
+            return code or 128 + signal.SIGTERM  # stopped by a signal, and saved
+    score(name, evaluation_of(args), args)
+    return 0
+
+
+def stages(name: str, args: ProofArgs) -> list[TrainConfig]:
+    """The trainings of a variant, one after the other."""
+    config = variant(name, args)
+    if not config.model.face:
+        return [config]
+    first = faces_first(config, args.face_updates)
+    slower = dataclasses.replace(config.optimizer, face_factor=0.1)  # so that what it knows is not overrun
+    return [first, dataclasses.replace(config, init=first.export, optimizer=slower)]
 
 
 def run_of(name: str, folder: Path) -> Path:
@@ -131,24 +193,19 @@ def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
     )
 
 
-def score(folder: Path, videos: list[VideoRecord], training: list[VideoRecord]) -> tuple[Scores, dict[str, np.ndarray]]:
-    """Scores of all variants and baselines, and the face weights of the one with all senses by video."""
+def evaluation_of(args: ProofArgs) -> Evaluation:
+    """Of the videos that are tested on."""
     scoring = Scoring()
-    truths = [Truth.of(video) for video in videos]
-    evaluation = Evaluation(truths, scoring, centre_prior(training, scoring), folder / "scores")
-    scores, face_weights = {}, {}
-    rows = [row for row in baseline_rows(truths, evaluation.prior, scoring) if row.name in (CENTRE_PRIOR, PEOPLE)]
-    scores |= evaluation.run(rows)
-    with Progress(console=console) as progress:
-        for name in VARIANTS:
-            frames = sum(video.n_frames for video in videos)
-            task = progress.add_task(f"evaluating {name}", total=frames)
-            model = weights.load(run_of(name, folder) / "weights.safetensors")
-            rows = rows_of(name, folder)
-            scores |= evaluation.run(rows, model=model, advance=lambda n, task=task: progress.advance(task, n))
-            if name in ("visual, faces", "all"):
-                face_weights[name] = {video.id: evaluation.face_weights(rows[0], video) for video in videos}
-    return scores, face_weights
+    dataset, splits = open_dataset(args.folder / "faces", split=split_rule(args))
+    truths = [Truth.of(video) for video in splits.select(dataset.records, "test")]
+    prior = centre_prior(splits.select(dataset.records, "training"), scoring)
+    return Evaluation(truths, scoring, prior, args.folder / "scores")
+
+
+def score(name: str, evaluation: Evaluation, args: ProofArgs) -> Scores:
+    """The scores of a variant's rows."""
+    model = weights.load(run_of(name, args.folder) / "weights.safetensors")
+    return evaluation.run(rows_of(name, args.folder), model=model)
 
 
 def rows_of(name: str, folder: Path) -> list[ModelRow]:
@@ -160,7 +217,8 @@ def rows_of(name: str, folder: Path) -> list[ModelRow]:
     return [dataclasses.replace(row, change=lambda batch: without(batch, lacking)), *others]
 
 
-def print_tables(scores: Scores, face_weights: dict, root: Path, videos: list[VideoRecord]) -> None:
+def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> None:
+    root, videos = args.folder / "faces", [truth.video for truth in evaluation.truths]
     hard = {video.id: hard_frames(root, video) for video in videos}
     everywhere = {video: np.ones_like(frames) for video, frames in hard.items()}
     table = Table(title=f"{len(videos)} videos that were not trained on, mean over frames", title_justify="left")
@@ -176,7 +234,9 @@ def print_tables(scores: Scores, face_weights: dict, root: Path, videos: list[Vi
         ]
         table.add_row(name, *(f"{cell:.3f}" for cell in cells))
     Console(width=150).print(table)
-    for name, weights_of in face_weights.items():
+    for name in ("visual, faces", "all"):
+        row, *_ = rows_of(name, args.folder)
+        weights_of = {video.id: evaluation.face_weights(row, video) for video in videos}
         right, chance, frames = speaker_found(videos, weights_of)
         print(
             f"{name}: the speaker has the highest weight in {right:.1%} of {frames} frames with one speaker among at "

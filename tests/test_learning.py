@@ -2,13 +2,10 @@
 
 import pytest
 
-from data.datasets import open_dataset
-from scripts.train_synthetic import ProofArgs, faces_first, prepare, speaker_found, variant
+from scripts.train_synthetic import ProofArgs, evaluation_of, prepare, speaker_found, stages
 from train import train
 from vasal_jax import weights
-from vasal_jax.evaluation import Evaluation
 from vasal_jax.rows import model_rows
-from vasal_jax.truth import Scoring, Truth, centre_prior
 
 
 @pytest.mark.slow
@@ -19,12 +16,11 @@ def test_the_face_branch_learns_who_speaks_from_lips_and_sound(tmp_path):
     Seen: 96.7% of 544 frames.
     """
     args = ProofArgs(tmp_path, seed=1)
-    dataset, splits = open_dataset(tmp_path / "faces", split=prepare(args))
-    videos, scoring = splits.select(dataset.records, "test"), Scoring()
-    truths = [Truth.of(video) for video in videos]
-    evaluation = Evaluation(truths, scoring, centre_prior(videos, scoring), tmp_path / "scores")
-    first = faces_first(variant("all", args), args.face_updates)
+    prepare(args)
+    first, _ = stages("all", args)
     assert train(first) == 0
+    evaluation = evaluation_of(args)
+    videos = [truth.video for truth in evaluation.truths]
     row, *_ = model_rows("all", {}, [])
     evaluation.run([row], model=weights.load(first.export))
     right, chance, frames = speaker_found(videos, {video.id: evaluation.face_weights(row, video) for video in videos})
