@@ -6,7 +6,7 @@ Draws talking-faces videos, prepares them, trains four models alike (the face br
 which is cheap and takes many passes) and evaluates them on videos that none of them saw, the one with all senses also
 with another video's sound. Prints one table over all frames and over the hard ones, where somebody moves the mouth in
 silence among at least three faces. Two models at a time are trained, each in a process of its own. Everything lies in
-FOLDER and is gone on with by the same command. It takes about 40 minutes on two CPU cores.
+FOLDER and is gone on with by the same command. It takes about 35 minutes on two CPU cores.
 """
 
 import dataclasses
