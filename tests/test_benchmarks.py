@@ -176,7 +176,7 @@ print(other.exists(), *sorted(os.sched_getaffinity(0)))
 def test_commands_run_side_by_side_on_shares_of_the_cores(tmp_path):
     names = ["one", "other", "last"]
     files = [tmp_path / name for name in names]
-    commands = {name: ["-c", MEETS_THE_OTHER, files[i], files[i - 1]] for i, name in enumerate(names[:2])}
+    commands = {name: ["-c", MEETS_THE_OTHER, files[i], files[1 - i]] for i, name in enumerate(names[:2])}
     commands["last"] = ["-c", "print('last of all')"]
     finished_side_by_side(commands, tmp_path, at_once=2)
     assert (tmp_path / "last.log").read_text() == "last of all\n"
