@@ -71,7 +71,7 @@ class ProofArgs:
     """Of videos and trainings."""
     at_once: int = 2
     """Models trained at a time, each on its share of the CPU's cores, which small models use better so."""
-    only: Literal["", "visual", "visual, sound", "visual, faces", "all"] = ""
+    only: Literal["", *VARIANTS] = ""
     """The one to train and score, of videos that are prepared; without it all, and the table."""
 
     def __post_init__(self) -> None:
@@ -119,13 +119,17 @@ def learn_all(args: ProofArgs) -> None:
     commands = {run_of(name, args.folder).name: [*command, name] for name in names}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is handed on
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
-        trainings = {progress.add_task(name, start=False): stages(name, args) for name in names}
+        trainings = {}
+        for name in names:
+            configs = stages(name, args)
+            task = progress.add_task(name, start=False, total=sum(config.updates for config in configs))
+            trainings[task] = [config.run for config in configs]
 
         def show() -> None:
-            for task, configs in trainings.items():
-                if done := sum(steps_done(config.run) for config in configs):
+            for task, folders in trainings.items():
+                if done := sum(map(steps_done, folders)):
                     progress.start_task(task)
-                    progress.update(task, completed=done, total=sum(config.updates for config in configs))
+                    progress.update(task, completed=done)
 
         # Where there is a GPU the processes share it, which needs that none takes all of its memory at once.
         finished_side_by_side(commands, runs, args.at_once, show, XLA_PYTHON_CLIENT_PREALLOCATE="false")
