@@ -17,6 +17,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 ABOVE_ALL = jnp.iinfo(jnp.int32).max  # a key that no number has
+COMPARED = 16  # parts of a table told apart by comparison: with more of them, that takes longer than to look up
 
 
 def ordered(values: ArrayLike) -> Array:
@@ -84,15 +85,19 @@ def _up_to(thresholds: Array, values: Array) -> Array:
     rows, stretch = math.prod(lead), 1 << count.bit_length()
     thresholds, values = thresholds.reshape(rows, count), values.reshape(rows, values.shape[-1])
     table = jnp.pad(thresholds, ((0, 0), (0, stretch - count)), constant_values=ABOVE_ALL)
-    table = jnp.sort(table).ravel()
+    table = jnp.sort(table)
+    flat = table.ravel()
     start = jnp.arange(rows)[:, None] * stretch
 
     def place(keys):
         """Index into the table: a row's start, plus how many of its thresholds are below the key."""
-        index = jnp.broadcast_to(start, keys.shape)
-        step = stretch // 2
+        # The first steps as comparisons with all they could look up, which are vectorised as lookups are not.
+        step = max(stretch // COMPARED, 1)
+        passed = (jnp.where(table[:, i - 1, None] < keys, step, 0) for i in range(step, stretch, step))
+        index = sum(passed, jnp.broadcast_to(start, keys.shape))
+        index, step = lax.optimization_barrier(index), step // 2
         while step:
-            index += jnp.where(table.at[index + step - 1].get(mode="promise_in_bounds") < keys, step, 0)
+            index += jnp.where(flat.at[index + step - 1].get(mode="promise_in_bounds") < keys, step, 0)
             step //= 2
         return index
 
