@@ -20,7 +20,7 @@ from vasal_jax.inputs.video import Frame
 from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import Carry, VASal, saliency
 
-_STREAMED = 6
+_STREAMED = 4
 """Frames of a clip where its length changes nothing but speed and memory."""
 
 
