@@ -9,13 +9,13 @@ import sys
 
 import torch
 
-from benchmarks import machine
 from benchmarks.jax_side import compute_type, drawn_clip, forward_call
 from benchmarks.runner import command
 from benchmarks.side_by_side import Call, Comparison, compare
 from benchmarks.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
 from vasal_jax.models import ModelConfig
 from vasal_jax.models.config import CLIP_LENGTH as T
+from vasal_jax.processor import has_bfloat16
 
 GOALS = {
     "cpu": {
@@ -35,7 +35,7 @@ GOALS = {
 
 def measure(rounds: int = 7) -> list[Comparison]:
     batch, goals = drawn_clip(T), GOALS[torch_device()]
-    if torch_device() == "cpu" and not machine.has_bfloat16():
+    if torch_device() == "cpu" and not has_bfloat16():
         goals = {sides: goal for sides, goal in goals.items() if "bfloat16" not in " ".join(sides)}
         print("bfloat16 is left out: this processor cannot multiply it, and PyTorch takes twenty times as long")
 

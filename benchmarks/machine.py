@@ -7,6 +7,7 @@ import sys
 from typing import NamedTuple
 
 from benchmarks.processes import ROOT
+from vasal_jax.processor import described
 
 
 class Machine(NamedTuple):
@@ -33,28 +34,11 @@ def conditions() -> str:
     import jax
     import torch
 
+    name = described("model name") or platform.processor() or platform.machine()
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {jax.default_backend()} "
+        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {jax.default_backend()} "
         f"{device()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"
     )
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16; PyTorch takes some twenty times as long on one that does not."""
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint((_of_processor("flags", "Features") or "").split())
-
-
-def _processor() -> str:
-    return _of_processor("model name") or platform.processor() or platform.machine()
-
-
-def _of_processor(*names: str) -> str | None:
-    """What Linux says of the first core under one of the names."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next((line.split(":")[1].strip() for line in file if line.startswith(names)), None)
-    except OSError:
-        return None
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 import jax
 import jaxlib
 
+from vasal_jax.processor import described
+
 _MAX_BYTES = 2**30  # of the whole folder; what was not used for longest is deleted first
 
 
@@ -47,9 +49,5 @@ def _own(status: os.stat_result) -> bool:
 
 def _processor() -> str:
     """A few letters that differ between processors with different instructions."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        facts = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        facts = ""
+    facts = described("flags", "Features")
     return hashlib.sha256(f"{platform.machine()} {platform.processor()} {facts}".encode()).hexdigest()[:8]

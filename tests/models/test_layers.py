@@ -2,12 +2,14 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from flax import nnx
 from jax import lax
 
+from vasal_jax import processor
 from vasal_jax.models import layers, pooling
 
 SHAPES = [((2, 16, 8, 9, 1), 4), ((1, 5, 6, 6, 16), 3), ((3, 1, 4, 4, 2), 2)]
@@ -30,10 +32,13 @@ def test_folded_conv3d_equals_native_in_values_and_gradients(shape, outputs, for
         np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.abs(ours).max(), rtol=0)
 
 
+@pytest.mark.parametrize("avx512", [False, True])
 @pytest.mark.parametrize(
-    ("shape", "kernel", "stride"), [((2, 8, 8, 3), (3, 3, 3, 4), 1), ((1, 9, 12, 16), (7, 7, 16, 16), 2)]
+    ("shape", "kernel", "stride"),
+    [((2, 8, 8, 3), (3, 3, 3, 4), 1), ((1, 9, 12, 1), (5, 5, 1, 7), 2), ((1, 9, 12, 16), (7, 7, 16, 16), 2)],
 )
-def test_narrow_convolution_is_the_native_one(shape, kernel, stride):
+def test_narrow_convolution_is_the_native_one(shape, kernel, stride, avx512, monkeypatch):
+    monkeypatch.setattr(processor, "has", lambda *instructions: avx512)
     rng = np.random.default_rng(2)
     x, kernel = (rng.standard_normal(size).astype(np.float32) for size in (shape, kernel))
     forms = (layers.conv2d_native, layers.conv2d_narrow)
@@ -42,6 +47,21 @@ def test_narrow_convolution_is_the_native_one(shape, kernel, stride):
     ours, theirs = ([value, *pull_back(dy)] for value, pull_back in (narrow, native))
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, other, rtol=0, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize(("side", "size", "stride"), [(64, 3, 1), (32, 3, 1), (128, 5, 2)])
+def test_bfloat16_products_are_the_convolution(side, size, stride, monkeypatch):
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: True)
+    rng = np.random.default_rng(6)
+    x, kernel = (
+        jnp.asarray(rng.standard_normal(shape), jnp.bfloat16) for shape in ((2, side, side, 64), (size, size, 64, 64))
+    )
+    found = jax.jit(layers.conv2d, static_argnums=(2, 3))(x, kernel, stride, size // 2)
+    products = str(jax.make_jaxpr(lambda x, k: layers.conv2d(x, k, stride, size // 2))(x, kernel)).count("dot_general")
+    assert products >= 3
+    assert found.dtype == jnp.bfloat16
+    exact = np.asarray(layers.conv2d_native(*(a.astype(jnp.float32) for a in (x, kernel)), stride, size // 2))
+    np.testing.assert_allclose(found.astype(np.float32), exact, rtol=0, atol=2**-7 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 16, 16, 24)])
@@ -182,6 +202,6 @@ def test_by_frame_equals_all_at_once_in_values_and_gradients():
     def loss(function):
         return jax.grad(lambda *args: sum((out**2).sum() for out in function(*args).values()), argnums=(0, 1, 2))
 
-    chex.assert_trees_all_close(by_frame(state, x, y), at_once(state, x, y), rtol=1e-6)
-    chex.assert_trees_all_close(jax.jit(by_frame)(state, x, y), at_once(state, x, y), rtol=1e-6)
+    chex.assert_trees_all_close(by_frame(state, x, y), at_once(state, x, y), rtol=1e-6, atol=1e-6)
+    chex.assert_trees_all_close(jax.jit(by_frame)(state, x, y), at_once(state, x, y), rtol=1e-6, atol=1e-6)
     chex.assert_trees_all_close(loss(by_frame)(state, x, y), loss(at_once)(state, x, y), rtol=1e-5)

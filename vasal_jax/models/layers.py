@@ -4,6 +4,8 @@ Everything is channels-last. On accelerators the native XLA operations run; on C
 slow, an equal form made of a 2-D one (`tests/models/test_layers.py` holds the two against each other).
 """
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from vasal_jax import processor
 from vasal_jax.models import winograd
 from vasal_jax.models.pooling import max_pool
 
@@ -135,7 +138,10 @@ double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backwa
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
     # Here the widest layers alone are worth Winograd's transforms, whose compiling is much of a first map's time.
-    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=256))
+    ways = _ways(x, kernel, stride, padding, many=256)
+    if x.dtype == jnp.bfloat16:
+        ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
+    return lax.platform_dependent(x, kernel, **ways)
 
 
 def _conv_relu_pool_in_turn(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -150,7 +156,7 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
     has a quarter of the pixels. A gradient is faster without that.
     """
     ways = {"default": _conv_relu_pool_in_turn}
-    if _by_winograd(x, kernel, 1, 1, many=64):
+    if _by_winograd(x, kernel, 1, 1, many=64) or _by_bfloat16_products(x, kernel, 1, 1):
         ways["cpu"] = lambda x, kernel, bias: jax.nn.relu(winograd.convolve_and_pool(x, kernel) + bias)
     return lax.platform_dependent(x, kernel, bias, **ways)
 
@@ -162,14 +168,39 @@ def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int
 
 
 def conv2d_narrow(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
-    """`conv2d_native`, with outputs of zeros where there are few channels.
+    """`conv2d_native` for few channels on CPU, where XLA is at its worst.
 
-    On CPU XLA has two routines. It takes the one that first copies what each output sees, and half the speed, where
-    neither side has more than 16 channels.
+    It has two routines. Where neither side has more than 16 channels it takes the one that first copies what each
+    output sees. Without AVX-512 the other has twice its speed, reached by outputs of zeros; with it, half.
     """
-    missing = 17 - kernel.shape[3] if max(kernel.shape[2:]) < 17 else 0
+    if max(kernel.shape[2:]) > 16:
+        return conv2d_native(x, kernel, stride, padding)
+    if math.prod(kernel.shape[:3]) <= 27:
+        return conv2d_by_taps(x, kernel, stride, padding)
+    missing = 0 if processor.has("avx512f") else 17 - kernel.shape[3]
     y = conv2d_native(x, jnp.pad(kernel, ((0, 0), (0, 0), (0, 0), (0, missing))), stride, padding)
     return y[..., : kernel.shape[3]]
+
+
+def conv2d_by_taps(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """`conv2d_native` as a sum over what an output sees, value by value."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    height, width = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], kernel.shape[:2], strict=True))
+    taps = itertools.product(*map(range, kernel.shape[:3]))
+    rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
+    return sum(x[:, i : i + rows : stride, j : j + columns : stride, c, None] * kernel[i, j, c] for i, j, c in taps)
+
+
+def conv2d_by_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`conv2d_native` at stride 1 with (3, 3, I, O), as one matrix product for each row of the kernel."""
+    height, width, channels = x.shape[1:]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    beside = jnp.concatenate([padded[:, :, j : j + width] for j in range(3)], axis=-1)
+    products = (
+        jnp.matmul(beside[:, i : i + height], kernel[i].reshape(3 * channels, -1), preferred_element_type=jnp.float32)
+        for i in range(3)
+    )
+    return sum(products).astype(x.dtype)
 
 
 def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> dict[str, Convolution]:
@@ -184,6 +215,15 @@ def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int, man
     # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
     large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= many
     return winograd.way(x.shape, kernel.shape, stride, padding) if large and x.dtype == jnp.float32 else None
+
+
+def _by_bfloat16_products(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Convolution | None:
+    """The convolution as matrix products of bfloat16 where CPUs multiply that: XLA's own turns it into float32."""
+    if not processor.has_bfloat16() or x.dtype != jnp.bfloat16 or min(kernel.shape[2:]) < 64:
+        return None
+    by_rows = conv2d_by_rows if (kernel.shape[:2], stride, padding) == ((3, 3), 1, 1) else None
+    large = x.shape[1] * x.shape[2] >= 64 * 64
+    return (winograd.way(x.shape, kernel.shape, stride, padding) if large else None) or by_rows
 
 
 def _conv2d_forward(x, kernel, stride, padding):

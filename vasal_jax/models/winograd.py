@@ -7,7 +7,8 @@ places over all tiles, and transformed back (A):
 
     y = A^T [(G k G^T) * (B^T x B)] A
 
-The transforms are sums and differences, so float32 loses about one bit against the direct form.
+The transforms are sums and differences, so float32 loses about one bit against the direct form. With bfloat16 they are
+float32, and the products take bfloat16 and give float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,19 +50,19 @@ def halve(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 @jax.custom_vjp
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolution of (N, H, W, I), H and W even, with (3, 3, I, O), one zero on every side: (N, H, W, O)."""
-    kernels = _transformed(kernel, _G)
+    kernels = _kernels(kernel)
     # A picture at a time: what its tiles become, four times the picture, then stays near the processor.
     return lax.map(lambda picture: _convolve_picture(picture, kernels), x)
 
 
 def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The maximum of every 2x2 pixels of `convolve`, (N, H/2, W/2, O): they are a tile's, and never put in place."""
-    kernels = _transformed(kernel, _G)
+    kernels = _kernels(kernel)
 
     def of_picture(picture: jax.Array) -> jax.Array:
         rows = _outputs(picture, kernels)
         pooled = jnp.maximum(*(jnp.maximum(*row) for row in rows))
-        return pooled.reshape(picture.shape[0] // 2, picture.shape[1] // 2, -1)
+        return pooled.astype(x.dtype).reshape(picture.shape[0] // 2, picture.shape[1] // 2, -1)
 
     return lax.map(of_picture, x)
 
@@ -69,14 +70,22 @@ def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _convolve_picture(picture: jax.Array, kernels: jax.Array) -> jax.Array:
     height, width, channels = *picture.shape[:2], kernels.shape[-1]
     rows = (jnp.stack(row, axis=1).reshape(height // 2, width, channels) for row in _outputs(picture, kernels))
-    return jnp.stack(list(rows), axis=1).reshape(height, width, channels)
+    return jnp.stack(list(rows), axis=1).reshape(height, width, channels).astype(picture.dtype)
+
+
+def _kernels(kernel: jax.Array) -> jax.Array:
+    """G k G^T, (4, 4, I, O)."""
+    return _transformed(kernel.astype(jnp.float32), _G).astype(kernel.dtype)
 
 
 def _outputs(picture: jax.Array, kernels: jax.Array) -> list[list[jax.Array]]:
-    """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O)."""
-    columns = [
-        _sums(_A.T, [t @ k for t, k in zip(*pair, strict=True)]) for pair in zip(_tiles(picture), kernels, strict=True)
-    ]
+    """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O), float32."""
+
+    def product(tiles: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.matmul(tiles.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
+
+    pairs = zip(_tiles(picture.astype(jnp.float32)), kernels, strict=True)
+    columns = [_sums(_A.T, [product(t, k) for t, k in zip(*pair, strict=True)]) for pair in pairs]
     return [list(row) for row in zip(*(_sums(_A.T, row) for row in zip(*columns, strict=True)), strict=True)]
 
 
