@@ -139,8 +139,7 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
     # Here the widest layers alone are worth Winograd's transforms, whose compiling is much of a first map's time.
     ways = _ways(x, kernel, stride, padding, many=256)
-    if x.dtype == jnp.bfloat16:
-        ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
+    ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
     return lax.platform_dependent(x, kernel, **ways)
 
 
@@ -156,7 +155,7 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
     has a quarter of the pixels. A gradient is faster without that.
     """
     ways = {"default": _conv_relu_pool_in_turn}
-    if _by_winograd(x, kernel, 1, 1, many=64) or _by_bfloat16_products(x, kernel, 1, 1):
+    if winograd.convolve in (_by_winograd(x, kernel, 1, 1, many=64), _by_bfloat16_products(x, kernel, 1, 1)):
         ways["cpu"] = lambda x, kernel, bias: jax.nn.relu(winograd.convolve_and_pool(x, kernel) + bias)
     return lax.platform_dependent(x, kernel, bias, **ways)
 
