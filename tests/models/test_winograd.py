@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from vasal_jax.models import layers, pooling, winograd
+from vasal_jax.models import convolutions, pooling, winograd
 
 FORMS = [(3, 1, 1), (5, 2, 2), (4, 2, 1)]  # size, stride, padding
 
@@ -18,7 +18,7 @@ def drawn(*shape) -> np.ndarray:
 def test_equals_the_direct_form(shape, size, stride, padding):
     x, kernel = drawn(*shape), drawn(size, size, shape[-1], 7)
     way = winograd.way(x.shape, kernel.shape, stride, padding)
-    expected, pull_back = jax.vjp(lambda x, k: layers.conv2d_native(x, k, stride, padding), x, kernel)
+    expected, pull_back = jax.vjp(lambda x, k: convolutions.conv2d_native(x, k, stride, padding), x, kernel)
     found, own_pull_back = jax.vjp(way, x, kernel)
     dy = drawn(*expected.shape)
     for ours, theirs in ((found, expected), *zip(own_pull_back(dy), pull_back(dy), strict=True)):
@@ -43,8 +43,8 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
     """Against float64, with as many channels and pixels as the texture path has."""
     x, kernel = drawn(1, 64, 64, 128), drawn(3, 3, 128, 128)
     with jax.enable_x64(True):
-        exact = np.asarray(layers.conv2d_native(x.astype(np.float64), kernel.astype(np.float64)))
-    direct, ours = (np.abs(f(x, kernel) - exact).max() for f in (layers.conv2d_native, winograd.convolve))
+        exact = np.asarray(convolutions.conv2d_native(x.astype(np.float64), kernel.astype(np.float64)))
+    direct, ours = (np.abs(f(x, kernel) - exact).max() for f in (convolutions.conv2d_native, winograd.convolve))
     assert ours < 4 * direct
 
 
@@ -61,8 +61,10 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
 def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, inference, training):
     x = jax.ShapeDtypeStruct((2, side, 32, channels), "float32")
     kernel = jax.ShapeDtypeStruct((3, 3, channels, 256), "float32")
-    forward = jax.jit(layers.conv2d).lower(x, kernel)
-    gradient = jax.jit(jax.grad(lambda x, kernel: layers.conv2d(x, kernel).sum(), argnums=(0, 1))).lower(x, kernel)
+    forward = jax.jit(convolutions.conv2d).lower(x, kernel)
+    gradient = jax.jit(jax.grad(lambda x, kernel: convolutions.conv2d(x, kernel).sum(), argnums=(0, 1))).lower(
+        x, kernel
+    )
     for program, chosen in ((forward, inference), (gradient, training)):
         assert ("stablehlo.convolution" not in program.as_text()) == chosen
 
@@ -70,7 +72,7 @@ def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, 
 @pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
 def test_pooled_in_one_piece_equals_one_after_the_other(shape):
     x, kernel = drawn(*shape), drawn(3, 3, shape[-1], 7)
-    expected = pooling.max_pool(layers.conv2d_native(x, kernel), (2, 2))
+    expected = pooling.max_pool(convolutions.conv2d_native(x, kernel), (2, 2))
     found = winograd.convolve_and_pool(x, kernel)
     np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
 
@@ -78,5 +80,5 @@ def test_pooled_in_one_piece_equals_one_after_the_other(shape):
 @pytest.mark.parametrize(("side", "channels", "chosen"), [(32, 64, True), (32, 32, False), (16, 64, False)])
 def test_pools_in_one_piece_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
     x, kernel = drawn(2, side, 32, channels), drawn(3, 3, channels, 64)
-    program = jax.jit(layers.conv_relu_pool).lower(x, kernel, drawn(64)).as_text()
+    program = jax.jit(convolutions.conv_relu_pool).lower(x, kernel, drawn(64)).as_text()
     assert ("stablehlo.convolution" not in program) == chosen

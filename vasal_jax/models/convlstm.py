@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.layers import Conv, conv2d
+from vasal_jax.models.convolutions import conv2d
+from vasal_jax.models.layers import Conv
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
 Carry = tuple[State, ...]  # one state a cell

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vasal_jax.models.config import ModelConfig
-from vasal_jax.models.layers import Conv, conv2d
+from vasal_jax.models.convolutions import conv2d
+from vasal_jax.models.layers import Conv
 
 
 class FusionModule(nnx.Module):

@@ -1,0 +1,257 @@
+"""Convolutions with the choices that depend on the platform, in one place.
+
+Everything is channels-last. On accelerators the native XLA operations run; on CPU, where those are slow for some
+shapes, equal forms (`tests/models/test_convolutions.py` holds the two against each other).
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from vasal_jax import processor
+from vasal_jax.models import winograd
+from vasal_jax.models.pooling import max_pool
+
+Convolution = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def differentiated_as(other: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has a function run as it is written, but as `other`, its equal, where a gradient is asked for."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = jax.custom_vjp(function)
+        function.defvjp(lambda *args: jax.vjp(other, *args), lambda pull_back, dy: pull_back(dy))
+        return function
+
+    return decorate
+
+
+@jax.custom_vjp
+def double(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`ConvTranspose` of (N, H, W, I) with (4, 4, I, O)."""
+    return lax.platform_dependent(x, kernel, cpu=double_by_phases, default=double_native)
+
+
+def double_native(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`double` over a picture spread with zeros."""
+    sides = ((2, 2), (2, 2))
+    dims = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), sides, lhs_dilation=(2, 2), dimension_numbers=dims)
+
+
+def double_by_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`double` without the zeros: even and odd rows and columns each see every second tap, so 2x2 of the 4x4."""
+    n, height, width, channels = x.shape
+    by_phase = kernel.reshape(2, 2, 2, 2, channels, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, channels, -1)
+    y = conv2d_native(x, by_phase, padding=1).reshape(n, height + 1, width + 1, 2, 2, -1)
+    rows = [[y[:, i : i + height, j : j + width, i, j] for j in range(2)] for i in range(2)]
+    rows = [jnp.stack(row, axis=3) for row in rows]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, -1)
+
+
+def _double_backward(saved, dy):
+    x, kernel = saved
+    # It is the transpose of an ordinary convolution of stride 2, which takes dy to dx, and its kernel's gradient is
+    # that one's too. XLA's own, a convolution over a picture spread with zeros, has a tenth of the speed on CPU.
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    dx, pull_back = jax.vjp(lambda k: conv2d(dy, k, 2, 1), turned)
+    (dturned,) = pull_back(x)
+    return dx, dturned[::-1, ::-1].swapaxes(2, 3)
+
+
+double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
+    # Here the widest layers alone are worth Winograd's transforms, whose compiling is much of a first map's time.
+    ways = _ways(x, kernel, stride, padding, many=256)
+    ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
+    return lax.platform_dependent(x, kernel, **ways)
+
+
+def _conv_relu_pool_in_turn(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return max_pool(jax.nn.relu(conv2d(x, kernel) + bias), (2, 2))
+
+
+@differentiated_as(_conv_relu_pool_in_turn)
+def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """`max_pool` over 2x2 pixels of the ReLU of `conv2d`, with a bias, at stride 1.
+
+    On CPU the maximum comes first, over the outputs of a tile in Winograd's form, and the rest, which changes no order,
+    has a quarter of the pixels. A gradient is faster without that.
+    """
+    ways = {"default": _conv_relu_pool_in_turn}
+    if winograd.convolve in (_by_winograd(x, kernel, 1, 1, many=64), _by_bfloat16_products(x, kernel, 1, 1)):
+        ways["cpu"] = lambda x, kernel, bias: jax.nn.relu(winograd.convolve_and_pool(x, kernel) + bias)
+    return lax.platform_dependent(x, kernel, bias, **ways)
+
+
+def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """`conv2d` by XLA's own convolution."""
+    sides = ((padding, padding),) * 2
+    return lax.conv_general_dilated(x, kernel, (stride,) * 2, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def conv2d_narrow(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """`conv2d_native` for few channels on CPU, where XLA is at its worst.
+
+    It has two routines. Where neither side has more than 16 channels it takes the one that first copies what each
+    output sees. Without AVX-512 the other has twice its speed, reached by outputs of zeros; with it, half.
+    """
+    if max(kernel.shape[2:]) > 16:
+        return conv2d_native(x, kernel, stride, padding)
+    if math.prod(kernel.shape[:3]) <= 27:
+        return conv2d_by_taps(x, kernel, stride, padding)
+    missing = 0 if processor.has("avx512f") else 17 - kernel.shape[3]
+    y = conv2d_native(x, jnp.pad(kernel, ((0, 0), (0, 0), (0, 0), (0, missing))), stride, padding)
+    return y[..., : kernel.shape[3]]
+
+
+def conv2d_by_taps(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+    """`conv2d_native` as a sum over what an output sees, value by value."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    height, width = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], kernel.shape[:2], strict=True))
+    taps = itertools.product(*map(range, kernel.shape[:3]))
+    rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
+    seen = ((x[:, i : i + rows : stride, j : j + columns : stride, c, None], kernel[i, j, c]) for i, j, c in taps)
+    return sum(value.astype(jnp.float32) * weights for value, weights in seen).astype(x.dtype)
+
+
+def conv2d_by_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`conv2d_native` at stride 1 with (3, 3, I, O), as one matrix product for each row of the kernel."""
+    height, width, channels = x.shape[1:]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    beside = jnp.concatenate([padded[:, :, j : j + width] for j in range(3)], axis=-1)
+    products = (
+        jnp.matmul(beside[:, i : i + height], kernel[i].reshape(3 * channels, -1), preferred_element_type=jnp.float32)
+        for i in range(3)
+    )
+    return sum(products).astype(x.dtype)
+
+
+def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> dict[str, Convolution]:
+    """The convolution by platform, by Winograd's form with `many` channels or more on both sides."""
+    by_winograd = _by_winograd(x, kernel, stride, padding, many)
+    narrow, native = (partial(way, stride=stride, padding=padding) for way in (conv2d_narrow, conv2d_native))
+    return {"cpu": by_winograd or narrow, "default": native}
+
+
+def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> Convolution | None:
+    """The convolution in Winograd's form where that exists and is worth while on CPU."""
+    # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
+    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= many
+    return winograd.way(x.shape, kernel.shape, stride, padding) if large and x.dtype == jnp.float32 else None
+
+
+def _by_bfloat16_products(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Convolution | None:
+    """The convolution as matrix products of bfloat16 where CPUs multiply that: XLA's own turns it into float32."""
+    if not processor.has_bfloat16() or x.dtype != jnp.bfloat16 or min(kernel.shape[2:]) < 64:
+        return None
+    by_rows = conv2d_by_rows if (kernel.shape[:2], stride, padding) == ((3, 3), 1, 1) else None
+    large = x.shape[1] * x.shape[2] >= 64 * 64
+    return (winograd.way(x.shape, kernel.shape, stride, padding) if large else None) or by_rows
+
+
+def _conv2d_forward(x, kernel, stride, padding):
+    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=64)), (x, kernel)
+
+
+def _conv2d_backward(stride, padding, saved, dy):
+    def gradients(way, x, kernel, dy):
+        return jax.vjp(way, x, kernel)[1](dy)
+
+    def with_products(x, kernel, dy):
+        return gradients(ways["cpu"], x, kernel, dy)[0], kernel_gradient(kernel.shape, padding, x, dy)
+
+    ways = _ways(*saved, stride, padding, many=64)
+    pull_backs = {name: partial(gradients, way) for name, way in ways.items()}
+    if stride == 1 and not _by_winograd(*saved, stride, padding, many=64):
+        pull_backs["cpu"] = with_products
+    return lax.platform_dependent(*saved, dy, **pull_backs)
+
+
+conv2d.defvjp(_conv2d_forward, _conv2d_backward)
+
+
+def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.Array) -> jax.Array:
+    """Gradient of the kernel of `shape`, 2-D or 3-D, at stride 1, as one matrix product for a few pictures at a time.
+
+    With few channels XLA's own, a convolution with a kernel as large as the picture, takes up to eight times as long.
+    """
+    *taps, inputs, outputs = shape
+    paddings = [padding] * len(taps)
+    if inputs < 8:
+        x, dy, taps, paddings = x[:, None], dy[:, None], [1, *taps], [0, *paddings]
+    count, *sizes, _ = dy.shape
+    most = max(1, 8192 // math.prod(sizes))
+    group = max((n for n in range(1, min(count, most) + 1) if count % n == 0), default=1)
+
+    def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        # A tap shifts x against dy. Along the first axis it is dy that is moved, the other way: with all taps on one
+        # side more would be copied. Few inputs fill no vectors, and are moved along every axis (an axis of 1 is none).
+        pictures, given = jnp.moveaxis(pair[0], -1, 0), pair[1]
+        pictures = jnp.pad(pictures, [(0, 0)] * 3 + [(p, p) for p in paddings[1:]])
+        places = itertools.product(*map(range, taps[1:]))
+        windows = [[slice(o, o + n) for o, n in zip(place, sizes[1:], strict=True)] for place in places]
+        seen = jnp.concatenate([pictures[..., *window] for window in windows]).reshape(total.shape[0], -1)
+        given = jnp.pad(given, [(0, 0), (taps[0] - 1 - paddings[0],) * 2] + [(0, 0)] * len(taps))
+        given = jnp.concatenate([given[:, o : o + x.shape[1]] for o in range(taps[0])], axis=-1)
+        product = jnp.matmul(seen, given.reshape(-1, total.shape[1]), preferred_element_type=jnp.float32)
+        return total + product, None
+
+    by_group = [a.reshape(count // group, group, *a.shape[1:]) for a in (x, dy)]
+    zeros = jnp.zeros((math.prod(taps[1:]) * inputs, taps[0] * outputs), jnp.float32)
+    total, _ = lax.scan(add, zeros, tuple(by_group))
+    total = total.reshape(*taps[1:], inputs, taps[0], outputs)
+    return jnp.moveaxis(total, -2, 0)[::-1].reshape(shape).astype(dy.dtype)
+
+
+@jax.custom_vjp
+def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side."""
+    return lax.platform_dependent(x, kernel, cpu=conv3d_wide, default=conv3d_native)
+
+
+def _conv3d_backward(saved, dy):
+    def native(x, kernel, dy):
+        return jax.vjp(conv3d_native, x, kernel)[1](dy)
+
+    return lax.platform_dependent(*saved, dy, cpu=_conv3d_gradients, default=native)
+
+
+def _conv3d_gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    turned = kernel[::-1, ::-1, ::-1].swapaxes(3, 4)
+    return conv3d_wide(dy, turned), kernel_gradient(kernel.shape, 1, x, dy)
+
+
+conv3d.defvjp(lambda x, kernel: (conv3d(x, kernel), (x, kernel)), _conv3d_backward)
+
+
+def conv3d_native(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`conv3d` by XLA's own 3-D convolution."""
+    sides = ((1, 1),) * 3
+    return lax.conv_general_dilated(x, kernel, (1, 1, 1), sides, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+
+
+def conv3d_wide(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`conv3d` as one 2-D convolution over the channels of three neighbouring depths.
+
+    With the few channels of the audio branch this is several times faster on CPU than the native operation and than a
+    sum of three 2-D convolutions. All depths lie in one picture, side by side, a column of zeros between them: XLA
+    shares out a convolution over the cores by width and channels, and has one core do it where both are small.
+    """
+    n, depth, height, width, channels = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 1), (0, 0)))
+    neighbours = jnp.concatenate([padded[:, k : k + depth] for k in range(3)], axis=-1)
+    wide = neighbours.transpose(0, 2, 1, 3, 4).reshape(n, height, depth * (width + 1), 3 * channels)
+    flat = kernel.transpose(1, 2, 0, 3, 4).reshape(3, 3, 3 * channels, -1)
+    y = conv2d_narrow(wide, flat).reshape(n, height, depth, width + 1, -1)
+    return y[:, :, :, :width].transpose(0, 2, 1, 3, 4)
