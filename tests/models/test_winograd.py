@@ -51,7 +51,7 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
 @pytest.mark.parametrize(
     ("side", "channels", "inference", "training"),
     [
-        (32, 256, True, True),
+        (32, 128, True, True),
         (32, 64, False, True),
         (32, 32, False, False),
         (33, 256, False, False),

@@ -71,8 +71,8 @@ double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backwa
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
-    # Here the widest layers alone are worth Winograd's transforms, whose compiling is much of a first map's time.
-    ways = _ways(x, kernel, stride, padding, many=256)
+    # Here the layers alone that gain most are worth Winograd's transforms: a first map waits while they are compiled.
+    ways = _ways(x, kernel, stride, padding, many=128 if stride == 1 else 256)
     ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
     return lax.platform_dependent(x, kernel, **ways)
 
