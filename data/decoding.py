@@ -37,7 +37,7 @@ _EXAMPLE = {
 
 
 def assemble(looked_up: list[tf.Tensor], options: ClipOptions, subjects: int) -> dict[str, tf.Tensor]:
-    """One clip of a batch as `data.pipeline` describes it, without B.
+    """One clip of a batch as `data.pipeline` describes it, without B; its pictures are as stored, see `coloured`.
 
     Args:
       looked_up: tensors as `LOOKED_UP` says.
@@ -55,8 +55,8 @@ def assemble(looked_up: list[tf.Tensor], options: ClipOptions, subjects: int) ->
     fixations = MAP_SIZE * _mirrored_points(own["fixations"], clip.flip)
     missing = subjects - tf.shape(fixations)[1]
     result = {
-        "frames": (_coloured(frames, clip.colour), (FRAME_SIZE, FRAME_SIZE, 3)),
-        "frames_past": (_coloured(frames_past, clip.colour), (FRAME_SIZE, FRAME_SIZE, 3)),
+        "frames": (frames, (FRAME_SIZE, FRAME_SIZE, 3)),
+        "frames_past": (frames_past, (FRAME_SIZE, FRAME_SIZE, 3)),
         "mel": (_heard(stored["mel"], clip), (WINDOW, PICTURE_SIZE, PICTURE_SIZE, 1)),
         "face_map": (_mirrored(own["face_map"], clip.flip, axis=2)[..., None], (MAP_SIZE, MAP_SIZE, 1)),
         **{name: (values, (options.faces, *values.shape[2:])) for name, values in faces.items()},
@@ -66,7 +66,16 @@ def assemble(looked_up: list[tf.Tensor], options: ClipOptions, subjects: int) ->
         "frame": (clip.frame, ()),
     }
     shaped = {name: tf.ensure_shape(values, (length, *shape)) for name, (values, shape) in result.items()}
-    return shaped | {"video": tf.ensure_shape(clip.video, ())}
+    return shaped | {"video": tf.ensure_shape(clip.video, ()), "colour": clip.colour}
+
+
+def coloured(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The batch with its pictures as the model takes them, without `colour`.
+
+    Of a whole batch at once: clips of float32 would be copied into it, which is four times the bytes.
+    """
+    colour = batch.pop("colour")
+    return batch | {name: _coloured(batch[name], colour) for name in ("frames", "frames_past") if name in batch}
 
 
 def _decoded(jpegs: tf.Tensor) -> tf.Tensor:
@@ -80,15 +89,19 @@ def _decoded(jpegs: tf.Tensor) -> tf.Tensor:
 
 @tf.function(jit_compile=True)  # one pass over the pixels in place of a dozen; the shapes are always the same
 def _coloured(rgb: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """uint8 RGB as float32 minus the mean, with brightness, contrast and saturation multiplied by `factors` (3,).
+    """uint8 RGB as float32 minus the mean, with brightness, contrast and saturation multiplied by `factors`.
 
-    Contrast is around the middle grey; what leaves 0..255 is cut off. Factors of 1 change nothing.
+    Factors are (3,), or (B,3) for a first axis of B. Contrast is around the middle grey; what leaves 0..255 is cut off.
+    Factors of 1 change nothing.
     """
     rgb = tf.cast(rgb, tf.float32)
+    shape = [-1] + [1] * (rgb.shape.rank - 1)
+    brightness, contrast, saturation = (tf.reshape(factor, shape) for factor in tf.unstack(factors, axis=-1))
+    unchanged = tf.reshape(tf.reduce_all(factors == 1.0, axis=-1), shape)
     grey = 0.299 * rgb[..., 0:1] + 0.587 * rgb[..., 1:2] + 0.114 * rgb[..., 2:3]
-    changed = (grey + factors[2] * (rgb - grey)) * factors[0]
-    changed = tf.clip_by_value(127.5 + factors[1] * (changed - 127.5), 0.0, 255.0)
-    return tf.where(tf.reduce_all(factors == 1.0), rgb, changed) - RGB_MEAN
+    changed = (grey + saturation * (rgb - grey)) * brightness
+    changed = tf.clip_by_value(127.5 + contrast * (changed - 127.5), 0.0, 255.0)
+    return tf.where(unchanged, rgb, changed) - RGB_MEAN
 
 
 def _heard(mel: tf.Tensor, clip: Clip) -> tf.Tensor:

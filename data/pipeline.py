@@ -31,7 +31,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.clips import Clip, ClipOptions, drawn_clip, ordered_clip, parts_of
-from data.decoding import LOOKED_UP, assemble
+from data.decoding import LOOKED_UP, assemble, coloured
 from data.prepared import PreparedSplit
 from vasal_jax.errors import InputError
 
@@ -159,13 +159,13 @@ def _batches(
     def make(*looked_up: tf.Tensor) -> dict[str, tf.Tensor]:
         clip = assemble(looked_up, options, subjects)
         # TensorFlow does not run what leads to no result.
-        return {name: clip[name] for name in (clip if fields is None else {*fields, "video"})}
+        return {name: clip[name] for name in (clip if fields is None else {*fields, "video", "colour"})}
 
     clips = looked_up.take_while(lambda examples, *_: tf.size(examples) > 0).map(
         make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    batches = clips.batch(local, drop_remainder=True).prefetch(2).as_numpy_iterator()
-    for batch in batches:
+    batches = clips.batch(local, drop_remainder=True).map(coloured, num_parallel_calls=tf.data.AUTOTUNE)
+    for batch in batches.prefetch(2).as_numpy_iterator():
         yield batch | {"video": batch["video"].astype(str)}
     if failures:
         raise failures[0]
