@@ -188,6 +188,8 @@ def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.
     """
     *taps, inputs, outputs = shape
     paddings = [padding] * len(taps)
+    # A tap shifts x against dy. Along the first axis it is dy that is moved, the other way: with all taps on one side
+    # more would be copied. Few inputs make too narrow a product so; with an axis of 1 in front they take all taps.
     if inputs < 8:
         x, dy, taps, paddings = x[:, None], dy[:, None], [1, *taps], [0, *paddings]
     count, *sizes, _ = dy.shape
@@ -195,8 +197,6 @@ def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.
     group = max((n for n in range(1, min(count, most) + 1) if count % n == 0), default=1)
 
     def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        # A tap shifts x against dy. Along the first axis it is dy that is moved, the other way: with all taps on one
-        # side more would be copied. Few inputs fill no vectors, and are moved along every axis (an axis of 1 is none).
         pictures, given = jnp.moveaxis(pair[0], -1, 0), pair[1]
         pictures = jnp.pad(pictures, [(0, 0)] * 3 + [(p, p) for p in paddings[1:]])
         places = itertools.product(*map(range, taps[1:]))
