@@ -21,15 +21,13 @@ from vasal_jax.errors import InputError
 from vasal_jax.files import check_writable, replacing
 
 # glibc hands large blocks back to the system and faults them in again at every use, which can double a convolution's
-# time. "kept" tells it not to, in any thread: PyTorch allocates in the first one, XLA in its own, whose heaps glibc
-# bounds to 64 MB unless there is but one. Both sides always run in the same setting.
+# time. "kept" tells it not to; both sides always run in the same setting.
 ALLOCATORS = {
     "default": {},
     "kept": {
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": "100000000000",
         "MALLOC_TOP_PAD_": "268435456",
-        "MALLOC_ARENA_MAX": "1",
     },
 }
 ACCELERATOR = {"device": {}}  # memory there is the device's own
