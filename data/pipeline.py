@@ -164,7 +164,9 @@ def _batches(
     clips = looked_up.take_while(lambda examples, *_: tf.size(examples) > 0).map(
         make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    batches = clips.batch(local, drop_remainder=True).map(coloured, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = clips.batch(local, drop_remainder=True).map(
+        coloured, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     for batch in batches.prefetch(2).as_numpy_iterator():
         yield batch | {"video": batch["video"].astype(str)}
     if failures:

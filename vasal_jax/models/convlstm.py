@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.convolutions import conv2d
+from vasal_jax.models.convolutions import conv2d, turned
 from vasal_jax.models.layers import Conv
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
@@ -116,9 +116,7 @@ def _scan_cell_forward(gates, kernel, state):
 def _scan_cell_backward(residuals, cotangents):
     kernel, (h0, c0), h, c, activations = residuals
     dh_all, (dh_last, dc_last) = cotangents
-    # With h(t) -> gates(t+1) a convolution of stride 1, its transpose is the convolution with the kernel turned
-    # by 180 degrees and its channels swapped.
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    back = turned(kernel)
 
     def step(carry, saved):
         dh, dc = carry
@@ -135,7 +133,7 @@ def _scan_cell_backward(residuals, cotangents):
             ],
             -1,
         )
-        return (conv2d(dgates, turned), dc * f), dgates
+        return (conv2d(dgates, back), dc * f), dgates
 
     c_before = jnp.concatenate([c0[None], c[:-1]])
     (dh0, dc0), dgates = lax.scan(step, (dh_last, dc_last), (dh_all, c_before, c, activations), reverse=True)
