@@ -67,18 +67,18 @@ def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.map(of_picture, x)
 
 
-def _convolve_picture(picture: jax.Array, kernels: jax.Array) -> jax.Array:
-    height, width, channels = *picture.shape[:2], kernels.shape[-1]
+def _convolve_picture(picture: jax.Array, kernels: list[list[jax.Array]]) -> jax.Array:
+    height, width, channels = *picture.shape[:2], kernels[0][0].shape[-1]
     rows = (jnp.stack(row, axis=1).reshape(height // 2, width, channels) for row in _outputs(picture, kernels))
     return jnp.stack(list(rows), axis=1).reshape(height, width, channels).astype(picture.dtype)
 
 
-def _kernels(kernel: jax.Array) -> jax.Array:
-    """G k G^T, (4, 4, I, O)."""
-    return _transformed(kernel.astype(jnp.float32), _G).astype(kernel.dtype)
+def _kernels(kernel: jax.Array) -> list[list[jax.Array]]:
+    """G k G^T, 4x4 arrays (I, O)."""
+    return jax.tree.map(lambda k: k.astype(kernel.dtype), _transformed(kernel.astype(jnp.float32), _G))
 
 
-def _outputs(picture: jax.Array, kernels: jax.Array) -> list[list[jax.Array]]:
+def _outputs(picture: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.Array]]:
     """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O), float32."""
 
     def product(tiles: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -112,7 +112,7 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
 
     zeros = [[jnp.zeros((x.shape[-1], dy.shape[-1]), x.dtype)] * 4] * 4
     total, _ = lax.scan(add, zeros, (x, dy))
-    return _transformed(jnp.array(total), _G.T)
+    return jnp.array(_transformed(total, _G.T))
 
 
 def _tiles(picture: jax.Array) -> list[list[jax.Array]]:
@@ -123,9 +123,11 @@ def _tiles(picture: jax.Array) -> list[list[jax.Array]]:
     return [_sums(_B.T, [row[:, j : j + width - 1 : 2].reshape(-1, channels) for j in range(4)]) for row in rows]
 
 
-def _transformed(x: jax.Array, matrix: np.ndarray) -> jax.Array:
-    """matrix x matrix^T of (n, n, I, O)."""
-    return jnp.einsum("ip,jq,pqco->ijco", matrix, matrix, x, precision="highest")
+def _transformed(x: Sequence[Sequence[jax.Array]], matrix: np.ndarray) -> list[list[jax.Array]]:
+    """matrix x matrix^T, of rows of arrays."""
+    # As sums, like all transforms: a product with a matrix of three columns takes longer than the convolution's own.
+    columns = zip(*(_sums(matrix, row) for row in x), strict=True)
+    return [list(row) for row in zip(*(_sums(matrix, column) for column in columns), strict=True)]
 
 
 def _sums(matrix: np.ndarray, x: Sequence[jax.Array]) -> list[jax.Array]:
