@@ -1,5 +1,6 @@
 """What the processor can do, as Linux tells it."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -22,3 +23,8 @@ def has(*instructions: str) -> bool:
 def has_bfloat16() -> bool:
     """Whether it multiplies bfloat16."""
     return has("avx512_bf16", "amx_bf16", "bf16")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,7 @@ from jax import lax
 
 from vasal_jax import processor
 from vasal_jax.models import winograd
-from vasal_jax.models.pooling import max_pool
+from vasal_jax.models.pooling import largest, pixels_of_squares, spread
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -81,21 +81,36 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -
     return lax.platform_dependent(x, kernel, **ways)
 
 
-def _conv_relu_pool_in_turn(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    return max_pool(jax.nn.relu(conv2d(x, kernel) + bias), (2, 2))
-
-
-@differentiated_as(_conv_relu_pool_in_turn)
+@jax.custom_vjp
 def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     """`max_pool` over 2x2 pixels of the ReLU of `conv2d`, with a bias, at stride 1.
 
-    On CPU the maximum comes first, over the outputs of a tile in Winograd's form, and the rest, which changes no order,
-    has a quarter of the pixels. A gradient is faster without that.
+    The maximum comes first and the rest, which changes no order, has a quarter of the pixels. A gradient needs no more
+    than which of the four was the largest.
     """
-    ways = {"default": _conv_relu_pool_in_turn}
+    return _largest_relu(x, kernel, bias)[0]
+
+
+def _largest_relu(x, kernel, bias):
+    ways = {"default": lambda x, kernel: largest(pixels_of_squares(conv2d_native(x, kernel)))}
     if winograd.convolve in (_by_winograd(x, kernel, 1, 1, many=64), _by_bfloat16_products(x, kernel, 1, 1)):
-        ways["cpu"] = lambda x, kernel, bias: jax.nn.relu(winograd.convolve_and_pool(x, kernel) + bias)
-    return lax.platform_dependent(x, kernel, bias, **ways)
+        ways["cpu"] = winograd.convolve_and_pool
+    y, which = lax.platform_dependent(x, kernel, **ways)
+    return jax.nn.relu(y + bias), which
+
+
+def _conv_relu_pool_forward(x, kernel, bias):
+    y, which = _largest_relu(x, kernel, bias)
+    return y, (x, kernel, y, which)
+
+
+def _conv_relu_pool_backward(saved, dy):
+    x, kernel, y, which = saved
+    dy = jnp.where(y > 0, dy, 0)
+    return *_conv2d_backward(1, 1, (x, kernel), spread(dy, which)), dy.sum((0, 1, 2))
+
+
+conv_relu_pool.defvjp(_conv_relu_pool_forward, _conv_relu_pool_backward)
 
 
 def conv2d_native(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:

@@ -50,3 +50,22 @@ def max_pool_gradient_by_slices(window: Sequence[int], x: jax.Array, y: jax.Arra
     order = [dims, *(axis for d in range(dims) for axis in (dims + 1 + d, d)), 2 * dims + 1]
     whole = blocks.transpose(order).reshape(batch, *(n * w for n, w in zip(sizes, window, strict=True)), channels)
     return jnp.pad(whole, [(0, a - b) for a, b in zip(x.shape, whole.shape, strict=True)])
+
+
+def pixels_of_squares(x: jax.Array) -> list[jax.Array]:
+    """The four pixels of every square of 2x2 of (N, H, W, C), row by row: (N, H/2, W/2, C) each."""
+    return [x[:, i::2, j::2] for i in range(2) for j in range(2)]
+
+
+def largest(pixels: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """The largest of four arrays, and which it is, the first of equal ones: uint8, 0..3."""
+    a, b, c, d = pixels
+    y = jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+    return y, jnp.where(a == y, 0, jnp.where(b == y, 1, jnp.where(c == y, 2, 3))).astype(jnp.uint8)
+
+
+def spread(y: jax.Array, which: jax.Array) -> jax.Array:
+    """Each value of (N, H, W, C) in the pixel of its square of 2x2 that `which` names, zeros elsewhere."""
+    n, height, width, channels = y.shape
+    rows = [jnp.stack([jnp.where(which == 2 * i + j, y, 0) for j in range(2)], axis=3) for i in range(2)]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, channels)

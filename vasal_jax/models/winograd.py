@@ -13,11 +13,15 @@ float32, and the products take bfloat16 and give float32.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from vasal_jax import processor
+from vasal_jax.models.pooling import largest
 
 _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]], np.float32)
 _B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]], np.float32)
@@ -51,26 +55,57 @@ def halve(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolution of (N, H, W, I), H and W even, with (3, 3, I, O), one zero on every side: (N, H, W, O)."""
     kernels = _kernels(kernel)
-    # A picture at a time: what its tiles become, four times the picture, then stays near the processor.
-    return lax.map(lambda picture: _convolve_picture(picture, kernels), x)
+
+    def of_strip(strip: jax.Array) -> jax.Array:
+        height, width = strip.shape[0] - 2, strip.shape[1]
+        rows = (jnp.stack(row, axis=1).reshape(height // 2, width, -1) for row in _outputs(strip, kernels))
+        return jnp.stack(list(rows), axis=1).reshape(height, width, -1).astype(x.dtype)
+
+    return _by_strip(of_strip, x, kernel).reshape(*x.shape[:3], -1)
 
 
-def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The maximum of every 2x2 pixels of `convolve`, (N, H/2, W/2, O): they are a tile's, and never put in place."""
+def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`pooling.largest` of every 2x2 pixels of `convolve`, (N, H/2, W/2, O): they are a tile's, never put in place."""
     kernels = _kernels(kernel)
 
-    def of_picture(picture: jax.Array) -> jax.Array:
-        rows = _outputs(picture, kernels)
-        pooled = jnp.maximum(*(jnp.maximum(*row) for row in rows))
-        return pooled.astype(x.dtype).reshape(picture.shape[0] // 2, picture.shape[1] // 2, -1)
+    def of_strip(strip: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y, which = largest([y for row in _outputs(strip, kernels) for y in row])
+        return y.astype(x.dtype), which
 
-    return lax.map(of_picture, x)
+    n, height, width, _ = x.shape
+    return jax.tree.map(lambda y: y.reshape(n, height // 2, width // 2, -1), _by_strip(of_strip, x, kernel))
 
 
-def _convolve_picture(picture: jax.Array, kernels: list[list[jax.Array]]) -> jax.Array:
-    height, width, channels = *picture.shape[:2], kernels[0][0].shape[-1]
-    rows = (jnp.stack(row, axis=1).reshape(height // 2, width, channels) for row in _outputs(picture, kernels))
-    return jnp.stack(list(rows), axis=1).reshape(height, width, channels).astype(picture.dtype)
+def _by_strip(function: Callable[[jax.Array], Any], x: jax.Array, kernel: jax.Array) -> Any:
+    """`function` of every strip of every picture, from top to bottom, stacked."""
+    strips = _strips(x.shape, kernel.shape)
+    cut = _cutter(x, strips)
+    return lax.map(lambda i: function(cut(i)), jnp.arange(x.shape[0] * strips))
+
+
+def _strips(shape: tuple[int, ...], kernel: tuple[int, ...]) -> int:
+    """Into how many strips a picture is cut.
+
+    What the tiles become is four times the picture, and is to stay near the processor. But XLA gives a loop over an
+    array one core for every 256 KiB of it.
+    """
+    _, height, width, _ = shape
+    most = height * width // 4 * max(kernel[2:]) // (2**16 * processor.cores())
+    return max((n for n in range(1, min(most, height // 2) + 1) if height // 2 % n == 0), default=1)
+
+
+def _cutter(x: jax.Array, strips: int) -> Callable[[jax.Array], jax.Array]:
+    """What gives the i-th strip of (N, H, W, C), with the row before it and the one after: (H/strips + 2, W, C)."""
+    _, height, width, channels = x.shape
+    height //= strips
+    # Zeros beside the strips are left to `_tiles`: it is not fused with what copies it then, which would do so often.
+    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
+
+    def cut(i: jax.Array) -> jax.Array:
+        place = i // strips, i % strips * height, 0, 0
+        return lax.dynamic_slice(padded, place, (1, height + 2, width, channels))[0]
+
+    return cut
 
 
 def _kernels(kernel: jax.Array) -> list[list[jax.Array]]:
@@ -78,13 +113,13 @@ def _kernels(kernel: jax.Array) -> list[list[jax.Array]]:
     return jax.tree.map(lambda k: k.astype(kernel.dtype), _transformed(kernel.astype(jnp.float32), _G))
 
 
-def _outputs(picture: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.Array]]:
+def _outputs(strip: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.Array]]:
     """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O), float32."""
 
     def product(tiles: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.matmul(tiles.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
 
-    pairs = zip(_tiles(picture.astype(jnp.float32)), kernels, strict=True)
+    pairs = zip(_tiles(strip.astype(jnp.float32)), kernels, strict=True)
     columns = [_sums(_A.T, [product(t, k) for t, k in zip(*pair, strict=True)]) for pair in pairs]
     return [list(row) for row in zip(*(_sums(_A.T, row) for row in zip(*columns, strict=True)), strict=True)]
 
@@ -101,25 +136,27 @@ convolve.defvjp(lambda x, kernel: (convolve(x, kernel), (x, kernel)), _backward)
 def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     """G^T [sum over tiles of (B^T x B) * (A dy A^T)] G, (3, 3, I, O)."""
 
-    def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        picture, given = pair
+    strips = _strips(x.shape, (3, 3, x.shape[-1], dy.shape[-1]))
+    cut = _cutter(x, strips)
+
+    def add(total: list[list[jax.Array]], pair: tuple[jax.Array, jax.Array]) -> tuple[list[list[jax.Array]], None]:
+        i, given = pair
         rows = _sums(_A, [given[i::2] for i in range(2)])
         outputs = [_sums(_A, [row[:, j::2].reshape(-1, row.shape[-1]) for j in range(2)]) for row in rows]
-        products = [
-            [t.T @ d for t, d in zip(*rows, strict=True)] for rows in zip(_tiles(picture), outputs, strict=True)
-        ]
+        products = [[t.T @ d for t, d in zip(*rows, strict=True)] for rows in zip(_tiles(cut(i)), outputs, strict=True)]
         return jax.tree.map(jnp.add, total, products), None
 
     zeros = [[jnp.zeros((x.shape[-1], dy.shape[-1]), x.dtype)] * 4] * 4
-    total, _ = lax.scan(add, zeros, (x, dy))
+    by_strip = dy.reshape(-1, dy.shape[1] // strips, *dy.shape[2:])
+    total, _ = lax.scan(add, zeros, (jnp.arange(len(by_strip)), by_strip))
     return jnp.array(_transformed(total, _G.T))
 
 
-def _tiles(picture: jax.Array) -> list[list[jax.Array]]:
-    """B^T x B of every tile of (H, W, C): 4x4 arrays (H/2 * W/2, C)."""
-    height, width, channels = picture.shape
-    padded = jnp.pad(picture, ((1, 1), (1, 1), (0, 0)))
-    rows = _sums(_B.T, [padded[i : i + height - 1 : 2] for i in range(4)])
+def _tiles(strip: jax.Array) -> list[list[jax.Array]]:
+    """B^T x B of every tile of a strip (H + 2, W, C): 4x4 arrays (H/2 * W/2, C)."""
+    height, width, channels = strip.shape
+    padded = jnp.pad(strip, ((0, 0), (1, 1), (0, 0)))
+    rows = _sums(_B.T, [padded[i : i + height - 3 : 2] for i in range(4)])
     return [_sums(_B.T, [row[:, j : j + width - 1 : 2].reshape(-1, channels) for j in range(4)]) for row in rows]
 
 
