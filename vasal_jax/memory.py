@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from typing import Any
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's names for `mallopt`
 _KEPT = 2**31 - 1  # bytes at the top of the heap that are not worth giving back
@@ -20,11 +21,22 @@ def keep_freed_memory() -> bool:
     Returns:
       Whether the C library took it; False where it is not glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # musl
-        return False
+    mallopt = _of_glibc("mallopt")
     settings = ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD))
-    return all(mallopt(*setting) for setting in settings)
+    return mallopt is not None and all(mallopt(*setting) for setting in settings)
+
+
+def give_back_freed_memory() -> bool:
+    """Gives what has been freed until now back to the system, once, whatever `keep_freed_memory` has said.
+
+    Returns:
+      Whether there was any; False where the C library is not glibc.
+    """
+    trim = _of_glibc("malloc_trim")
+    return trim is not None and bool(trim(ctypes.c_size_t(0)))
+
+
+def _of_glibc(function: str) -> Any:
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), function, None)  # musl has neither

@@ -17,6 +17,7 @@ from vasal_jax.inputs.clips import read_clips
 from vasal_jax.inputs.face_sources import FaceSlots, FacesOfFrame, FaceSource
 from vasal_jax.inputs.prefetch import prefetch
 from vasal_jax.inputs.video import Frame
+from vasal_jax.memory import give_back_freed_memory
 from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import Carry, VASal, saliency
 
@@ -102,6 +103,8 @@ def stream(
         for clip in clips:
             if start is None:
                 start = carry = model.initial_carry(1, 0 if clip.slots is None else clip.slots.slots)
+                clip_results.lower(graph, parameters, clip.batch, carry, by_column=released).compile()
+                give_back_freed_memory()  # what compiling took, or it comes on top of the most that a clip takes
             carry = start if clip_reset or released else carry
             results, carry = clip_results(graph, parameters, clip.batch, carry, by_column=released)
             # JAX computes in the background: the consumer works on the clip before meanwhile.

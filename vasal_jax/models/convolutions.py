@@ -75,8 +75,7 @@ double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backwa
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
-    # Here the layers alone that gain most are worth Winograd's transforms: a first map waits while they are compiled.
-    ways = _ways(x, kernel, stride, padding, many=128 if stride == 1 else 256)
+    ways = _ways(x, kernel, stride, padding)
     ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
     return lax.platform_dependent(x, kernel, **ways)
 
@@ -93,7 +92,7 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
 
 def _largest_relu(x, kernel, bias):
     ways = {"default": lambda x, kernel: largest(pixels_of_squares(conv2d_native(x, kernel)))}
-    if winograd.convolve in (_by_winograd(x, kernel, 1, 1, many=64), _by_bfloat16_products(x, kernel, 1, 1)):
+    if winograd.convolve in (_by_winograd(x, kernel, 1, 1), _by_bfloat16_products(x, kernel, 1, 1)):
         ways["cpu"] = winograd.convolve_and_pool
     y, which = lax.platform_dependent(x, kernel, **ways)
     return jax.nn.relu(y + bias), which
@@ -156,17 +155,17 @@ def conv2d_by_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return sum(products).astype(x.dtype)
 
 
-def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> dict[str, Convolution]:
-    """The convolution by platform, by Winograd's form with `many` channels or more on both sides."""
-    by_winograd = _by_winograd(x, kernel, stride, padding, many)
+def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> dict[str, Convolution]:
+    """The convolution by platform."""
+    by_winograd = _by_winograd(x, kernel, stride, padding)
     narrow, native = (partial(way, stride=stride, padding=padding) for way in (conv2d_narrow, conv2d_native))
     return {"cpu": by_winograd or narrow, "default": native}
 
 
-def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int, many: int) -> Convolution | None:
+def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Convolution | None:
     """The convolution in Winograd's form where that exists and is worth while on CPU."""
     # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
-    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= many
+    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= 64
     return winograd.way(x.shape, kernel.shape, stride, padding) if large and x.dtype == jnp.float32 else None
 
 
@@ -180,7 +179,7 @@ def _by_bfloat16_products(x: jax.Array, kernel: jax.Array, stride: int, padding:
 
 
 def _conv2d_forward(x, kernel, stride, padding):
-    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding, many=64)), (x, kernel)
+    return lax.platform_dependent(x, kernel, **_ways(x, kernel, stride, padding)), (x, kernel)
 
 
 def _gradients(way: Convolution, x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -191,9 +190,9 @@ def _conv2d_backward(stride, padding, saved, dy):
     def with_products(x, kernel, dy):
         return _gradients(ways["cpu"], x, kernel, dy)[0], kernel_gradient(kernel.shape, padding, x, dy)
 
-    ways = _ways(*saved, stride, padding, many=64)
+    ways = _ways(*saved, stride, padding)
     pull_backs = {name: partial(_gradients, way) for name, way in ways.items()}
-    if stride == 1 and not _by_winograd(*saved, stride, padding, many=64):
+    if stride == 1 and not _by_winograd(*saved, stride, padding):
         pull_backs["cpu"] = with_products
     return lax.platform_dependent(*saved, dy, **pull_backs)
 
