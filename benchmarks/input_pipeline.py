@@ -4,7 +4,8 @@ Draws a synthetic dataset of 1280x720 videos, prepares it, and measures the time
   prepared       batches of `data.pipeline`, as training gets them
   on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
   whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
-Each side runs in a process of its own, in turn. Needs the extra `train`.
+Each side runs in a process of its own, in turn; ours has glibc keep freed memory in either setting, as train.py does.
+Needs the extra `train`.
 """
 
 import resource
@@ -35,6 +36,7 @@ from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
+from vasal_jax.memory import keep_freed_memory
 
 T = 12  # frames of a clip
 
@@ -147,6 +149,8 @@ class Taken(NamedTuple):
 
 def take(name: str, folder: Path, clips: int) -> Taken:
     """Takes clips of one side in this process."""
+    if name == "prepared":
+        keep_freed_memory()  # as train.py does
     batches = SIDES[name](folder)
     next(batches)
     begin, taken, quarter = time.perf_counter(), 0, None

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from vasal_jax import processor
 from vasal_jax.models import convolutions, pooling, winograd
 
 FORMS = [(3, 1, 1), (5, 2, 2), (4, 2, 1)]  # size, stride, padding
@@ -48,34 +49,42 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
     assert ours < 4 * direct
 
 
+@pytest.mark.parametrize(("cores", "strips"), [(1, 3), (2, 1)])
+def test_cuts_large_pictures_into_strips_that_keep_every_core_busy(cores, strips, monkeypatch):
+    monkeypatch.setattr(processor, "cores", lambda: cores)
+    x, kernel = drawn(2, 96, 64, 128), drawn(3, 3, 128, 7)
+    program = jax.make_jaxpr(lambda *args: winograd.convolve.fun(*args))(x, kernel)
+    assert f"slice_sizes=(1, {96 // strips + 2}, 64, 128)" in str(program)
+    expected, pull_back = jax.vjp(convolutions.conv2d_native, x, kernel)
+    found, own_pull_back = jax.vjp(winograd.convolve, x, kernel)
+    dy = drawn(*expected.shape)
+    for ours, theirs in ((found, expected), *zip(own_pull_back(dy), pull_back(dy), strict=True)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6 * np.abs(theirs).max())
+
+
 @pytest.mark.parametrize(
-    ("side", "channels", "inference", "training"),
-    [
-        (32, 128, True, True),
-        (32, 64, False, True),
-        (32, 32, False, False),
-        (33, 256, False, False),
-        (16, 256, False, False),
-    ],
+    ("side", "channels", "chosen"),
+    [(32, 128, True), (64, 64, True), (32, 64, False), (128, 63, False), (33, 256, False), (16, 128, False)],
 )
-def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, inference, training):
+def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
     x = jax.ShapeDtypeStruct((2, side, 32, channels), "float32")
     kernel = jax.ShapeDtypeStruct((3, 3, channels, 256), "float32")
     forward = jax.jit(convolutions.conv2d).lower(x, kernel)
     gradient = jax.jit(jax.grad(lambda *args: convolutions.conv2d(*args).sum(), argnums=(0, 1))).lower(x, kernel)
-    for program, chosen in ((forward, inference), (gradient, training)):
+    for program in (forward, gradient):
         assert ("stablehlo.convolution" not in program.as_text()) == chosen
 
 
 @pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
 def test_pooled_in_one_piece_equals_one_after_the_other(shape):
     x, kernel = drawn(*shape), drawn(3, 3, shape[-1], 7)
-    expected = pooling.max_pool(convolutions.conv2d_native(x, kernel), (2, 2))
-    found, _ = winograd.convolve_and_pool(x, kernel)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+    pixels = pooling.pixels_of_squares(convolutions.conv2d_native(x, kernel))
+    found, which = winograd.convolve_and_pool(x, kernel)
+    np.testing.assert_allclose(found, np.max(pixels, axis=0), rtol=0, atol=3e-6 * np.abs(pixels).max())
+    np.testing.assert_array_equal(which, np.argmax(pixels, axis=0))
 
 
-@pytest.mark.parametrize(("side", "channels", "chosen"), [(32, 64, True), (32, 32, False), (16, 64, False)])
+@pytest.mark.parametrize(("side", "channels", "chosen"), [(64, 64, True), (128, 32, False), (32, 64, False)])
 def test_pools_in_one_piece_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
     x, kernel = drawn(2, side, 32, channels), drawn(3, 3, channels, 64)
     program = jax.jit(convolutions.conv_relu_pool).lower(x, kernel, drawn(64)).as_text()

@@ -8,7 +8,6 @@ import itertools
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,17 +18,6 @@ from vasal_jax.models import winograd
 from vasal_jax.models.pooling import largest, pixels_of_squares, spread
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
-
-
-def differentiated_as(other: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Has a function run as it is written, but as `other`, its equal, where a gradient is asked for."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        function = jax.custom_vjp(function)
-        function.defvjp(lambda *args: jax.vjp(other, *args), lambda pull_back, dy: pull_back(dy))
-        return function
-
-    return decorate
 
 
 def turned(kernel: jax.Array) -> jax.Array:
@@ -91,7 +79,7 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
 
 
 def _largest_relu(x, kernel, bias):
-    ways = {"default": lambda x, kernel: largest(pixels_of_squares(conv2d_native(x, kernel)))}
+    ways = {"default": lambda x, kernel: largest(pixels_of_squares(conv2d(x, kernel)))}
     if winograd.convolve in (_by_winograd(x, kernel, 1, 1), _by_bfloat16_products(x, kernel, 1, 1)):
         ways["cpu"] = winograd.convolve_and_pool
     y, which = lax.platform_dependent(x, kernel, **ways)
@@ -164,8 +152,9 @@ def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> dict[st
 
 def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Convolution | None:
     """The convolution in Winograd's form where that exists and is worth while on CPU."""
-    # Pictures as large as the feature maps, which it takes one by one, keep all cores busy.
-    large = x.shape[1] * x.shape[2] >= 32 * 32 and min(kernel.shape[2:]) >= 64
+    # Less neither keeps all cores busy nor is worth the time to compile the transforms.
+    channels = min(kernel.shape[2:])
+    large = channels >= 64 and x.shape[1] * x.shape[2] * channels >= 32 * 32 * 128
     return winograd.way(x.shape, kernel.shape, stride, padding) if large and x.dtype == jnp.float32 else None
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.convolutions import conv2d, conv3d, conv_relu_pool, differentiated_as, double
+from vasal_jax.models.convolutions import conv2d, conv3d, conv_relu_pool, double
 
 _he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through a ReLU
 
@@ -73,6 +73,17 @@ class ConvTranspose(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (N, H, W, in_features) to (N, 2H, 2W, out_features)."""
         return double(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
+
+
+def differentiated_as(other: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has a function run as it is written, but as `other`, its equal, where a gradient is asked for."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = jax.custom_vjp(function)
+        function.defvjp(lambda *args: jax.vjp(other, *args), lambda pull_back, dy: pull_back(dy))
+        return function
+
+    return decorate
 
 
 def by_frame(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Array) -> Any:
