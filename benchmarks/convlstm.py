@@ -13,6 +13,7 @@ import torch
 from flax import nnx
 
 from benchmarks.jax_side import compute_type, precision
+from benchmarks.processes import in_fresh_process
 from benchmarks.runner import command
 from benchmarks.side_by_side import Call, Comparison, compare
 from benchmarks.torch_side import WAYS, finish, numbers, placed, released_model, torch_device
@@ -27,48 +28,53 @@ GOALS = {
 
 
 def measure(rounds: int = 7) -> list[Comparison]:
+    goals = GOALS[in_fresh_process(torch_device)]
+    return compare(f"ConvLSTM, forward and backward, {T} frames", goals, ours, theirs, rounds)
+
+
+def drawn() -> list[np.ndarray]:
+    """What comes in, and what the loss, a weighted sum, hands back."""
+    rng, config = np.random.default_rng(0), ModelConfig.released()
+    channels = config.combine[-1], config.lstm[-1]
+    return [rng.standard_normal((1, T, MAP_SIZE, MAP_SIZE, c)).astype(np.float32) for c in channels]
+
+
+def ours(dtype: str) -> Call:
     config = ModelConfig.released()
-    channels, hidden = config.combine[-1], config.lstm
-    rng = np.random.default_rng(0)
-    # What comes in, and what the loss, a weighted sum, hands back.
-    x, weights = (rng.standard_normal((1, T, MAP_SIZE, MAP_SIZE, c)).astype(np.float32) for c in (channels, hidden[-1]))
+    model = ConvLSTM(config.combine[-1], config.lstm, dtype=compute_type(dtype), rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
 
-    def ours(dtype: str) -> Call:
-        model = ConvLSTM(channels, hidden, dtype=compute_type(dtype), rngs=nnx.Rngs(0))
-        graph, state = nnx.split(model)
+    @jax.jit
+    @jax.grad
+    def gradients(inputs, weights):
+        h, _ = nnx.merge(graph, inputs[0])(inputs[1])
+        return jnp.sum(h.astype(jnp.float32) * weights)
 
-        @jax.jit
-        @jax.grad
-        def gradients(inputs, weights):
-            h, _ = nnx.merge(graph, inputs[0])(inputs[1])
-            return jnp.sum(h.astype(jnp.float32) * weights)
+    x, weights = jax.device_put(drawn())
 
-        inputs, cotangent = (state, jax.device_put(x)), jax.device_put(weights)
+    def call() -> None:
+        with precision(dtype):
+            jax.block_until_ready(gradients((state, x), weights))
 
-        def call() -> None:
-            with precision(dtype):
-                jax.block_until_ready(gradients(inputs, cotangent))
+    return call
 
-        return call
 
-    def theirs(name: str) -> Call:
-        way = WAYS[name]
-        model = released_model(way)
-        cells = torch.nn.Sequential(model.cell0, model.cell1)
-        inputs, cotangent = (placed(torch.from_numpy(np.moveaxis(a[0], -1, 1).copy()), way) for a in (x, weights))
-        inputs.requires_grad_()
+def theirs(name: str) -> Call:
+    way = WAYS[name]
+    model = released_model(way)
+    cells = torch.nn.Sequential(model.cell0, model.cell1)
+    x, weights = (placed(torch.from_numpy(np.moveaxis(a[0], -1, 1).copy()), way) for a in drawn())
+    x.requires_grad_()
 
-        def call() -> None:
-            cells.zero_grad(set_to_none=True)
-            inputs.grad = None
-            with numbers(way):
-                h = cells(inputs)
-            (h.float() * cotangent).sum().backward()
-            finish()
+    def call() -> None:
+        cells.zero_grad(set_to_none=True)
+        x.grad = None
+        with numbers(way):
+            h = cells(x)
+        (h.float() * weights).sum().backward()
+        finish()
 
-        return call
-
-    return compare(f"ConvLSTM, forward and backward, {T} frames", GOALS[torch_device()], ours, theirs, rounds)
+    return call
 
 
 if __name__ == "__main__":

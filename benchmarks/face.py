@@ -6,12 +6,14 @@ of versions, and rich besides the core.
 """
 
 import sys
+from functools import partial
 
 import numpy as np
 
 from benchmarks.jax_side import drawn_clip, forward_call
+from benchmarks.processes import fresh_process
 from benchmarks.runner import command
-from benchmarks.side_by_side import Comparison, interleave
+from benchmarks.side_by_side import Comparison, Side, interleave
 from vasal_jax.models import ModelConfig
 from vasal_jax.models.config import CLIP_LENGTH as T
 
@@ -26,7 +28,12 @@ PRESETS = {
 
 def measure(rounds: int = 7, faces: int = 4) -> list[Comparison]:
     batch = drawn_batch(faces)
-    seconds = interleave({name: forward_call(make(), batch, faces=faces) for name, make in PRESETS.items()}, rounds)
+    with fresh_process() as process:
+        configs = {name: make() for name, make in PRESETS.items()}
+        sides = {
+            name: Side(process, partial(forward_call, config, batch, faces=faces)) for name, config in configs.items()
+        }
+        seconds = interleave(sides, rounds)
     bare = seconds.pop(BARE)
     work = f"forward, {T} frames, {faces} faces"
     return [Comparison(f"{work}, {name}", BARE, "float32", values, bare, GOAL) for name, values in seconds.items()]

@@ -1,7 +1,7 @@
 """Forward pass of a 12-frame clip beside PyTorch: `python -m benchmarks.forward`.
 
 PyTorch runs the released graph eager as the release does, channels-last, and channels-last with bfloat16 autocast, on a
-GPU compiled. All sides see the same inputs, in memory, on the same threads, in turn. A processor that cannot multiply
+GPU compiled. All sides see the same inputs, in memory, on as many threads, in turn. A processor that cannot multiply
 bfloat16 goes without it. Needs torch and rich besides the core.
 """
 
@@ -10,6 +10,7 @@ import sys
 import torch
 
 from benchmarks.jax_side import compute_type, drawn_clip, forward_call
+from benchmarks.processes import in_fresh_process
 from benchmarks.runner import command
 from benchmarks.side_by_side import Call, Comparison, compare
 from benchmarks.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
@@ -34,27 +35,30 @@ GOALS = {
 
 
 def measure(rounds: int = 7) -> list[Comparison]:
-    batch, goals = drawn_clip(T), GOALS[torch_device()]
-    if torch_device() == "cpu" and not has_bfloat16():
+    device = in_fresh_process(torch_device)
+    goals = GOALS[device]
+    if device == "cpu" and not has_bfloat16():
         goals = {sides: goal for sides, goal in goals.items() if "bfloat16" not in " ".join(sides)}
         print("bfloat16 is left out: this processor cannot multiply it, and PyTorch takes twenty times as long")
 
-    def ours(dtype: str) -> Call:
-        return forward_call(ModelConfig.released(dtype=compute_type(dtype)), batch, dtype)
-
-    def theirs(name: str) -> Call:
-        way = WAYS[name]
-        model, clip = released_model(way).eval(), clip_of(batch, way)
-        run = torch.compile(model) if way.compiled else model
-
-        def call() -> None:
-            with torch.inference_mode(), numbers(way):
-                torch.softmax(run(*clip).flatten(1), 1)
-            finish()
-
-        return call
-
     return compare(f"forward, {T} frames", goals, ours, theirs, rounds)
+
+
+def ours(dtype: str) -> Call:
+    return forward_call(ModelConfig.released(dtype=compute_type(dtype)), drawn_clip(T), dtype)
+
+
+def theirs(name: str) -> Call:
+    way = WAYS[name]
+    model, clip = released_model(way).eval(), clip_of(drawn_clip(T), way)
+    run = torch.compile(model) if way.compiled else model
+
+    def call() -> None:
+        with torch.inference_mode(), numbers(way):
+            torch.softmax(run(*clip).flatten(1), 1)
+        finish()
+
+    return call
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from pysaliency import metrics as referee
 from pysaliency.numba_utils import fill_fixation_map
 from pysaliency.roc import general_roc, general_rocs_per_positive
 
+from benchmarks.processes import in_fresh_process
 from benchmarks.runner import command
-from benchmarks.side_by_side import Comparison, compare
+from benchmarks.side_by_side import Call, Comparison, compare
 from vasal_jax import metrics
 
 setattr(np, "trapz", np.trapezoid)  # noqa: B010, the name pysaliency knows; NumPy 2.4 dropped it
@@ -32,26 +33,35 @@ AREAS = {
 
 def measure(rounds: int = 7) -> list[Comparison]:
     """Times both sides, after a check that they have the same numbers."""
+    goals = dict.fromkeys([("float32", side) for side in AREAS])
+    if in_fresh_process(checked) == "cpu":
+        goals["float32", "pysaliency, AUC"] = 10.0
+    work = f"{len(NAMES)} metrics of {FRAMES} maps, {HEIGHT}x{WIDTH}"
+    return compare(work, goals, ours, theirs, rounds)
+
+
+def ours(_: str) -> Call:
     batch, baseline = drawn_batch()
-    uniform = drawn_points(np.random.default_rng(1), NEGATIVES)
     parts = [tuple(x[i : i + FRAMES_A_CALL] for x in batch) for i in range(0, FRAMES, FRAMES_A_CALL)]
     seeds = np.arange(FRAMES_A_CALL)
     score = jax.jit(metrics.score)
+    return lambda: jax.block_until_ready([score(*part, baseline, seeds) for part in parts])
 
-    def ours():
-        return jax.block_until_ready([score(*part, baseline, seeds) for part in parts])
 
-    def theirs(area):
-        return [pysaliency_scores(*frame, uniform[i], baseline, area) for i, frame in enumerate(frames(batch))]
+def theirs(side: str) -> Call:
+    batch, baseline = drawn_batch()
+    uniform = drawn_points(np.random.default_rng(1), NEGATIVES)
+    area = AREAS[side]
+    return lambda: [pysaliency_scores(*frame, uniform[i], baseline, area) for i, frame in enumerate(frames(batch))]
 
-    found = {name: np.concatenate([part[name] for part in ours()]) for name in NAMES}
-    for area in AREAS.values():
-        check(found, theirs(area))
-    goals = dict.fromkeys([("float32", side) for side in AREAS])
-    if jax.default_backend() == "cpu":
-        goals["float32", "pysaliency, AUC"] = 10.0
-    work = f"{len(NAMES)} metrics of {FRAMES} maps, {HEIGHT}x{WIDTH}"
-    return compare(work, goals, lambda _: ours, lambda side: lambda: theirs(AREAS[side]), rounds)
+
+def checked() -> str:
+    """The device on which all sides have the same numbers."""
+    parts = ours("float32")()
+    found = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    for side in AREAS:
+        check(found, theirs(side)())
+    return jax.default_backend()
 
 
 def check(found: dict[str, np.ndarray], expected: list[dict[str, float]]) -> None:

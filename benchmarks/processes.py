@@ -99,5 +99,10 @@ def failure(process: subprocess.Popen, log: Any) -> InputError:
 
 def in_fresh_process(function: Callable, *arguments: Any) -> Any:
     """What a function of a module gives for the arguments, called in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+    with fresh_process() as process:
+        return process.submit(function, *arguments).result()
+
+
+def fresh_process() -> ProcessPoolExecutor:
+    """A process that inherits nothing, for functions of a module; it ends with the `with` block."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))

@@ -3,13 +3,27 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import fresh_process
+
 Call = Callable[[], object]  # does the work once, and does not return before it is done
+
+
+class Side(NamedTuple):
+    """One way of doing the work."""
+
+    process: Executor
+    make: Callable[[], Call]  # called there; a function of a module, or partial
+
+
 Goals = Mapping[tuple[str, str], float | None]  # by (ours, theirs); None where the ratio is only stated
 
 
@@ -66,18 +80,30 @@ class Row:
         return None if self.goal is None else self.ratio >= self.goal
 
 
-def interleave(sides: Mapping[str, Call], rounds: int, warm_up: int = 2) -> dict[str, list[float]]:
+def interleave(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]:
     """Times each side once a round; seconds of every round by side."""
-    for call in sides.values():
-        for _ in range(warm_up):
-            call()
+    for name, side in sides.items():
+        side.process.submit(_prepare, name, side.make).result()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
-        for name, call in sides.items():
-            begin = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - begin)
+        for name, side in sides.items():
+            seconds[name].append(side.process.submit(_time, name).result())
     return seconds
+
+
+_calls: dict[str, Call] = {}  # of the sides in this process
+
+
+def _prepare(name: str, make: Callable[[], Call], warm_up: int = 2) -> None:
+    _calls[name] = make()
+    for _ in range(warm_up):
+        _calls[name]()
+
+
+def _time(name: str) -> float:
+    begin = time.perf_counter()
+    _calls[name]()
+    return time.perf_counter() - begin
 
 
 def compare(
@@ -85,13 +111,18 @@ def compare(
 ) -> list[Comparison]:
     """Times all sides that the goals name in turn, and compares each pair.
 
+    Ours are in one process and theirs in another, as a user has them: in a process with PyTorch that keeps freed memory
+    ours took a third longer.
+
     Args:
       goals: by the names of two sides; that of ours is its dtype.
-      ours, theirs: make a side of its name.
+      ours, theirs: make a side of its name; functions of a module, or partial.
     """
     our_names, their_names = (dict.fromkeys(names) for names in zip(*goals, strict=True))  # each once
-    sides = {name: ours(name) for name in our_names} | {name: theirs(name) for name in their_names}
-    times = interleave(sides, rounds)
+    with fresh_process() as here, fresh_process() as there:
+        sides = {name: Side(here, partial(ours, name)) for name in our_names}
+        sides |= {name: Side(there, partial(theirs, name)) for name in their_names}
+        times = interleave(sides, rounds)
     return [Comparison(work, them, us, times[us], times[them], goal) for (us, them), goal in goals.items()]
 
 

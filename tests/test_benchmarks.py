@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -56,20 +57,28 @@ def test_a_row_is_written_under_the_agreed_keys():
     assert list(dataclasses.asdict(row([1.0], [1.0]))) == KEYS
 
 
-def test_sides_take_turns_and_are_made_once():
-    calls = []
+def writing_side(log: Path, name: str):
+    def write(word: str) -> None:
+        with log.open("a") as file:
+            file.write(f"{word} {os.getpid()}\n")
 
-    def side(name: str):
-        calls.append(f"make {name}")
-        return lambda: calls.append(name)
+    write(f"make-{name}")
+    return partial(write, name)
 
+
+def test_sides_take_turns_and_are_made_once(tmp_path):
+    log = tmp_path / "log"
+    side = partial(writing_side, log)
     goals = {("float32", "a"): 1.0, ("float32", "b"): None, ("bfloat16", "b"): None}
     found = compare("work", goals, side, side, rounds=2)
+    calls, processes = zip(*(line.split() for line in log.read_text().splitlines()), strict=True)
     assert [(each.dtype, each.against, each.goal) for each in found] == [(*pair, goal) for pair, goal in goals.items()]
     assert found[0].ours == found[1].ours
     names = ["float32", "bfloat16", "a", "b"]
-    assert calls[:4] == [f"make {name}" for name in names]
-    assert calls[-8:] == names * 2
+    assert list(calls) == [word for name in names for word in (f"make-{name}", name, name)] + names * 2
+    where = dict(zip(calls, processes, strict=True))
+    assert where["float32"] == where["bfloat16"] != where["a"] == where["b"]
+    assert str(os.getpid()) not in processes
 
 
 def test_help_lists_every_benchmark(capsys):

@@ -70,7 +70,7 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -
 
 @jax.custom_vjp
 def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """`max_pool` over 2x2 pixels of the ReLU of `conv2d`, with a bias, at stride 1.
+    """`max_pool` over 2x2 pixels of the ReLU of `conv2d`, with a bias, at stride 1, of pictures of even sides.
 
     The maximum comes first and the rest, which changes no order, has a quarter of the pixels. A gradient needs no more
     than which of the four was the largest.

@@ -53,7 +53,7 @@ def max_pool_gradient_by_slices(window: Sequence[int], x: jax.Array, y: jax.Arra
 
 
 def pixels_of_squares(x: jax.Array) -> list[jax.Array]:
-    """The four pixels of every square of 2x2 of (N, H, W, C), row by row: (N, H/2, W/2, C) each."""
+    """The four pixels of every square of 2x2 of (N, H, W, C), H and W even, row by row: (N, H/2, W/2, C) each."""
     return [x[:, i::2, j::2] for i in range(2) for j in range(2)]
 
 
