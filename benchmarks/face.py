@@ -29,9 +29,8 @@ PRESETS = {
 def measure(rounds: int = 7, faces: int = 4) -> list[Comparison]:
     batch = drawn_batch(faces)
     with fresh_process() as process:
-        configs = {name: make() for name, make in PRESETS.items()}
         sides = {
-            name: Side(process, partial(forward_call, config, batch, faces=faces)) for name, config in configs.items()
+            name: Side(process, partial(forward_call, make(), batch, faces=faces)) for name, make in PRESETS.items()
         }
         seconds = interleave(sides, rounds)
     bare = seconds.pop(BARE)

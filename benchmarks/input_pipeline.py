@@ -46,6 +46,7 @@ def prepared(out: Path) -> Iterator[int]:
     from data.clips import ClipOptions
     from data.pipeline import training_batches
 
+    keep_freed_memory()  # as train.py does
     for batch in training_batches(out, 4, 0, ClipOptions(length=T)):
         yield len(batch["frames"])
 
@@ -149,8 +150,6 @@ class Taken(NamedTuple):
 
 def take(name: str, folder: Path, clips: int) -> Taken:
     """Takes clips of one side in this process."""
-    if name == "prepared":
-        keep_freed_memory()  # as train.py does
     batches = SIDES[name](folder)
     next(batches)
     begin, taken, quarter = time.perf_counter(), 0, None

@@ -15,6 +15,9 @@ from rich.table import Table
 from benchmarks.processes import fresh_process
 
 Call = Callable[[], object]  # does the work once, and does not return before it is done
+Goals = Mapping[tuple[str, str], float | None]  # by (ours, theirs); None where the ratio is only stated
+
+WARM_UP = 2  # calls before the first that counts
 
 
 class Side(NamedTuple):
@@ -22,9 +25,6 @@ class Side(NamedTuple):
 
     process: Executor
     make: Callable[[], Call]  # called there; a function of a module, or partial
-
-
-Goals = Mapping[tuple[str, str], float | None]  # by (ours, theirs); None where the ratio is only stated
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def interleave(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]
 _calls: dict[str, Call] = {}  # of the sides in this process
 
 
-def _prepare(name: str, make: Callable[[], Call], warm_up: int = 2) -> None:
+def _prepare(name: str, make: Callable[[], Call]) -> None:
     _calls[name] = make()
-    for _ in range(warm_up):
+    for _ in range(WARM_UP):
         _calls[name]()
 
 

@@ -1,8 +1,8 @@
 """A training step of the released model beside PyTorch: `python -m benchmarks.train_step`.
 
-Both sides take the same clip, compute the KL loss and its gradient, and make an Adam update, in turn. On
-a CPU: float32, with PyTorch eager as the release runs it and channels-last. On an NVIDIA GPU: float32, TF32 and
-bfloat16, with PyTorch eager and compiled beside. Needs jax, flax, optax, orbax, torch and rich only.
+Both sides take the same clip, compute the KL loss and its gradient, and make an Adam update, in turn. On a CPU:
+float32, with PyTorch eager as the release runs it and channels-last. On an NVIDIA GPU: float32, TF32 and bfloat16, with
+PyTorch eager and compiled beside. Needs jax, flax, optax, orbax, torch and rich only.
 """
 
 import statistics

@@ -10,10 +10,35 @@ from jax import lax
 
 from vasal_jax.models import convolutions, layers, pooling
 
+# The last is large enough for Winograd's form.
+POOLED = [(2, 12, 8, 5), (2, 32, 32, 64), (2, 64, 32, 64)]
 
-@pytest.mark.parametrize("shape", [(2, 12, 8, 5), (2, 32, 32, 64)])
+
+@pytest.mark.parametrize("shape", POOLED)
 def test_pooling_first_equals_convolution_activation_and_pooling_in_turn(shape):
-    """Exactly, on whole numbers, of which many are equal."""
+    conv = layers.Conv((3, 3), shape[-1], 64, dtype="float32", rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(5)
+    conv.bias[...] = rng.standard_normal(64)
+    x = rng.standard_normal(shape).astype(np.float32)
+    graph, state = nnx.split(conv)
+
+    def at_once(state, x):
+        return nnx.merge(graph, state).pooled(x)
+
+    def in_turn(state, x):
+        return pooling.max_pool(jax.nn.relu(nnx.merge(graph, state)(x)), (2, 2))
+
+    expected, pull_back = jax.vjp(in_turn, state, x)
+    dy = rng.standard_normal(expected.shape).astype(np.float32)
+    found, own_pull_back = jax.vjp(at_once, state, x)
+    ours = [at_once(state, x), found, *jax.tree.leaves(own_pull_back(dy))]
+    for mine, other in zip(ours, [expected, expected, *jax.tree.leaves(pull_back(dy))], strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=3e-6 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("shape", POOLED)
+def test_pooling_first_hands_the_gradient_to_the_first_of_equal_pixels(shape):
+    """Exactly so, on whole numbers, of which many are equal."""
     rng = np.random.default_rng(5)
     x, kernel, bias = (rng.integers(-1, 2, s).astype(np.float32) for s in (shape, (3, 3, shape[-1], 64), (64,)))
 

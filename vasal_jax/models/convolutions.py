@@ -15,7 +15,7 @@ from jax import lax
 
 from vasal_jax import processor
 from vasal_jax.models import winograd
-from vasal_jax.models.pooling import largest, pixels_of_squares, spread
+from vasal_jax.models.pooling import from_pixels, largest, pixels_of_squares, spread
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -43,9 +43,7 @@ def double_by_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
     n, height, width, channels = x.shape
     by_phase = kernel.reshape(2, 2, 2, 2, channels, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, channels, -1)
     y = conv2d_native(x, by_phase, padding=1).reshape(n, height + 1, width + 1, 2, 2, -1)
-    rows = [[y[:, i : i + height, j : j + width, i, j] for j in range(2)] for i in range(2)]
-    rows = [jnp.stack(row, axis=3) for row in rows]
-    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, -1)
+    return from_pixels([[y[:, i : i + height, j : j + width, i, j] for j in range(2)] for i in range(2)])
 
 
 def _double_backward(saved, dy):

@@ -64,8 +64,13 @@ def largest(pixels: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
     return y, jnp.where(a == y, 0, jnp.where(b == y, 1, jnp.where(c == y, 2, 3))).astype(jnp.uint8)
 
 
+def from_pixels(rows: Sequence[Sequence[jax.Array]]) -> jax.Array:
+    """The picture (..., 2H, 2W, C) that has the pixels of every square of 2x2 from 2x2 arrays (..., H, W, C)."""
+    *batch, height, width, channels = rows[0][0].shape
+    pixels = jnp.stack([jnp.stack(row, axis=-2) for row in rows], axis=-4)
+    return pixels.reshape(*batch, 2 * height, 2 * width, channels)
+
+
 def spread(y: jax.Array, which: jax.Array) -> jax.Array:
     """Each value of (N, H, W, C) in the pixel of its square of 2x2 that `which` names, zeros elsewhere."""
-    n, height, width, channels = y.shape
-    rows = [jnp.stack([jnp.where(which == 2 * i + j, y, 0) for j in range(2)], axis=3) for i in range(2)]
-    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, channels)
+    return from_pixels([[jnp.where(which == 2 * i + j, y, 0) for j in range(2)] for i in range(2)])

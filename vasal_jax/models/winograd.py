@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 
 from vasal_jax import processor
-from vasal_jax.models.pooling import largest
+from vasal_jax.models.pooling import from_pixels, largest
 
 _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]], np.float32)
 _B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]], np.float32)
@@ -57,9 +57,8 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     kernels = _kernels(kernel)
 
     def of_strip(strip: jax.Array) -> jax.Array:
-        height, width = strip.shape[0] - 2, strip.shape[1]
-        rows = (jnp.stack(row, axis=1).reshape(height // 2, width, -1) for row in _outputs(strip, kernels))
-        return jnp.stack(list(rows), axis=1).reshape(height, width, -1).astype(x.dtype)
+        tiles = strip.shape[0] // 2 - 1, strip.shape[1] // 2, -1
+        return from_pixels([[y.reshape(tiles) for y in row] for row in _outputs(strip, kernels)]).astype(x.dtype)
 
     return _by_strip(of_strip, x, kernel).reshape(*x.shape[:3], -1)
 
@@ -78,25 +77,19 @@ def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.A
 
 def _by_strip(function: Callable[[jax.Array], Any], x: jax.Array, kernel: jax.Array) -> Any:
     """`function` of every strip of every picture, from top to bottom, stacked."""
-    strips = _strips(x.shape, kernel.shape)
-    cut = _cutter(x, strips)
+    strips, cut = _cut(x, max(kernel.shape[2:]))
     return lax.map(lambda i: function(cut(i)), jnp.arange(x.shape[0] * strips))
 
 
-def _strips(shape: tuple[int, ...], kernel: tuple[int, ...]) -> int:
-    """Into how many strips a picture is cut.
+def _cut(x: jax.Array, most_channels: int) -> tuple[int, Callable[[jax.Array], jax.Array]]:
+    """Into how many strips a picture of (N, H, W, C) is cut, and what gives the i-th of all pictures' strips.
 
     What the tiles become is four times the picture, and is to stay near the processor. But XLA gives a loop over an
-    array one core for every 256 KiB of it.
+    array one core for every 256 KiB of it. A strip has the row before it and the one after too: (H/strips + 2, W, C).
     """
-    _, height, width, _ = shape
-    most = height * width // 4 * max(kernel[2:]) // (2**16 * processor.cores())
-    return max((n for n in range(1, min(most, height // 2) + 1) if height // 2 % n == 0), default=1)
-
-
-def _cutter(x: jax.Array, strips: int) -> Callable[[jax.Array], jax.Array]:
-    """What gives the i-th strip of (N, H, W, C), with the row before it and the one after: (H/strips + 2, W, C)."""
     _, height, width, channels = x.shape
+    most = height * width // 4 * most_channels // (2**16 * processor.cores())
+    strips = max((n for n in range(1, min(most, height // 2) + 1) if height // 2 % n == 0), default=1)
     height //= strips
     # Zeros beside the strips are left to `_tiles`: it is not fused with what copies it then, which would do so often.
     padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
@@ -105,7 +98,7 @@ def _cutter(x: jax.Array, strips: int) -> Callable[[jax.Array], jax.Array]:
         place = i // strips, i % strips * height, 0, 0
         return lax.dynamic_slice(padded, place, (1, height + 2, width, channels))[0]
 
-    return cut
+    return strips, cut
 
 
 def _kernels(kernel: jax.Array) -> list[list[jax.Array]]:
@@ -120,8 +113,7 @@ def _outputs(strip: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.
         return jnp.matmul(tiles.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
 
     pairs = zip(_tiles(strip.astype(jnp.float32)), kernels, strict=True)
-    columns = [_sums(_A.T, [product(t, k) for t, k in zip(*pair, strict=True)]) for pair in pairs]
-    return [list(row) for row in zip(*(_sums(_A.T, row) for row in zip(*columns, strict=True)), strict=True)]
+    return _transformed([[product(t, k) for t, k in zip(*pair, strict=True)] for pair in pairs], _A.T)
 
 
 def _backward(saved, dy):
@@ -135,9 +127,7 @@ convolve.defvjp(lambda x, kernel: (convolve(x, kernel), (x, kernel)), _backward)
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     """G^T [sum over tiles of (B^T x B) * (A dy A^T)] G, (3, 3, I, O)."""
-
-    strips = _strips(x.shape, (3, 3, x.shape[-1], dy.shape[-1]))
-    cut = _cutter(x, strips)
+    strips, cut = _cut(x, max(x.shape[-1], dy.shape[-1]))
 
     def add(total: list[list[jax.Array]], pair: tuple[jax.Array, jax.Array]) -> tuple[list[list[jax.Array]], None]:
         i, given = pair
