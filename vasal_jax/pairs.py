@@ -1,11 +1,10 @@
 """Exact counting of the pairs that an area under the ROC curve is made of.
 
 The area is the share of (positive, negative) pairs where the positive has the higher value, a tie being half a win.
-Only the few positives are sorted; the many negatives are looked up among them and counted. That takes a tenth of the
-time of sorting the pixels of a map, and hardly depends on the number of positives.
+The many negatives are compared with the few positives, or looked up among them, and never sorted: that takes a tenth
+of the time. Each negative's own number of pairs is all that is needed, so nothing is scattered either.
 
-Wins are counted twice, so that half of one is an integer, and for each positive apart: up to 2^30 negatives fit an
-int32, where the total of a few thousand positives over a large map would not.
+Wins are counted twice, so that half of one is an integer, and totals are given in as many parts as fit an int32.
 
 All arrays share their leading axes.
 """
@@ -17,7 +16,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 ABOVE_ALL = jnp.iinfo(jnp.int32).max  # a key that no number has
-COMPARED = 16  # parts of a table told apart by comparison: with more of them, that takes longer than to look up
+FEW = 128  # thresholds that are compared with every value: with more of them, looking up takes less
+COMPARED = 16  # parts of a table told apart by comparison before that
 
 
 def ordered(values: ArrayLike) -> Array:
@@ -34,73 +34,86 @@ def ordered(values: ArrayLike) -> Array:
 
 
 def wins(positives: Array, positives_mask: ArrayLike, negatives: Array, negatives_mask: ArrayLike) -> Array:
-    """Twice the number of negatives below each positive, plus one for each tied with it: int32 (..., K).
+    """Twice the number of pairs where the negative is below the positive, plus one for each tie: int32 (..., parts).
 
     Args:
       positives: int32 (..., K) keys from `ordered`.
       positives_mask: bool (..., K), the real ones; the others win nothing.
-      negatives: int32 (..., L) keys, L up to 2^30.
+      negatives: int32 (..., L) keys.
       negatives_mask: bool (..., L).
     """
-    negatives = jnp.where(negatives_mask, negatives, ABOVE_ALL)
-    below, up_to = jnp.split(_up_to(jnp.concatenate([positives - 1, positives], -1), negatives), 2, -1)
-    return jnp.where(positives_mask, below + up_to, 0)
+    real = jnp.asarray(positives_mask).sum(-1, keepdims=True)
+    positives = jnp.where(positives_mask, positives, ABOVE_ALL)
+    lost = _below(jnp.concatenate([positives - 1, positives], -1), negatives)  # a tie is above one of the two
+    return _total(jnp.where(negatives_mask, 2 * real - lost, 0), 2 * positives.shape[-1])
 
 
 def wins_over_lower(positives: Array, positives_mask: ArrayLike, negatives: Array) -> Array:
-    """As `wins`, each negative first lowered to the highest positive that is not above it: int32 (..., K).
+    """As `wins`, each negative first lowered to the highest positive that is not above it: int32 (..., parts).
 
     This is what a ROC curve with thresholds at the positives alone sees. A negative below all positives stays there.
 
     Args:
       positives: int32 (..., K) keys from `ordered`.
       positives_mask: bool (..., K), the real ones; the others win nothing and lower nothing.
-      negatives: int32 (..., L) keys, L up to 2^30.
+      negatives: int32 (..., L) keys.
     """
-    below = _up_to(positives - 1, negatives)
-    # Lowered, the negatives up to a positive are those below the next higher one.
-    higher = (positives[..., None, :] > positives[..., :, None]) & jnp.asarray(positives_mask)[..., None, :]
-    up_to = jnp.where(higher, below[..., None, :], negatives.shape[-1]).min(-1, initial=negatives.shape[-1])
-    return jnp.where(positives_mask, below + up_to, 0)
+    real = jnp.asarray(positives_mask).sum(-1, keepdims=True)
+    positives = jnp.sort(jnp.where(positives_mask, positives, ABOVE_ALL))
+    # What a negative loses that lies above so many: twice those, less its ties with the highest of them.
+    lower = (positives[..., None, :] < positives[..., :, None]).sum(-1)
+    lost = jnp.pad(jnp.arange(1, positives.shape[-1] + 1) + lower, [(0, 0)] * (real.ndim - 1) + [(1, 0)])
+    above = _below(positives - 1, negatives)
+    return _total(2 * real - jnp.take_along_axis(lost, above, -1), 2 * positives.shape[-1])
 
 
 def area(wins: Array, n_positives: ArrayLike, n_negatives: ArrayLike) -> Array:
     """Area under the ROC curve, float32 (...): the share of pairs won, NaN where there are none.
 
     Args:
-      wins: int32 (..., K) from `wins` or `wins_over_lower`.
+      wins: int32 (..., parts) from `wins` or `wins_over_lower`.
       n_positives: int (...), how many positives are real.
       n_negatives: int (...), how many negatives are.
     """
-    return (wins / (2 * jnp.asarray(n_negatives))[..., None]).sum(-1) / n_positives
+    most = jnp.broadcast_to(2 * jnp.asarray(n_negatives)[..., None], wins.shape)
+    # Whole positives apart, so that all pairs won are exactly 1.
+    return (lax.div(wins, most) + lax.rem(wins, most) / most).sum(-1) / n_positives
 
 
-def _up_to(thresholds: Array, values: Array) -> Array:
-    """How many values are at most each threshold: int32 (..., K) for thresholds (..., K) and values (..., L).
+def _total(counts: Array, most: int) -> Array:
+    """Sums int32 (..., L) counts of at most `most` each, in as many parts as keep below 2^31: int32 (..., parts)."""
+    *lead, length = counts.shape
+    part = jnp.iinfo(jnp.int32).max // max(most, 1)
+    parts = max(-(-length // part), 1)
+    counts = jnp.pad(counts, [(0, 0)] * len(lead) + [(0, -length % parts)])
+    return lax.optimization_barrier(counts).reshape(*lead, parts, -1).sum(-1)
 
-    All rows share one flat table, each with a stretch of it: XLA's batched gather and scatter take several times as
-    long as plain ones. Stretches are powers of two, so that halving steps find a place in them.
+
+def _below(thresholds: Array, values: Array) -> Array:
+    """How many thresholds (..., K) are below each value (..., L): int32 (..., L)."""
+    values = lax.optimization_barrier(values)  # worked out once, not for each threshold
+    if thresholds.shape[-1] > FEW:
+        return _looked_up(thresholds, values)
+    compared = (jnp.where(thresholds[..., i, None] < values, 1, 0) for i in range(thresholds.shape[-1]))
+    return sum(compared, jnp.zeros(values.shape, jnp.int32))
+
+
+def _looked_up(thresholds: Array, values: Array) -> Array:
+    """`_below` by halving steps through the sorted thresholds.
+
+    All rows share one flat table, each with a stretch of it: XLA's batched gather takes several times as long as a
+    plain one. Stretches are powers of two, so that halving steps find a place in them.
     """
-    *lead, count = shape = thresholds.shape
+    *lead, count = thresholds.shape
     rows, stretch = math.prod(lead), 1 << count.bit_length()
-    thresholds, values = thresholds.reshape(rows, count), values.reshape(rows, values.shape[-1])
-    table = jnp.pad(thresholds, ((0, 0), (0, stretch - count)), constant_values=ABOVE_ALL)
+    keys = values.reshape(rows, -1)
+    table = jnp.pad(thresholds.reshape(rows, count), ((0, 0), (0, stretch - count)), constant_values=ABOVE_ALL)
     table = jnp.sort(table)
-    flat = table.ravel()
-    start = jnp.arange(rows)[:, None] * stretch
-
-    def place(keys):
-        """Index into the table: a row's start, plus how many of its thresholds are below the key."""
-        # The first steps as comparisons with all they could look up, which are vectorised as lookups are not.
-        step = max(stretch // COMPARED, 1)
-        passed = (jnp.where(table[:, i - 1, None] < keys, step, 0) for i in range(step, stretch, step))
-        index = sum(passed, jnp.broadcast_to(start, keys.shape))
-        index, step = lax.optimization_barrier(index), step // 2
-        while step:
-            index += jnp.where(flat.at[index + step - 1].get(mode="promise_in_bounds") < keys, step, 0)
-            step //= 2
-        return index
-
-    counts = jnp.zeros(rows * stretch, jnp.int32).at[place(values)].add(1, mode="promise_in_bounds")
-    counts = counts.reshape(rows, stretch).cumsum(-1).ravel()
-    return counts[place(thresholds)].reshape(shape)
+    flat, start = table.ravel(), jnp.arange(rows)[:, None] * stretch
+    # The first steps as comparisons with all they could look up, which are vectorised as lookups are not.
+    step = stretch // COMPARED
+    passed = (jnp.where(table[:, i - 1, None] < keys, step, 0) for i in range(step, stretch, step))
+    index = lax.optimization_barrier(sum(passed, jnp.broadcast_to(start, keys.shape)))
+    while step := step // 2:
+        index += jnp.where(flat.at[index + step - 1].get(mode="promise_in_bounds") < keys, step, 0)
+    return (index - start).reshape(values.shape)
