@@ -1,5 +1,10 @@
 """Trains a model: `python train.py PRESET --data PREPARED --run FOLDER`."""
 
+from vasal_jax.memory import use_huge_pages
+
+if __name__ == "__main__":
+    use_huge_pages()  # starts anew, so before the libraries are loaded
+
 import dataclasses
 import json
 import signal
@@ -18,7 +23,6 @@ from vasal_jax.commands import end_without, run
 from vasal_jax.compilation import use_compilation_cache
 from vasal_jax.errors import InputError
 from vasal_jax.files import naming_file_errors, replacing
-from vasal_jax.memory import keep_freed_memory
 from vasal_jax.models import VASal
 from vasal_jax.parameters import Arrays, arrays
 from vasal_jax.rows import without
@@ -39,7 +43,6 @@ CONFIG_FILE = "config.json"
 
 def train(config: TrainConfig) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    keep_freed_memory()
     use_compilation_cache()
     initialise_distributed(**dataclasses.asdict(config.distributed))
     settings = PreparedSplit(config.data, "training").settings

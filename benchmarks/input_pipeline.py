@@ -4,7 +4,7 @@ Draws a synthetic dataset of 1280x720 videos, prepares it, and measures the time
   prepared       batches of `data.pipeline`, as training gets them
   on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
   whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
-Each side runs in a process of its own, in turn; ours has glibc keep freed memory in either setting, as train.py does.
+Each side runs in a process of its own, in turn; ours has huge pages in either allocator setting, as train.py has.
 Needs the extra `train`.
 """
 
@@ -23,7 +23,7 @@ import librosa
 import numpy as np
 
 from benchmarks.machine import device
-from benchmarks.processes import in_fresh_process
+from benchmarks.processes import as_train_py_has_it, in_fresh_process
 from benchmarks.runner import command
 from benchmarks.side_by_side import Comparison
 from data.builder import main as prepare
@@ -36,7 +36,6 @@ from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
-from vasal_jax.memory import keep_freed_memory
 
 T = 12  # frames of a clip
 
@@ -46,7 +45,6 @@ def prepared(out: Path) -> Iterator[int]:
     from data.clips import ClipOptions
     from data.pipeline import training_batches
 
-    keep_freed_memory()  # as train.py does
     for batch in training_batches(out, 4, 0, ClipOptions(length=T)):
         yield len(batch["frames"])
 
@@ -130,8 +128,9 @@ def measure(rounds: int = 7, videos: int = 4, seconds: float = 8.0, clips: int =
         prepare([str(root), str(out)])
         for _ in range(rounds):
             for name, taken in found.items():
-                place, count = (out, clips) if name == "prepared" else (root, clips // 10)
-                taken.append(in_fresh_process(take, name, place, count))
+                own = name == "prepared"
+                place, count, environment = (out, clips, as_train_py_has_it()) if own else (root, clips // 10, None)
+                taken.append(in_fresh_process(take, name, place, count, environment=environment))
     for name, taken in found.items():
         quarter, end, peak = (statistics.median(sizes) for sizes in zip(*(t.memory for t in taken), strict=True))
         print(f"{name}: {quarter:.0f} MB after a quarter, {end:.0f} MB at the end, {peak:.0f} MB at most")

@@ -5,13 +5,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vasal_jax.errors import InputError
+from vasal_jax.memory import HUGE_PAGES
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,12 +99,35 @@ def failure(process: subprocess.Popen, log: Any) -> InputError:
     return InputError(f"{' '.join(process.args[1:])}: ended with exit code {process.returncode} ({last})")
 
 
-def in_fresh_process(function: Callable, *arguments: Any) -> Any:
+def in_fresh_process(function: Callable, *arguments: Any, environment: Mapping[str, str] | None = None) -> Any:
     """What a function of a module gives for the arguments, called in a process of its own."""
-    with fresh_process() as process:
+    with fresh_process(environment) as process:
         return process.submit(function, *arguments).result()
 
 
-def fresh_process() -> ProcessPoolExecutor:
-    """A process that inherits nothing, for functions of a module; it ends with the `with` block."""
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+@contextmanager
+def fresh_process(environment: Mapping[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """A process that inherits nothing, for functions of a module; it ends with the `with` block.
+
+    Args:
+      environment: its variables; those of this process by default.
+    """
+    own = dict(os.environ)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        _become(own if environment is None else environment)
+        try:
+            process.submit(int).result()  # it starts with its first work
+        finally:
+            _become(own)
+        yield process
+
+
+def as_train_py_has_it() -> dict[str, str]:
+    """The environment with the memory of train.py, which asks for huge pages by itself, and for nothing else."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    return rest | {"GLIBC_TUNABLES": HUGE_PAGES}
+
+
+def _become(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)

@@ -107,7 +107,12 @@ def _time(name: str) -> float:
 
 
 def compare(
-    work: str, goals: Goals, ours: Callable[[str], Call], theirs: Callable[[str], Call], rounds: int
+    work: str,
+    goals: Goals,
+    ours: Callable[[str], Call],
+    theirs: Callable[[str], Call],
+    rounds: int,
+    environment: Mapping[str, str] | None = None,
 ) -> list[Comparison]:
     """Times all sides that the goals name in turn, and compares each pair.
 
@@ -117,9 +122,10 @@ def compare(
     Args:
       goals: by the names of two sides; that of ours is its dtype.
       ours, theirs: make a side of its name; functions of a module, or partial.
+      environment: of the process that ours are in; this one's by default.
     """
     our_names, their_names = (dict.fromkeys(names) for names in zip(*goals, strict=True))  # each once
-    with fresh_process() as here, fresh_process() as there:
+    with fresh_process(environment) as here, fresh_process() as there:
         sides = {name: Side(here, partial(ours, name)) for name in our_names}
         sides |= {name: Side(there, partial(theirs, name)) for name in their_names}
         times = interleave(sides, rounds)

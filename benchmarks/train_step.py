@@ -1,8 +1,9 @@
 """A training step of the released model beside PyTorch: `python -m benchmarks.train_step`.
 
-Both sides take the same clip, compute the KL loss and its gradient, and make an Adam update, in turn. On a CPU:
-float32, with PyTorch eager as the release runs it and channels-last. On an NVIDIA GPU: float32, TF32 and bfloat16, with
-PyTorch eager and compiled beside. Needs jax, flax, optax, orbax, torch and rich only.
+Both sides take the same clip, compute the KL loss and its gradient, and make an Adam update, in turn. Ours has huge
+pages in either allocator setting, as train.py has. On a CPU: float32, with PyTorch eager as the release runs it and
+channels-last. On an NVIDIA GPU: float32, TF32 and bfloat16, with PyTorch eager and compiled beside. Needs jax, flax,
+optax, orbax, torch and rich only.
 """
 
 import statistics
@@ -17,7 +18,7 @@ import torch
 from flax import nnx
 
 from benchmarks.jax_side import compute_type, drawn_clip, precision
-from benchmarks.processes import in_fresh_process
+from benchmarks.processes import as_train_py_has_it, in_fresh_process
 from benchmarks.runner import command
 from benchmarks.side_by_side import Call, Comparison, compare
 from benchmarks.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
@@ -45,7 +46,7 @@ def measure(rounds: int = 7, frames: int | None = None) -> list[Comparison]:
     device = in_fresh_process(torch_device)
     frames = frames or (4 if device == "cpu" else 12)
     sides = (partial(make, drawn_batch(frames)) for make in (jax_step, torch_step))
-    found = compare(f"training step, {frames} frames", GOALS[device], *sides, rounds)
+    found = compare(f"training step, {frames} frames", GOALS[device], *sides, rounds, as_train_py_has_it())
     for dtype, seconds in {each.dtype: statistics.median(each.ours) for each in found}.items():
         reached = 3 * 2 * GMAC_A_FRAME * frames / seconds
         print(f"training step in {dtype}: {frames / seconds:.1f} frames/s, {reached:.0f} GFLOP/s")

@@ -16,13 +16,21 @@ from scipy.io import wavfile
 
 from benchmarks import machine, released_way, runner, videos
 from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.processes import ROOT, core_shares, finished, finished_side_by_side, in_fresh_process
+from benchmarks.processes import (
+    ROOT,
+    as_train_py_has_it,
+    core_shares,
+    finished,
+    finished_side_by_side,
+    in_fresh_process,
+)
 from benchmarks.side_by_side import Comparison, Row, compare
 from benchmarks.torch_side import torch_device
 from tests.narrow import narrow_model
 from vasal_jax import predict, torch_weights
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import SAMPLE_RATE
+from vasal_jax.memory import HUGE_PAGES
 from vasal_jax.models import ModelConfig
 from vasal_jax.parameters import arrays
 
@@ -238,6 +246,13 @@ def test_an_interrupt_stops_all_of_them(tmp_path):
 
 def test_a_fresh_process_hands_back_what_it_found():
     assert in_fresh_process(divmod, 7, 2) == (3, 1)
+
+
+def test_a_fresh_process_can_have_the_memory_of_train_py(monkeypatch):
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")
+    assert in_fresh_process(os.getenv, "GLIBC_TUNABLES", environment=as_train_py_has_it()) == HUGE_PAGES
+    assert in_fresh_process(os.getenv, "MALLOC_MMAP_MAX_", environment=as_train_py_has_it()) is None
+    assert os.environ["MALLOC_MMAP_MAX_"] == in_fresh_process(os.getenv, "MALLOC_MMAP_MAX_") == "0"
 
 
 def test_the_releases_way_of_working_gives_the_released_maps(tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
-"""What glibc does with freed memory, seen from outside: in processes of their own, which it lasts for."""
+"""What glibc does with memory, seen from outside: in processes of their own, which it lasts for."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,38 @@ def test_freed_memory_is_kept_until_it_is_given_back(keep):
     kept, after = map(float, done.stdout.split())
     assert (kept > 150) == keep
     assert after < 50
+
+
+HUGE = """
+import os, sys
+from pathlib import Path
+from vasal_jax.memory import use_huge_pages
+
+print("begun", flush=True)
+use_huge_pages()
+block = bytearray(2**26)
+print(os.environ["GLIBC_TUNABLES"], sys.argv[1:], sys.flags.optimize)
+print(" hg" in Path("/proc/self/smaps").read_text())
+"""
+MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
+@pytest.mark.parametrize(
+    ("before", "after", "begun"),
+    [
+        (None, "glibc.malloc.hugetlb=1", 2),
+        ("glibc.malloc.arena_max=3", "glibc.malloc.arena_max=3:glibc.malloc.hugetlb=1", 2),
+        ("glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0", 1),  # as its user wants it
+    ],
+)
+def test_a_program_is_started_anew_with_huge_pages(before, after, begun):
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    environment |= {"GLIBC_TUNABLES": before} if before else {}
+    words = [sys.executable, "-O", "-c", HUGE, "a b", "--c"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    *starts, said, huge = done.stdout.splitlines()
+    assert starts == ["begun"] * begun
+    assert said == f"{after} ['a b', '--c'] 1"
+    if MODE.exists() and "[madvise]" in MODE.read_text():  # else the system gives them always, or never
+        assert huge == str(begun == 2)

@@ -8,12 +8,13 @@ places over all tiles, and transformed back (A):
     y = A^T [(G k G^T) * (B^T x B)] A
 
 The transforms are sums and differences, so float32 loses about one bit against the direct form. With bfloat16 they are
-float32, and the products take bfloat16 and give float32.
+float32, and the products take bfloat16 and give float32. A kernel's gradient over a large picture is F(4x4, 3x3), whose
+sixteen outputs take 36 multiplications in place of 144, and which loses three bits.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,32 @@ from jax import lax
 from vasal_jax import processor
 from vasal_jax.models.pooling import from_pixels, largest
 
-_A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]], np.float32)
-_B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]], np.float32)
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
+
+class _Form(NamedTuple):
+    """Tiles of so many by so many outputs, and how large an array of a tile's place may be in a strip."""
+
+    side: int
+    a: np.ndarray  # (side + 2, side)
+    b: np.ndarray  # (side + 2, side + 2)
+    g: np.ndarray  # (side + 2, 3)
+    values: int  # for every core
+
+    @classmethod
+    def at(cls, *points: float, values: int) -> "_Form":
+        """By Toom and Cook: polynomials are multiplied by their values at the points and at infinity."""
+        x, side = np.array(points, float), len(points) - 1
+        others = [np.delete(x, i) for i in range(len(x))]
+        a, g = (np.vander(x, n, increasing=True) for n in (side, 3))
+        g /= [[np.prod(point - rest)] for point, rest in zip(x, others, strict=True)]
+        a, g = (np.vstack([m, np.eye(m.shape[1])[-1]]) for m in (a, g))
+        b = [*(np.append(np.poly(rest)[::-1], 0) for rest in others), np.poly(x)[::-1]]
+        return cls(side, *(m.astype(np.float32) for m in (a, np.stack(b, axis=1), g)), values)
+
+
+# XLA gives a loop over an array one core for every 256 KiB of it, and much more leaves the cache.
+_BY_2 = _Form.at(0, 1, -1, values=2**16)
+# Of points exact in float32, those that cost least of its precision: half of what 1, -1, 2 and -2 do.
+_BY_4 = _Form.at(0, 0.75, -0.75, 1.5, -1.5, values=2**17)
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -77,19 +101,20 @@ def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.A
 
 def _by_strip(function: Callable[[jax.Array], Any], x: jax.Array, kernel: jax.Array) -> Any:
     """`function` of every strip of every picture, from top to bottom, stacked."""
-    strips, cut = _cut(x, max(kernel.shape[2:]))
+    strips, cut = _cut(_BY_2, x, max(kernel.shape[2:]))
     return lax.map(lambda i: function(cut(i)), jnp.arange(x.shape[0] * strips))
 
 
-def _cut(x: jax.Array, most_channels: int) -> tuple[int, Callable[[jax.Array], jax.Array]]:
+def _cut(form: _Form, x: jax.Array, most_channels: int) -> tuple[int, Callable[[jax.Array], jax.Array]]:
     """Into how many strips a picture of (N, H, W, C) is cut, and what gives the i-th of all pictures' strips.
 
-    What the tiles become is four times the picture, and is to stay near the processor. But XLA gives a loop over an
-    array one core for every 256 KiB of it. A strip has the row before it and the one after too: (H/strips + 2, W, C).
+    What the tiles become is up to four times the picture, and is to stay near the processor. A strip has the row before
+    it and the one after too: (H/strips + 2, W, C).
     """
     _, height, width, channels = x.shape
-    most = height * width // 4 * most_channels // (2**16 * processor.cores())
-    strips = max((n for n in range(1, min(most, height // 2) + 1) if height // 2 % n == 0), default=1)
+    most = height * width // form.side**2 * most_channels // (form.values * processor.cores())
+    rows = height // form.side
+    strips = max((n for n in range(1, min(most, rows) + 1) if rows % n == 0), default=1)
     height //= strips
     # Zeros beside the strips are left to `_tiles`: it is not fused with what copies it then, which would do so often.
     padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
@@ -103,7 +128,7 @@ def _cut(x: jax.Array, most_channels: int) -> tuple[int, Callable[[jax.Array], j
 
 def _kernels(kernel: jax.Array) -> list[list[jax.Array]]:
     """G k G^T, 4x4 arrays (I, O)."""
-    return jax.tree.map(lambda k: k.astype(kernel.dtype), _transformed(kernel.astype(jnp.float32), _G))
+    return jax.tree.map(lambda k: k.astype(kernel.dtype), _transformed(kernel.astype(jnp.float32), _BY_2.g))
 
 
 def _outputs(strip: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.Array]]:
@@ -112,8 +137,8 @@ def _outputs(strip: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.
     def product(tiles: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.matmul(tiles.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
 
-    pairs = zip(_tiles(strip.astype(jnp.float32)), kernels, strict=True)
-    return _transformed([[product(t, k) for t, k in zip(*pair, strict=True)] for pair in pairs], _A.T)
+    pairs = zip(_tiles(_BY_2, strip.astype(jnp.float32)), kernels, strict=True)
+    return _transformed([[product(t, k) for t, k in zip(*pair, strict=True)] for pair in pairs], _BY_2.a.T)
 
 
 def _backward(saved, dy):
@@ -127,27 +152,32 @@ convolve.defvjp(lambda x, kernel: (convolve(x, kernel), (x, kernel)), _backward)
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     """G^T [sum over tiles of (B^T x B) * (A dy A^T)] G, (3, 3, I, O)."""
-    strips, cut = _cut(x, max(x.shape[-1], dy.shape[-1]))
+    _, height, width, _ = x.shape
+    large = height * width >= 64 * 64 and height % 4 == width % 4 == 0
+    form = _BY_4 if large else _BY_2
+    strips, cut = _cut(form, x, max(x.shape[-1], dy.shape[-1]))
+    side, places = form.side, form.side + 2
 
     def add(total: list[list[jax.Array]], pair: tuple[jax.Array, jax.Array]) -> tuple[list[list[jax.Array]], None]:
         i, given = pair
-        rows = _sums(_A, [given[i::2] for i in range(2)])
-        outputs = [_sums(_A, [row[:, j::2].reshape(-1, row.shape[-1]) for j in range(2)]) for row in rows]
-        products = [[t.T @ d for t, d in zip(*rows, strict=True)] for rows in zip(_tiles(cut(i)), outputs, strict=True)]
+        rows = _sums(form.a, [given[i::side] for i in range(side)])
+        outputs = [_sums(form.a, [row[:, j::side].reshape(-1, row.shape[-1]) for j in range(side)]) for row in rows]
+        pairs = zip(_tiles(form, cut(i)), outputs, strict=True)
+        products = [[t.T @ d for t, d in zip(*pair, strict=True)] for pair in pairs]
         return jax.tree.map(jnp.add, total, products), None
 
-    zeros = [[jnp.zeros((x.shape[-1], dy.shape[-1]), x.dtype)] * 4] * 4
+    zeros = [[jnp.zeros((x.shape[-1], dy.shape[-1]), x.dtype)] * places] * places
     by_strip = dy.reshape(-1, dy.shape[1] // strips, *dy.shape[2:])
     total, _ = lax.scan(add, zeros, (jnp.arange(len(by_strip)), by_strip))
-    return jnp.array(_transformed(total, _G.T))
+    return jnp.array(_transformed(total, form.g.T))
 
 
-def _tiles(strip: jax.Array) -> list[list[jax.Array]]:
-    """B^T x B of every tile of a strip (H + 2, W, C): 4x4 arrays (H/2 * W/2, C)."""
-    height, width, channels = strip.shape
+def _tiles(form: _Form, strip: jax.Array) -> list[list[jax.Array]]:
+    """B^T x B of every tile of a strip (H + 2, W, C): rows of arrays (tiles, C), one for each place."""
+    side, places, (height, width, channels) = form.side, range(form.side + 2), strip.shape
     padded = jnp.pad(strip, ((0, 0), (1, 1), (0, 0)))
-    rows = _sums(_B.T, [padded[i : i + height - 3 : 2] for i in range(4)])
-    return [_sums(_B.T, [row[:, j : j + width - 1 : 2].reshape(-1, channels) for j in range(4)]) for row in rows]
+    rows = _sums(form.b.T, [padded[i : i + height - 2 : side] for i in places])
+    return [_sums(form.b.T, [row[:, j : j + width : side].reshape(-1, channels) for j in places]) for row in rows]
 
 
 def _transformed(x: Sequence[Sequence[jax.Array]], matrix: np.ndarray) -> list[list[jax.Array]]:
