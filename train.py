@@ -1,6 +1,6 @@
 """Trains a model: `python train.py PRESET --data PREPARED --run FOLDER`."""
 
-from vasal_jax.memory import use_huge_pages
+from vasal_jax.memory import keep_freed_memory, use_huge_pages
 
 if __name__ == "__main__":
     use_huge_pages()  # starts anew, so before the libraries are loaded
@@ -45,6 +45,8 @@ def train(config: TrainConfig) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     use_compilation_cache()
     initialise_distributed(**dataclasses.asdict(config.distributed))
+    if jax.default_backend() != "cpu":
+        keep_freed_memory()  # reading clips gains by it; a step on the CPU would lose
     settings = PreparedSplit(config.data, "training").settings
     PreparedSplit(config.data, "validation")  # now, rather than after the first thousand steps
     training = Training(config.model, config.loss, config.optimizer, config.updates, config.live_frames)

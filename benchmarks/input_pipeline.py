@@ -4,7 +4,8 @@ Draws a synthetic dataset of 1280x720 videos, prepares it, and measures the time
   prepared       batches of `data.pipeline`, as training gets them
   on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
   whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
-Each side runs in a process of its own, in turn; ours has huge pages in either allocator setting, as train.py has.
+Each side runs in a process of its own, in turn; ours has in either allocator setting the memory of train.py on an
+accelerator: huge pages, and freed memory kept.
 Needs the extra `train`.
 """
 
@@ -36,6 +37,7 @@ from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
+from vasal_jax.memory import keep_freed_memory
 
 T = 12  # frames of a clip
 
@@ -45,6 +47,7 @@ def prepared(out: Path) -> Iterator[int]:
     from data.clips import ClipOptions
     from data.pipeline import training_batches
 
+    keep_freed_memory()
     for batch in training_batches(out, 4, 0, ClipOptions(length=T)):
         yield len(batch["frames"])
 

@@ -1,5 +1,7 @@
 """Winograd's form must equal the direct one, in values and gradients, wherever it says that it exists."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -47,6 +49,16 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
         exact = np.asarray(convolutions.conv2d_native(x.astype(np.float64), kernel.astype(np.float64)))
     direct, ours = (np.abs(f(x, kernel) - exact).max() for f in (convolutions.conv2d_native, winograd.convolve))
     assert ours < 4 * direct
+
+
+@pytest.mark.parametrize(("side", "bound"), [(60, 1.5e-6), (64, 5e-6)])  # tiles of 2x2 outputs, and of 4x4
+def test_kernel_gradient_is_exact_to_two_or_three_bits_less_than_float32(side, bound):
+    x, dy = drawn(1, side, 64, 96), drawn(1, side, 64, 64)
+    with jax.enable_x64(True):
+        direct = partial(convolutions.conv2d_native, x.astype(np.float64))
+        (exact,) = jax.vjp(direct, np.zeros((3, 3, 96, 64)))[1](dy.astype(np.float64))
+    gradient = jax.jit(jax.vjp(partial(winograd.convolve, x), drawn(3, 3, 96, 64))[1])(dy)[0]
+    assert np.abs(gradient - exact).max() < bound * np.abs(exact).max()
 
 
 @pytest.mark.parametrize(("cores", "strips"), [(1, 3), (2, 1)])
