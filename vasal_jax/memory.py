@@ -1,5 +1,6 @@
 """How the process deals with memory that it has freed."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -39,7 +40,8 @@ def use_huge_pages() -> None:
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if sys.platform.startswith("linux") and "glibc.malloc.hugetlb" not in tunables:
         os.environ["GLIBC_TUNABLES"] = f"{tunables}:{HUGE_PAGES}".strip(":")
-        os.execv(sys.executable, sys.orig_argv)
+        with contextlib.suppress(OSError):  # it cannot be started anew, so it goes on as it is
+            os.execv(sys.executable, sys.orig_argv)
 
 
 def give_back_freed_memory() -> bool:
