@@ -2,11 +2,9 @@
 
 import os
 import platform
-import subprocess
-import sys
 from typing import NamedTuple
 
-from benchmarks.processes import ROOT
+from benchmarks.processes import in_fresh_process
 from vasal_jax.processor import described
 
 
@@ -19,9 +17,11 @@ class Machine(NamedTuple):
 
 def ask() -> Machine:
     """This machine, told by a process of its own: from its first use on, JAX keeps most of a GPU's memory."""
-    command = [sys.executable, "-m", "benchmarks.machine"]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return Machine(*done.stdout.splitlines()[-2:])
+    return in_fresh_process(here)
+
+
+def here() -> Machine:
+    return Machine(device(), conditions())
 
 
 def device() -> str:
@@ -42,4 +42,4 @@ def conditions() -> str:
 
 
 if __name__ == "__main__":
-    print(device(), conditions(), sep="\n")
+    print(*here(), sep="\n")

@@ -91,7 +91,6 @@ def _total(counts: Array, most: int) -> Array:
 
 def _below(thresholds: Array, values: Array) -> Array:
     """How many thresholds (..., K) are below each value (..., L): int32 (..., L)."""
-    values = lax.optimization_barrier(values)  # worked out once, not for each threshold
     if thresholds.shape[-1] > FEW:
         return _looked_up(thresholds, values)
     compared = (jnp.where(thresholds[..., i, None] < values, 1, 0) for i in range(thresholds.shape[-1]))
