@@ -1,5 +1,6 @@
 """Small drawn batches, a very small model and a stand-in for it, for tests of training."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -7,7 +8,8 @@ from vasal_jax import parameters
 from vasal_jax.models import ModelConfig
 from vasal_jax.training import Training
 
-FAST_COMPILE = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}
+_OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}  # gone since
+FAST_COMPILE = {**_OLD_EMITTERS, "xla_backend_optimization_level": 0}
 """Compiler options with which the whole model's step compiles in a fifth of the time, to run slowly."""
 
 SMALL = {

@@ -14,19 +14,18 @@ import numpy as np
 
 OUT, MODELS, DEVICES, *DISTRIBUTED = sys.argv[1:]
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-    f"--xla_force_host_platform_device_count={DEVICES} "
-    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"  # compiles in a fifth of the time
-)
 
 import jax  # noqa: E402
 
-from tests.batches import StandIn, drawn_batch, drawn_params, small_config, stand_in_params  # noqa: E402
+from tests.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, small_config, stand_in_params  # noqa: E402
 from vasal_jax import sharding  # noqa: E402
 from vasal_jax.checkpoints import CheckpointConfig, Checkpoints  # noqa: E402
 from vasal_jax.losses import LossWeights  # noqa: E402
 from vasal_jax.optimizer import OptimizerConfig  # noqa: E402
 from vasal_jax.training import Training  # noqa: E402
+
+options = {"xla_force_host_platform_device_count": DEVICES, **FAST_COMPILE}
+os.environ["XLA_FLAGS"] = " ".join(f"--{name}={value}" for name, value in options.items())  # read at JAX's first use
 
 WEIGHTS = LossWeights(kl=1.0, cc=0.3, nss=0.1, faces=1.0, talking=1.0)
 # Adam divides a gradient by its size; with this epsilon one that is but rounding does not become a whole update.

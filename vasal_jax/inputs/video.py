@@ -25,6 +25,9 @@ MAX_SIDE = 16384
 FALLBACK_FPS = 25.0
 MAX_DECODER_THREADS = 4
 
+# Titles in any encoding are no reason to stop; from 19 on av asks no more.
+_ANY_TITLES = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -151,7 +154,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
     try:
         # A playlist may name other files, but nothing on a network.
         options = {"protocol_whitelist": "file"}
-        container = av.open(os.path.abspath(path), options=options, metadata_errors="ignore")
+        container = av.open(os.path.abspath(path), options=options, **_ANY_TITLES)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a video or sound file that can be read ({first_line(error)})") from None
     with container:
