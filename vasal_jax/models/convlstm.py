@@ -17,7 +17,7 @@ from flax import nnx
 from jax import lax
 
 from vasal_jax.models.convolutions import conv2d, turned
-from vasal_jax.models.layers import Conv
+from vasal_jax.models.layers import Conv, over_time
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
 Carry = tuple[State, ...]  # one state a cell
@@ -100,7 +100,7 @@ def _forward_scan(gates, kernel, state):
         h = o * jnp.tanh(c)
         return (h, c), (h, c, (i, f, g, o))
 
-    return lax.scan(step, state, gates)
+    return over_time(step, state, gates)
 
 
 def _activate(gates):
@@ -136,7 +136,7 @@ def _scan_cell_backward(residuals, cotangents):
         return (conv2d(dgates, back), dc * f), dgates
 
     c_before = jnp.concatenate([c0[None], c[:-1]])
-    (dh0, dc0), dgates = lax.scan(step, (dh_last, dc_last), (dh_all, c_before, c, activations), reverse=True)
+    (dh0, dc0), dgates = over_time(step, (dh_last, dc_last), (dh_all, c_before, c, activations), reverse=True)
     h_before = jnp.concatenate([h0[None], h[:-1]])
     flat = partial(jnp.reshape, shape=(-1, *h.shape[2:4], h.shape[4]))
     _, pull_back = jax.vjp(lambda k: conv2d(flat(h_before), k), kernel)

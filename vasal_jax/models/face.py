@@ -20,7 +20,7 @@ from flax import nnx
 from jax import lax
 
 from vasal_jax.models.config import CROP_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS, ModelConfig
-from vasal_jax.models.layers import Conv, by_frame
+from vasal_jax.models.layers import Conv, by_frame, over_time
 from vasal_jax.models.pooling import max_pool
 
 MAP_MEAN = 14.9  # mean of the face maps that the released fusion was trained with
@@ -164,7 +164,7 @@ class FaceBranch(nnx.Module):
             return (h, c), h
 
         state = (carry.h.astype(self.dtype), carry.c.astype(self.dtype))
-        state, h = lax.scan(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
+        state, h = over_time(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
         return h.swapaxes(0, 1), state
 
     def _weigh(self, h: jax.Array, mask: jax.Array) -> FaceWeights:

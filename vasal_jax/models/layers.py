@@ -1,6 +1,7 @@
 """Convolutional layers with their parameters, and how they are applied to the frames of a clip."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -109,3 +110,9 @@ def by_frame(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Array)
         return lax.platform_dependent(state, *arrays, cpu=one_by_one, default=at_once)
 
     return apply(state, *arrays)
+
+
+def over_time(step: Callable[..., Any], state: Any, steps: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """`lax.scan`, on a GPU with all steps written out: there a loop's control takes as long as a step's arithmetic."""
+    loop, written_out = (partial(lax.scan, step, reverse=reverse, unroll=unroll) for unroll in (1, True))
+    return lax.platform_dependent(state, steps, cuda=written_out, default=loop)
