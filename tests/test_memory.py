@@ -35,6 +35,33 @@ def test_freed_memory_is_kept_until_it_is_given_back(keep):
     assert after < 50
 
 
+HEAPS = """
+import ctypes, os, sys, threading
+sys.path[:0] = sys.argv[1:]
+from vasal_jax import memory
+
+assert memory.keep_freed_memory()
+malloc = ctypes.CDLL(None).malloc
+malloc.restype = ctypes.c_size_t
+places = []
+thread = threading.Thread(target=lambda: places.append(malloc(100)))
+thread.start(), thread.join()
+places.append(malloc(100))
+print(abs(places[1] - places[0]) < 2**26)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
+@pytest.mark.parametrize(("plugin", "platforms", "one"), [(False, "", True), (True, "", False), (True, "cpu", True)])
+def test_threads_share_one_heap_unless_jax_is_for_an_accelerator(plugin, platforms, one, tmp_path):
+    if plugin:
+        (tmp_path / "jax_plugins").mkdir()
+    command = [sys.executable, "-c", HEAPS, str(tmp_path)]
+    environment = {**os.environ, "JAX_PLATFORMS": platforms}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(one)]
+
+
 HUGE = """
 import os, sys
 from pathlib import Path

@@ -1,7 +1,9 @@
 """Video files out: H.264 with sound, under a temporary name until whole."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from vasal_jax.inputs.video import decode, open_media
 SUFFIXES = (".mp4", ".mkv", ".mov")
 _COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac")  # sound that MP4 takes as it is; the rest becomes AAC
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_AHEAD = 3  # pictures that wait for the encoder
 _BT709 = 1  # FFmpeg's number for it as colour space, primaries and transfer alike
 
 Write = Callable[[np.ndarray, float], None]
@@ -45,7 +48,8 @@ def video_writer(
         (n,) float32 in -1..1 at 22,050 Hz. It is cut where the pictures end.
 
     Yields:
-      `write(image, time)`: image uint8 (H,W,3) RGB or (H,W) grey, time in seconds, increasing from 0.
+      `write(image, time)`: image uint8 (H,W,3) RGB or (H,W) grey, not to be changed any more, time in seconds,
+        increasing from 0. A thread encodes it; an error is raised by one of the next calls, or at the end.
 
     Raises:
       InputError: the file system or the encoder refused.
@@ -76,9 +80,29 @@ def video_writer(
                     output.mux(video.encode(frame))
                 end = time + 1 / fps
 
-            yield write
+            with _in_background(write) as write_soon:
+                yield write_soon
             sound_muxer.go_on(end)
             output.mux(video.encode(None))
+
+
+@contextlib.contextmanager
+def _in_background(function: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """Has a function called in order in a thread, a few calls behind; none is left when the block ends well."""
+    calls: deque[Future] = deque()
+    with ThreadPoolExecutor(1, "encode") as thread:
+
+        def call(*arguments: object) -> None:
+            calls.append(thread.submit(function, *arguments))
+            if len(calls) > _AHEAD:
+                calls.popleft().result()
+
+        try:
+            yield call
+            while calls:
+                calls.popleft().result()
+        finally:
+            thread.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

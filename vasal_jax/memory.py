@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's names for `mallopt`
@@ -17,18 +18,25 @@ def keep_freed_memory() -> bool:
     """Tells glibc to keep large blocks for the next ones of their size, instead of giving them back.
 
     A clip after the other asks for the same large blocks again and again; given back each time, they are faulted in and
-    zeroed page by page, which takes as long as some of the arithmetic. It also has all threads take
-    from one heap: XLA computes in threads of its own, whose heaps glibc limits to 64 MB, so that larger blocks were
-    mapped and faulted in anew all the same. To be called at the start of a program that runs for long, before the
-    first computation; peak memory stays about the same. A large program's training step waits for the one heap for
-    longer than it gains: see `use_huge_pages`.
+    zeroed page by page, which takes as long as some of the arithmetic. Where JAX computes on the CPU it also has all
+    threads take from one heap: XLA computes in threads of its own, whose heaps glibc limits to 64 MB, so that larger
+    blocks were mapped and faulted in anew all the same. A large program's training step waits for the one heap for
+    longer than it gains (see `use_huge_pages`), and so do the many threads that compile for an accelerator. To be
+    called at the start of a program that runs for long, before the first computation; peak memory stays about the same.
 
     Returns:
       Whether the C library took it; False where it is not glibc.
     """
     mallopt = _of_glibc("mallopt")
-    settings = ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD))
+    settings = [(_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD)]
+    if not _for_accelerators():
+        settings.append((_ARENA_MAX, 1))
     return mallopt is not None and all(mallopt(*setting) for setting in settings)
+
+
+def _for_accelerators() -> bool:
+    """Whether this JAX is one for GPUs or TPUs; it is not asked itself, since it would start threads, with heaps."""
+    return any(map(find_spec, ("jax_plugins", "libtpu"))) and os.environ.get("JAX_PLATFORMS") != "cpu"
 
 
 def use_huge_pages() -> None:

@@ -28,7 +28,7 @@ def build(config: ModelConfig, values: Mapping[str, np.ndarray], source: str | P
     check_arrays(values, parameter_shapes(config), source)
     graph, state = nnx.split(_abstract(config))
     for path, leaf in nnx.to_flat_state(state):
-        leaf.set_value(jax.numpy.asarray(values[_dotted(path)]))
+        leaf.set_value(jax.device_put(values[_dotted(path)]))  # asarray compiles a program for each shape
     return nnx.merge(graph, state)
 
 
