@@ -1,5 +1,6 @@
 """Videos out: the codec, exact times, colours, and sound that stays where it was."""
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.media import write_wav
+from vasal_jax import encoding
 from vasal_jax.encoding import check_name, video_writer
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import read_sound
@@ -170,6 +172,26 @@ def test_an_error_leaves_what_was_there(tmp_path):
     assert not writing.__exit__(RuntimeError, RuntimeError("stop"), None)
     assert path.read_bytes() == b"earlier"
     assert [entry.name for entry in tmp_path.iterdir()] == ["o.mp4"]
+
+
+def test_an_error_of_the_encoder_reaches_who_writes_and_its_thread_ends(tmp_path, monkeypatch):
+    made = []
+
+    def refusing(image, context):
+        made.append(image)
+        raise av.FFmpegError(28, "No space left on device")
+
+    monkeypatch.setattr(encoding, "_video_frame", refusing)
+    written = 0
+    refused = pytest.raises(InputError, match=r"o\.mp4: cannot be written \(No space left on device\)")
+    with refused, video_writer(tmp_path / "o.mp4", 64, 48, 25) as write:
+        for index in range(100):
+            write(np.zeros((48, 64, 3), np.uint8), index / 25)
+            written += 1
+    assert written < 10
+    assert len(made) < 10
+    assert not list(tmp_path.iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("encode")]
 
 
 def test_names(tmp_path):

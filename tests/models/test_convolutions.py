@@ -1,5 +1,7 @@
 """The forms of a convolution that one platform prefers must equal those of the others."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,10 @@ from vasal_jax.models import convolutions
 SHAPES = [((2, 16, 8, 9, 1), 4), ((1, 5, 6, 6, 16), 3), ((3, 1, 4, 4, 2), 2)]
 
 
-@pytest.mark.parametrize("form", [convolutions.conv3d, convolutions.conv3d_wide])
+BY_TAPS = partial(convolutions.conv3d_by_depth, conv=convolutions.conv2d_by_taps)
+
+
+@pytest.mark.parametrize("form", [convolutions.conv3d, convolutions.conv3d_wide, convolutions.conv3d_by_depth, BY_TAPS])
 @pytest.mark.parametrize(("shape", "outputs"), SHAPES)
 def test_conv3d_equals_native_in_values_and_gradients(shape, outputs, form):
     rng = np.random.default_rng(3)
