@@ -14,29 +14,32 @@ _PAD = 64 * 2**20
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # for the variable GLIBC_TUNABLES
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(one_heap: bool) -> bool:
     """Tells glibc to keep large blocks for the next ones of their size, instead of giving them back.
 
     A clip after the other asks for the same large blocks again and again; given back each time, they are faulted in and
-    zeroed page by page, which takes as long as some of the arithmetic. Where JAX computes on the CPU it also has all
-    threads take from one heap: XLA computes in threads of its own, whose heaps glibc limits to 64 MB, so that larger
-    blocks were mapped and faulted in anew all the same. A large program's training step waits for the one heap for
-    longer than it gains (see `use_huge_pages`), and so do the many threads that compile for an accelerator. To be
-    called at the start of a program that runs for long, before the first computation; peak memory stays about the same.
+    zeroed page by page, which takes as long as some of the arithmetic. To be called at the start of a program that runs
+    for long, before the first computation; peak memory stays about the same.
+
+    Args:
+      one_heap: all threads take from one heap. XLA computes on a CPU in threads of its own, whose heaps glibc limits to
+        64 MB, so that larger blocks are mapped and faulted in anew all the same. But threads wait for each other: those
+        of a large program's training step for longer than they gain (see `use_huge_pages`), and the many that compile
+        for an accelerator seven times as long as they compile.
 
     Returns:
       Whether the C library took it; False where it is not glibc.
     """
     mallopt = _of_glibc("mallopt")
     settings = [(_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD)]
-    if not _for_accelerators():
+    if one_heap:
         settings.append((_ARENA_MAX, 1))
     return mallopt is not None and all(mallopt(*setting) for setting in settings)
 
 
-def _for_accelerators() -> bool:
-    """Whether this JAX is one for GPUs or TPUs; it is not asked itself, since it would start threads, with heaps."""
-    return any(map(find_spec, ("jax_plugins", "libtpu"))) and os.environ.get("JAX_PLATFORMS") != "cpu"
+def cpu_computes() -> bool:
+    """Whether this JAX has a CPU alone. It is not asked itself, since it would start threads, which have heaps."""
+    return os.environ.get("JAX_PLATFORMS") == "cpu" or not any(map(find_spec, ("jax_plugins", "libtpu")))
 
 
 def use_huge_pages() -> None:

@@ -23,7 +23,7 @@ from vasal_jax.evaluation import Evaluation, Scores, frame_notes, versions
 from vasal_jax.files import check_writable
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.map_folders import find_maps
-from vasal_jax.memory import keep_freed_memory
+from vasal_jax.memory import cpu_computes, keep_freed_memory
 from vasal_jax.models.vasal import VASal
 from vasal_jax.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
 from vasal_jax.truth import Scoring, Truth, Video, centre_prior
@@ -108,7 +108,7 @@ class CompareArgs:
 
 def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    keep_freed_memory()
+    keep_freed_memory(one_heap=cpu_computes())
     use_compilation_cache()
     scoring = _scoring(args)
     _check_choices(args)
