@@ -5,8 +5,7 @@ Draws a synthetic dataset of 1280x720 videos, prepares it, and measures the time
   on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
   whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
 Each side runs in a process of its own, in turn; ours has in either allocator setting the memory of train.py on an
-accelerator: huge pages, and freed memory kept.
-Needs the extra `train`.
+accelerator: huge pages, and freed memory kept. Needs the extra `train`.
 """
 
 import resource

@@ -2,8 +2,8 @@
 
 Both sides take the same clip, compute the KL loss and its gradient, and make an Adam update, in turn. Ours has huge
 pages in either allocator setting, as train.py has. On a CPU: float32, with PyTorch eager as the release runs it and
-channels-last. On an NVIDIA GPU: TF32 and bfloat16, with PyTorch eager and compiled beside. Needs jax, flax,
-optax, orbax, torch and rich only.
+channels-last. On an NVIDIA GPU: TF32 and bfloat16, with PyTorch eager and compiled beside. Needs jax, flax, optax,
+orbax, torch and rich only.
 """
 
 import statistics

@@ -89,20 +89,19 @@ def video_writer(
 @contextlib.contextmanager
 def _in_background(function: Callable[..., None]) -> Iterator[Callable[..., None]]:
     """Has a function called in order in a thread, a few calls behind; none is left when the block ends well."""
-    calls: deque[Future] = deque()
-    with ThreadPoolExecutor(1, "encode") as thread:
+    thread, calls = ThreadPoolExecutor(1, "encode"), deque[Future]()
 
-        def call(*arguments: object) -> None:
-            calls.append(thread.submit(function, *arguments))
-            if len(calls) > _AHEAD:
-                calls.popleft().result()
+    def call(*arguments: object) -> None:
+        calls.append(thread.submit(function, *arguments))
+        if len(calls) > _AHEAD:
+            calls.popleft().result()
 
-        try:
-            yield call
-            while calls:
-                calls.popleft().result()
-        finally:
-            thread.shutdown(cancel_futures=True)
+    try:
+        yield call
+        for under_way in calls:
+            under_way.result()
+    finally:
+        thread.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

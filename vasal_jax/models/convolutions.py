@@ -112,11 +112,16 @@ def conv2d_narrow(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int
     """
     if max(kernel.shape[2:]) > 16:
         return conv2d_native(x, kernel, stride, padding)
-    if math.prod(kernel.shape[:3]) <= 27:
+    if _few_taps(kernel):
         return conv2d_by_taps(x, kernel, stride, padding)
     missing = 0 if processor.has("avx512f") else 17 - kernel.shape[3]
     y = conv2d_native(x, jnp.pad(kernel, ((0, 0), (0, 0), (0, 0), (0, missing))), stride, padding)
     return y[..., : kernel.shape[3]]
+
+
+def _few_taps(kernel: jax.Array) -> bool:
+    """Whether a sum over what an output sees is the fastest form, with a 2-D or 3-D kernel."""
+    return max(kernel.shape[-2:]) <= 16 and math.prod(kernel.shape[:-1]) <= 27
 
 
 def conv2d_by_taps(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
@@ -223,9 +228,7 @@ def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.
 @jax.custom_vjp
 def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side."""
-    by_depth = conv3d_by_depth
-    if math.prod(kernel.shape[:4]) <= 27 and kernel.shape[4] <= 16:
-        by_depth = partial(by_depth, conv=conv2d_by_taps)
+    by_depth = partial(conv3d_by_depth, conv=conv2d_by_taps) if _few_taps(kernel) else conv3d_by_depth
     return lax.platform_dependent(x, kernel, cpu=conv3d_wide, cuda=by_depth, default=conv3d_native)
 
 
