@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -33,7 +34,9 @@ def in_processes(function: Callable, jobs: list[tuple], workers: int) -> Iterato
     stop = context.Event()
     with ProcessPoolExecutor(workers, context, _start_worker, (stop,)) as pool:
         try:
-            for done in as_completed([pool.submit(function, *job) for job in jobs]):
+            with _ctrl_c_kept_from_children():
+                submitted = [pool.submit(function, *job) for job in jobs]  # which starts the processes
+            for done in as_completed(submitted):
                 yield done.result()
         except BrokenProcessPool:
             raise InputError("a worker process was killed (out of memory?); run again to go on, with fewer") from None
@@ -49,11 +52,27 @@ def check_stop() -> None:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def _ctrl_c_kept_from_children() -> Iterator[None]:
+    """Ctrl-C goes to all processes: the first one decides, and the workers clean up when it says so.
+
+    Processes started in here have it blocked from birth, as they would die of it while they load their modules. What
+    comes meanwhile reaches this process at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, whose processes inherit no mask
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(stop: Event) -> None:
-    """Ctrl-C goes to all processes: the first one decides, and the workers clean up when it says so."""
     global _stop
     _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for where it could not be blocked before
     # Were the first process killed, its workers would wait for it for ever.
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -1,5 +1,6 @@
 """A small synthetic release: read back as MVVA, drawn twice, grown, broken off."""
 
+import contextlib
 import json
 import os
 import signal
@@ -129,10 +130,7 @@ def test_going_on_draws_what_is_missing_and_nothing_else(release, tmp_path):
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_broken_off_run_leaves_nothing_half(tmp_path, kill):
     """Ctrl-C (which a terminal sends to all processes) cleans up; after a kill, the next run does."""
-    command = [sys.executable, "-m", "data.synthetic", tmp_path / "out", "--videos", "4", "--seconds", "30"]
-    command += ["--size", "640x360", "--workers", "2", "--fps", "30"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
+    with drawing(tmp_path / "out") as process:
         wait_for(lambda: list((tmp_path / "out").rglob("*.partial-*.mp4")))
         if kill == signal.SIGINT:
             os.killpg(process.pid, kill)
@@ -140,16 +138,46 @@ def test_a_broken_off_run_leaves_nothing_half(tmp_path, kill):
             process.kill()
         output = process.communicate(timeout=60)[1]
         wait_for(lambda: not group_alive(process.pid))  # the workers go with the first process
-    finally:
-        if group_alive(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
     if kill == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Traceback" not in output
-        assert not list((tmp_path / "out").rglob("*.partial-*"))
+        assert_stopped_by_ctrl_c(process, output, tmp_path / "out")
     for path in (tmp_path / "out").rglob("*.mp4"):
         if "partial" not in path.name:
             assert sum(1 for _ in read_frames(path)) == 900
+
+
+def test_ctrl_c_while_the_workers_load_their_modules_ends_in_one_line(tmp_path):
+    with drawing(tmp_path / "out") as process:
+        wait_for(lambda: workers_of(process))
+        time.sleep(0.3)  # Python is up in them, its modules are not
+        os.killpg(process.pid, signal.SIGINT)
+        output = process.communicate(timeout=60)[1]
+        wait_for(lambda: not group_alive(process.pid))
+    assert_stopped_by_ctrl_c(process, output, tmp_path / "out")
+
+
+@contextlib.contextmanager
+def drawing(folder: Path):
+    """A run that draws four long videos in two workers; nothing of it is left afterwards."""
+    command = [sys.executable, "-m", "data.synthetic", folder, "--videos", "4", "--seconds", "30"]
+    command += ["--size", "640x360", "--workers", "2", "--fps", "30"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if group_alive(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers_of(process: subprocess.Popen) -> list[str]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def assert_stopped_by_ctrl_c(process: subprocess.Popen, output: str, folder: Path) -> None:
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert "stopped" in output.splitlines()[-1]
+    assert not list(folder.rglob("*.partial-*"))
 
 
 def wait_for(condition, seconds: float = 60) -> None:
