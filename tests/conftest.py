@@ -1,10 +1,14 @@
-"""What all tests share: compiled programs go to a folder of this test run, not to the user's."""
+"""What all tests share: compiled programs go to a folder of this test run, not to the user's; Ctrl-C can be tested."""
 
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # processes that a test starts take this one's
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder = tempfile.mkdtemp(prefix="vasal-jax-tests-")
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # behind nohup, and processes that a test starts inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
