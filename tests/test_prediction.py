@@ -14,7 +14,7 @@ from tests.narrow import narrow_model
 from tests.released import FIXTURES, drawn_state
 from vasal_jax import parameters, predict, prediction, torch_weights
 from vasal_jax.errors import InputError
-from vasal_jax.inputs import audio, faces
+from vasal_jax.inputs import audio, clips, faces
 from vasal_jax.inputs.face_sources import FaceSlots
 from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
@@ -100,11 +100,38 @@ def test_a_stream_equals_one_long_clip(model, videos, tracks, n):
     _assert_same(predict(model, videos[n], faces=tracks), np.asarray(expected))
 
 
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("face_branch", [False, True])
+def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
+    model, weighing, videos, tracks, monkeypatch, caplog, face_branch, released
+):
+    """A stream that learnt the shapes from its first clip, or wrong ones before it, would compile later or again."""
+    compiled = threading.Event()
+
+    def cut_clips(*arguments, **options):
+        for clip in usual(*arguments, **options):
+            if threading.current_thread().name == "prefetch":
+                assert compiled.wait(60)
+            yield clip
+
+    usual = clips.cut_clips
+    monkeypatch.setattr(clips, "cut_clips", cut_clips)
+    monkeypatch.setattr(prediction, "give_back_freed_memory", compiled.set)
+    jax.clear_caches()
+    with jax.log_compiles():
+        frames = list(
+            prediction.stream(weighing if face_branch else model, videos[30], faces=tracks, released=released)
+        )
+    assert len(frames) == (24 if released else 30)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len([text for text in messages if "Finished XLA compilation of jit(clip_results)" in text]) == 1
+
+
 @pytest.mark.parametrize("n", [11, 13, 24, 30])
 def test_clip_reset_forgets_every_12_frames(model, videos, tracks, n):
     batch = _batch(videos[n], tracks)
-    clips = [_logits(model, _part(batch, start, start + 12)) for start in range(0, n, 12)]
-    expected = np.asarray(saliency(jnp.concatenate(clips)))
+    parts = [_logits(model, _part(batch, start, start + 12)) for start in range(0, n, 12)]
+    expected = np.asarray(saliency(jnp.concatenate(parts)))
     found = predict(model, videos[n], faces=tracks, clip_reset=True)
     _assert_same(found, expected)
     if n > 13:  # and the memory matters

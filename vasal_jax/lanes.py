@@ -60,9 +60,7 @@ def score_videos(
     waiting = iter(truths)  # whichever lane is free takes the next video
     whole = _Whole(advance)
     with contextlib.ExitStack() as stack:
-        readers = [prefetch(reader.chunks(waiting), depth=1) for _ in range(lanes)]
-        for reading in readers:
-            stack.enter_context(contextlib.closing(reading))
+        readers = [stack.enter_context(prefetch(reader.chunks(waiting), depth=1)) for _ in range(lanes)]
         ready = None
         for chunks in zip_longest(*readers):
             results = step(chunks)

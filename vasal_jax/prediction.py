@@ -1,6 +1,5 @@
 """A video in, saliency maps out, as a stream of any length in flat memory."""
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.clips import read_clips
+from vasal_jax.inputs.clips import VideoClips
 from vasal_jax.inputs.face_sources import FaceSlots, FacesOfFrame, FaceSource
 from vasal_jax.inputs.prefetch import prefetch
 from vasal_jax.inputs.video import Frame
@@ -95,16 +94,16 @@ def stream(
         map is not finite, or `released` and the video has under 17 frames.
     """
     graph, parameters = nnx.split(model)
-    start = carry = ready = None
     face_branch = model.face is not None
     length = CLIP_LENGTH if clip_reset or released else _STREAMED
-    clips = read_clips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
-    with contextlib.closing(prefetch(clips, depth=1)) as clips:
+    video_clips = VideoClips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
+    start = carry = model.initial_carry(1, video_clips.slots)
+    with prefetch(iter(video_clips), depth=1) as clips:
+        # The sound and the first clip are read while the program is compiled.
+        clip_results.lower(graph, parameters, video_clips.blank().batch, carry, by_column=released).compile()
+        give_back_freed_memory()  # what compiling took, or it comes on top of the most that a clip takes
+        ready = None
         for clip in clips:
-            if start is None:
-                start = carry = model.initial_carry(1, 0 if clip.slots is None else clip.slots.slots)
-                clip_results.lower(graph, parameters, clip.batch, carry, by_column=released).compile()
-                give_back_freed_memory()  # what compiling took, or it comes on top of the most that a clip takes
             carry = start if clip_reset or released else carry
             results, carry = clip_results(graph, parameters, clip.batch, carry, by_column=released)
             # JAX computes in the background: the consumer works on the clip before meanwhile.

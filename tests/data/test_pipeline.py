@@ -15,7 +15,7 @@ from data.pipeline import evaluation_batches, training_batches
 from data.prepared import PreparedSplit
 from data.synthetic import SyntheticArgs, generate
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.clips import read_clips
+from vasal_jax.inputs.clips import VideoClips
 from vasal_jax.inputs.crops import crop_faces, model_crops
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import read_frames
@@ -69,7 +69,7 @@ def test_evaluation_shows_every_frame_once_as_it_is_in_the_video(prepared, recor
     columns = mask.shape[1]
     assert 2 <= columns <= 6
     grid_density = fixation_density(record.fixations(), (32, 32), record.grid)
-    for number, clip in enumerate(read_clips(record.video, 4, sound=record.sound)):
+    for number, clip in enumerate(VideoClips(record.video, 4, sound=record.sound)):
         here = {name: values[number] for name, values in found.items()}
         assert here["video"] == record.id
         for name in ("frames", "frames_past"):

@@ -7,7 +7,7 @@ from tests import talkers
 from tests.media import picture, write_video
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
-from vasal_jax.inputs.clips import FRAME_OFFSET, cut_clips, read_clips
+from vasal_jax.inputs.clips import FRAME_OFFSET, VideoClips, cut_clips
 from vasal_jax.inputs.face_sources import FaceSlots
 from vasal_jax.inputs.faces import FaceMaps
 from vasal_jax.inputs.video import Frame, model_frame
@@ -27,7 +27,7 @@ def test_every_frame_is_in_one_clip_with_its_past_and_its_sound(tmp_path, n, len
     video = _video(tmp_path, n)
     track = load_spectrogram(video)
     pictures = [mel_picture(track, hop_at(t / 25)) for t in range(n)]
-    clips = list(read_clips(video, length))
+    clips = list(VideoClips(video, length))
     assert [frame.index for clip in clips for frame in clip.frames] == list(range(n))
     assert [len(clip.frames) for clip in clips[:-1]] == [length] * (len(clips) - 1)
     for number, clip in enumerate(clips):
@@ -57,7 +57,7 @@ def test_frames_from_anywhere_with_several_tracks(tmp_path):
     track = load_spectrogram(video)
     face_maps = FaceMaps(range(20), 20, lambda index: np.arange(32 * 32).reshape(32, 32) == index)
     clips = list(cut_clips(iter(frames), {"mel": track, "backwards": track[:, ::-1]}, face_maps, 12))
-    for clip, expected in zip(clips, read_clips(video, 12), strict=True):
+    for clip, expected in zip(clips, VideoClips(video, 12), strict=True):
         assert [frame.index for frame in clip.frames] == [frame.index for frame in expected.frames]
         for name in ("frames", "frames_past", "mel"):
             np.testing.assert_array_equal(clip.batch[name], expected.batch[name])
@@ -70,7 +70,7 @@ def test_frames_from_anywhere_with_several_tracks(tmp_path):
 
 @pytest.mark.parametrize(("n", "expected"), [(17, [5]), (28, [5]), (29, [5, 17]), (30, [5, 17])])
 def test_released_clips(tmp_path, n, expected):
-    clips = list(read_clips(_video(tmp_path, n), 12, released=True))
+    clips = list(VideoClips(_video(tmp_path, n), 12, released=True))
     assert [clip.frames[0].index for clip in clips] == expected
     assert all(len(clip.frames) == 12 for clip in clips)
     np.testing.assert_array_equal(clips[0].batch["frames_past"][0, 0], model_frame(np.zeros((8, 8, 3), np.uint8)))
@@ -78,12 +78,12 @@ def test_released_clips(tmp_path, n, expected):
 
 def test_released_needs_a_whole_clip(tmp_path):
     with pytest.raises(InputError, match="needs 17 frames or more, found 16"):
-        list(read_clips(_video(tmp_path, 16), 12, released=True))
+        list(VideoClips(_video(tmp_path, 16), 12, released=True))
 
 
 def test_a_sound_that_ends_early_is_told_once(tmp_path, caplog):
     video = write_video(tmp_path / "v.mkv", [picture()] * 40, sound=0.5 * np.sin(np.arange(11025)))
-    list(read_clips(video, 12))
+    list(VideoClips(video, 12))
     assert [record.getMessage() for record in caplog.records] == [
         f"{video}: the sound ends at 0.5 s of 1.6 s; silence is used after it"
     ]
@@ -91,12 +91,12 @@ def test_a_sound_that_ends_early_is_told_once(tmp_path, caplog):
 
 def test_a_sound_that_lasts_is_not_remarked_on(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    list(read_clips(_video(tmp_path, 25), 12))
+    list(VideoClips(_video(tmp_path, 25), 12))
     assert not caplog.records
 
 
 def test_an_abandoned_reading_closes_its_file(tmp_path):
-    clips = read_clips(_video(tmp_path, 40), 12)
+    clips = iter(VideoClips(_video(tmp_path, 40), 12))
     next(clips)
     clips.close()
     (tmp_path / "v.mkv").unlink()
@@ -108,7 +108,7 @@ def test_clips_for_a_face_branch(tmp_path, caplog):
     mask = np.ones((n, 2), bool)
     mask[3:12, 1] = False  # gone over the border of two clips, back in another track
     faces = talkers.boxes_of(talkers.paths(n)), mask
-    clips = list(read_clips(video, 5, faces=faces, face_branch=True))
+    clips = list(VideoClips(video, 5, faces=faces, face_branch=True))
     together = {name: np.concatenate([clip.batch[name][0] for clip in clips]) for name in clips[0].batch}
     slots = FaceSlots.of(*faces)
     expected = slots.inputs([frame for clip in clips for frame in clip.frames])
@@ -122,3 +122,25 @@ def test_clips_for_a_face_branch(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "face boxes: face tracks for 14 of 17 frames; the rest are taken as without faces"
     ]
+
+
+@pytest.mark.parametrize("face_branch", [False, True])
+@pytest.mark.parametrize("released", [False, True])
+def test_a_blank_clip_is_as_all_others_are(tmp_path, face_branch, released):
+    video = talkers.write_talkers(tmp_path / "v.mkv", 17)
+    faces = talkers.boxes_of(talkers.paths(17)), np.ones((17, 2), bool)
+    clips = VideoClips(video, 12, faces=faces, face_branch=face_branch, released=released)
+    blank = clips.blank().batch
+    assert clips.slots == (2 if face_branch else 0)
+    for clip in clips:
+        assert [(name, value.shape, value.dtype) for name, value in clip.batch.items()] == [
+            (name, value.shape, value.dtype) for name, value in blank.items()
+        ]
+    assert not blank["mel"].any()
+
+
+def test_clips_can_be_read_again(tmp_path):
+    clips = VideoClips(_video(tmp_path, 7), 4)
+    for first, again in zip(clips, clips, strict=True):
+        for name, value in first.batch.items():
+            np.testing.assert_array_equal(again.batch[name], value)

@@ -16,13 +16,15 @@ def test_items_come_in_order_from_another_thread(depth):
         for i in range(20):
             yield i, threading.current_thread().name
 
-    assert list(prefetch(source(), depth)) == [(i, "prefetch") for i in range(20)]
+    with prefetch(source(), depth) as items:
+        assert list(items) == [(i, "prefetch") for i in range(20)]
     assert not _running()
 
 
 def test_none_and_exceptions_can_be_items():
-    items = [None, ValueError("an item"), StopIteration()]
-    assert list(prefetch((item for item in items), 1)) == items
+    expected = [None, ValueError("an item"), StopIteration()]
+    with prefetch((item for item in expected), 1) as items:
+        assert list(items) == expected
 
 
 @pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt()])
@@ -32,32 +34,35 @@ def test_an_error_comes_after_the_items_before_it(error):
         yield 2
         raise error
 
-    items = prefetch(source(), 1)
-    assert [next(items), next(items)] == [1, 2]
-    with pytest.raises(type(error)):
-        next(items)
+    with prefetch(source(), 1) as items:
+        assert [next(items), next(items)] == [1, 2]
+        with pytest.raises(type(error)):
+            next(items)
     assert not _running()
 
 
-def test_it_runs_ahead_but_only_so_far():
+def test_it_runs_ahead_from_the_start_but_only_so_far():
     made = []
+
+    def wait_for(count):
+        deadline = time.monotonic() + 10
+        while len(made) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert len(made) == count
 
     def source():
         for i in range(100):
             made.append(i)
             yield i
 
-    items = prefetch(source(), 2)
-    assert next(items) == 0
-    deadline = time.monotonic() + 10
-    while len(made) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.3)
-    assert len(made) == 3  # one taken, two ahead
-    items.close()
+    with prefetch(source(), 2) as items:
+        wait_for(2)
+        assert next(items) == 0
+        wait_for(3)  # one taken, two ahead
 
 
-def test_closing_ends_the_thread_and_closes_the_source():
+def test_the_end_of_the_block_ends_the_thread_and_closes_the_source():
     closed = threading.Event()
 
     def source():
@@ -67,8 +72,7 @@ def test_closing_ends_the_thread_and_closes_the_source():
         finally:
             closed.set()
 
-    items = prefetch(source(), 1)
-    next(items)
-    items.close()
+    with prefetch(source(), 1) as items:
+        next(items)
     assert closed.is_set()
     assert not _running()

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import soxr
 from av.stream import Disposition
-from librosa.filters import get_window, mel
 
 from vasal_jax.inputs.video import decode, first_line, open_media
 
@@ -144,6 +143,8 @@ def video_start(container) -> float | None:
 
 def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """float32 (128,k) pieces of the mel power spectrogram."""
+    from librosa.filters import get_window, mel  # loading it takes a while, in which predict.py compiles
+
     filters = mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MELS)
     hann = get_window("hann", N_FFT)
 

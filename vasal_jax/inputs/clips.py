@@ -2,17 +2,27 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, WINDOW, hop_at, load_spectrogram, mel_picture, window_indices
-from vasal_jax.inputs.face_sources import Faces, FaceSlots, FaceSource, open_faces
+from vasal_jax.inputs.audio import (
+    HOP,
+    MELS,
+    PICTURE_HOPS,
+    SAMPLE_RATE,
+    WINDOW,
+    hop_at,
+    load_spectrogram,
+    mel_picture,
+    window_indices,
+)
+from vasal_jax.inputs.face_sources import FaceSlots, FaceSource, open_faces
 from vasal_jax.inputs.faces import FaceMaps
-from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
+from vasal_jax.inputs.video import Frame, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
 
@@ -36,50 +46,85 @@ class Clip:
     slots: FaceSlots | None = None
 
 
-def read_clips(
-    video: str | os.PathLike,
-    length: int,
-    *,
-    sound: str | os.PathLike | None = None,
-    faces: FaceSource = None,
-    face_branch: bool = False,
-    released: bool = False,
-) -> Iterator[Clip]:
-    """Reads a video file clip by clip as `cut_clips` does; what is odd about it is logged.
+class VideoClips:
+    """A video file clip by clip, as `cut_clips` cuts it; each iteration reads it anew. What is odd about it is logged.
 
-    Args:
-      video: a video file.
-      length: T, frames a clip.
-      sound: a sound or video file to take the sound from; by default the video itself.
-      faces: as `open_faces`.
-      face_branch: the model takes crops and boxes of faces in place of face maps.
-      released: as `cut_clips`.
-
-    Raises:
-      InputError: an input cannot be read, a face branch is to get face maps, or `released` and the video is shorter
-        than one clip.
+    Attributes:
+      slots: N of a face branch's inputs, 0 without one.
     """
-    info = probe(video)
-    if info.variable_rate:
-        logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, info.fps)
-    known = open_faces(faces, info)
-    given = known.slots() if face_branch else known.maps()
-    track = load_spectrogram(video if sound is None else sound)
-    last, clips = None, 0
 
-    def frames() -> Iterator[Frame]:
-        nonlocal last
-        for frame in read_frames(video):
-            last = frame
-            yield frame
+    def __init__(
+        self,
+        video: str | os.PathLike,
+        length: int,
+        *,
+        sound: str | os.PathLike | None = None,
+        faces: FaceSource = None,
+        face_branch: bool = False,
+        released: bool = False,
+    ):
+        """Opens the video and the faces.
 
-    for clip in cut_clips(frames(), {"mel": track}, given, length, released=released):
-        yield clip
-        clips += 1
-    if not clips:
-        needed = FRAME_OFFSET + length
-        raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
-    _warn_of_short_inputs(info, track, last, known, given)
+        Args:
+          video: a video file.
+          length: T, frames a clip.
+          sound: a sound or video file to take the sound from; by default the video itself.
+          faces: as `open_faces`.
+          face_branch: the model takes crops and boxes of faces in place of face maps.
+          released: as `cut_clips`.
+
+        Raises:
+          InputError: the video or the faces cannot be read, or a face branch is to get face maps.
+        """
+        self._info = probe(video)
+        if self._info.variable_rate:
+            rate = self._info.fps
+            logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, rate)
+        self._faces = open_faces(faces, self._info)
+        self._given = self._faces.slots() if face_branch else self._faces.maps()
+        self._sound = video if sound is None else sound
+        self._length, self._released = length, released
+        self.slots = self._given.slots if face_branch else 0
+
+    def blank(self) -> Clip:
+        """One in which nothing is seen or heard, with the shapes of all. Neither pictures nor sound are read for it."""
+        black, silence = np.zeros((1, 1, 3), np.uint8), np.zeros((MELS, PICTURE_HOPS), np.float32)
+        return next(cut_clips(iter([Frame(0, 0.0, black)]), {"mel": silence}, self._given, self._length))
+
+    def __iter__(self) -> Generator[Clip]:
+        """Reads the sound, then the frames as they are asked for.
+
+        Raises:
+          InputError: one of them cannot be read, or `released` and the video is shorter than one clip.
+        """
+        video, track = self._info.path, load_spectrogram(self._sound)
+        last, clips = None, 0
+
+        def frames() -> Iterator[Frame]:
+            nonlocal last
+            for frame in read_frames(video):
+                last = frame
+                yield frame
+
+        for clip in cut_clips(frames(), {"mel": track}, self._given, self._length, released=self._released):
+            yield clip
+            clips += 1
+        if not clips:
+            needed = FRAME_OFFSET + self._length
+            raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
+        self._warn_of_short_inputs(track, last)
+
+    def _warn_of_short_inputs(self, track: np.ndarray, last: Frame) -> None:
+        heard = (track.shape[1] - 1) * HOP / SAMPLE_RATE
+        if track.any() and heard < last.time - 0.5:
+            path = self._info.path
+            logger.warning("%s: the sound ends at %.1f s of %.1f s; silence is used after it", path, heard, last.time)
+        count, given, source = last.index + 1, self._given, self._faces.source
+        if source is not None and len(given) < count:
+            kind = "face tracks" if isinstance(given, FaceSlots) else "face maps"
+            logger.warning(
+                "%s: %s for %d of %d frames; the rest are taken as without faces", source, kind, len(given), count
+            )
 
 
 def cut_clips(
@@ -147,16 +192,3 @@ def _batch(
     for name in held[indices[0]].pictures:
         clip[name] = np.array([[held[j].pictures[name] for j in window] for window in windows])[..., None]
     return {name: value[None] for name, value in clip.items()}
-
-
-def _warn_of_short_inputs(
-    info: VideoInfo, track: np.ndarray, last: Frame, known: Faces, given: FaceMaps | FaceSlots
-) -> None:
-    heard = (track.shape[1] - 1) * HOP / SAMPLE_RATE
-    if track.any() and heard < last.time - 0.5:
-        logger.warning("%s: the sound ends at %.1f s of %.1f s; silence is used after it", info.path, heard, last.time)
-    count, kind = last.index + 1, "face tracks" if isinstance(given, FaceSlots) else "face maps"
-    if known.source is not None and len(given) < count:
-        logger.warning(
-            "%s: %s for %d of %d frames; the rest are taken as without faces", known.source, kind, len(given), count
-        )

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -10,11 +11,12 @@ T = TypeVar("T")
 _PATIENCE = 2.0  # seconds to wait for a worker that is in the middle of an item nobody wants
 
 
-def prefetch(source: Generator[T], depth: int) -> Iterator[T]:
-    """Yields what `source` yields, computed in a worker thread up to `depth` items ahead, the one under way included.
+@contextmanager
+def prefetch(source: Generator[T], depth: int) -> Iterator[Iterator[T]]:
+    """Gives what `source` yields, computed in a worker thread up to `depth` items ahead, the one under way included.
 
-    An exception in `source` is raised here, after the items before it. Closing this generator (or an exception in its
-    consumer) ends the thread and closes `source`, at once or, at the latest, when its item under way is done.
+    The thread begins with the block. An exception in `source` is raised to the consumer, after the items before it. The
+    block's end ends the thread and closes `source`, at once or, at the latest, when its item under way is done.
     """
     items: queue.SimpleQueue[tuple[bool, T | BaseException | None]] = queue.SimpleQueue()
     room = threading.Semaphore(depth)
@@ -34,9 +36,7 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[T]:
         finally:
             source.close()
 
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
+    def taken() -> Iterator[T]:
         while True:
             is_item, value = items.get()
             room.release()
@@ -46,6 +46,11 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[T]:
                 raise value
             else:
                 return
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        yield taken()
     finally:
         stop.set()
         room.release()
