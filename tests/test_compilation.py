@@ -35,6 +35,14 @@ def test_a_second_program_finds_what_the_first_compiled(tmp_path):
     assert second[0] == first[0]
 
 
+@pytest.mark.parametrize(("said", "least"), [({}, 0.2), ({"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "5"}, 5)])
+def test_small_programs_are_kept_too_unless_jax_is_told_otherwise(tmp_path, said, least):
+    program = [*PROGRAM.splitlines()[1:4], "print(jax.config.jax_persistent_cache_min_compile_time_secs)"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)} | said
+    done = subprocess.run([sys.executable, "-c", "\n".join(program)], env=environment, capture_output=True, text=True)
+    assert float(done.stdout.split()[-1]) == least
+
+
 def test_without_a_variable_it_is_in_the_home(tmp_path):
     assert Path(run(HOME=str(tmp_path))[0]).is_relative_to(tmp_path / ".cache" / "vasal-jax")
 

@@ -124,7 +124,8 @@ def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
         )
     assert len(frames) == (24 if released else 30)
     messages = [record.getMessage() for record in caplog.records]
-    assert len([text for text in messages if "Finished XLA compilation of jit(clip_results)" in text]) == 1
+    for program in ("clip_features", "clip_results"):
+        assert len([text for text in messages if f"Finished XLA compilation of jit({program})" in text]) == 1
 
 
 @pytest.mark.parametrize("n", [11, 13, 24, 30])
@@ -180,10 +181,16 @@ def test_clips_of_several_videos_at_once(videos, tracks):
     model = narrow_model()
     graph, parameters = nnx.split(model)
     batches = [_part(_batch(videos[n], tracks), 0, 12) for n in (13, 24)]
-    alone = [prediction.clip_results(graph, parameters, batch, model.initial_carry(1)) for batch in batches]
+
+    def results(batch, **on):
+        features = prediction.clip_features(graph, parameters, batch, **on)
+        carry = model.initial_carry(len(batch["mel"]))
+        return prediction.clip_results(graph, parameters, features, batch, carry, **on)
+
+    alone = [results(batch) for batch in batches]
     both = {name: jnp.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("videos",))
-    (maps, _, _), carry = prediction.clip_results(graph, parameters, both, model.initial_carry(2), mesh=mesh)
+    (maps, _, _), carry = results(both, mesh=mesh)
     for lane, (expected, expected_carry) in enumerate(alone):
         np.testing.assert_allclose(maps[lane], expected.maps[0], rtol=1e-5)
         for found, value in zip(jax.tree.leaves(carry), jax.tree.leaves(expected_carry), strict=True):

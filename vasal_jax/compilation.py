@@ -12,6 +12,7 @@ import jaxlib
 from vasal_jax.processor import described
 
 _MAX_BYTES = 2**30  # of the whole folder; what was not used for longest is deleted first
+_WORTH_KEEPING = 0.2  # seconds of compilation; JAX's own second would leave out the packaged model's programs
 
 
 def use_compilation_cache() -> Path | None:
@@ -19,11 +20,13 @@ def use_compilation_cache() -> Path | None:
 
     The folder is `$XDG_CACHE_HOME/vasal-jax` (`~/.cache/vasal-jax`), one for each version of JAX and kind of processor,
     for a home may be shared by machines of several. What lies in it is run, so it must be the user's own and writable
-    by nobody else. A folder chosen in JAX's own way (`JAX_COMPILATION_CACHE_DIR`) is left alone.
+    by nobody else. A folder chosen in JAX's own way (`JAX_COMPILATION_CACHE_DIR`) is taken as it is.
 
     Returns:
       The folder; None where there can be none, and then everything is compiled as usual.
     """
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
     if jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)
     try:

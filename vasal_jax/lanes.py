@@ -18,7 +18,7 @@ from vasal_jax.chunks import Arrays, Chunk, Reader
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.prefetch import prefetch
 from vasal_jax.models.vasal import VASal
-from vasal_jax.prediction import clip_results
+from vasal_jax.prediction import clip_features, clip_results
 from vasal_jax.rows import OTHER_MEL, ModelRow, Row
 from vasal_jax.truth import Truth, Video
 
@@ -146,7 +146,10 @@ class _Step:
     def _run(self, row: ModelRow, batch: dict[str, jax.Array], fresh: jax.Array) -> dict[str, jax.Array]:
         inputs = {name: value for name, value in row.change(batch).items() if name != OTHER_MEL}
         carry = _restarted(fresh, self._start, self._carries[row.name])
-        said, self._carries[row.name] = clip_results(self._graph, self._parameters, inputs, carry, mesh=self._mesh)
+        features = clip_features(self._graph, self._parameters, inputs, mesh=self._mesh)
+        said, self._carries[row.name] = clip_results(
+            self._graph, self._parameters, features, inputs, carry, mesh=self._mesh
+        )
         return {"maps": said.maps} | ({} if said.weights is None else {"face_weights": said.weights})
 
     def _score(self, maps: jax.Array, target: dict[str, jax.Array]) -> dict[str, jax.Array]:

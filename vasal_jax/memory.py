@@ -4,12 +4,18 @@ import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's names for `mallopt`
 _KEPT = 2**31 - 1  # bytes at the top of the heap that are not worth giving back
 _PAD = 64 * 2**20
+# Bytes: no hole is larger than the first, those larger than the second are kept for blocks of that size, and those
+# smaller than the third are no trouble. And how many are filled at most.
+_LARGEST_HOLE, _LARGE_HOLE, _SMALLEST_HOLE, _MOST_HOLES = 2**28, 2**20, 2**15, 2**16
+
+_one_heap = False  # as `keep_freed_memory` was told
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # for the variable GLIBC_TUNABLES
 
@@ -30,11 +36,14 @@ def keep_freed_memory(one_heap: bool) -> bool:
     Returns:
       Whether the C library took it; False where it is not glibc.
     """
+    global _one_heap
     mallopt = _of_glibc("mallopt")
     settings = [(_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD)]
     if one_heap:
         settings.append((_ARENA_MAX, 1))
-    return mallopt is not None and all(mallopt(*setting) for setting in settings)
+    kept = mallopt is not None and all(mallopt(*setting) for setting in settings)
+    _one_heap = kept and one_heap
+    return kept
 
 
 def cpu_computes() -> bool:
@@ -63,6 +72,35 @@ def give_back_freed_memory() -> bool:
     """
     trim = _of_glibc("malloc_trim")
     return trim is not None and bool(trim(ctypes.c_size_t(0)))
+
+
+@contextlib.contextmanager
+def holes_filled() -> Iterator[None]:
+    """In the block, small holes in the heap are not looked through for memory, where all threads share one heap.
+
+    Compiling leaves 50,000. For each block of some size that it takes back, glibc goes along a list of them, while
+    the other threads wait for the heap. What fills them is not touched, so holes that were given back stay so.
+    """
+    malloc, free = _of_glibc("malloc"), _of_glibc("free")
+    large, pieces = [], []
+    if _one_heap:
+        malloc.restype, malloc.argtypes, free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+        end = malloc(2 * _LARGEST_HOLE)  # behind all holes
+        size = _LARGEST_HOLE if end else 0
+        while size >= _SMALLEST_HOLE and len(pieces) < _MOST_HOLES:
+            piece = malloc(size)
+            if piece and piece < end:
+                (large if size > _LARGE_HOLE else pieces).append(piece)
+            else:
+                free(piece)
+                size = size * 3 // 4
+        for piece in [end, *large]:
+            free(piece)
+    try:
+        yield
+    finally:
+        for piece in pieces:
+            free(piece)
 
 
 def _of_glibc(function: str) -> Any:

@@ -1,10 +1,11 @@
 """A video in, saliency maps out, as a stream of any length in flat memory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,16 +13,19 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.clips import VideoClips
+from vasal_jax.inputs.clips import Clip, VideoClips
 from vasal_jax.inputs.face_sources import FaceSlots, FacesOfFrame, FaceSource
-from vasal_jax.inputs.prefetch import prefetch
+from vasal_jax.inputs.prefetch import computed_ahead, prefetch
 from vasal_jax.inputs.video import Frame
-from vasal_jax.memory import give_back_freed_memory
+from vasal_jax.memory import give_back_freed_memory, holes_filled
 from vasal_jax.models.config import CLIP_LENGTH
-from vasal_jax.models.vasal import Carry, VASal, saliency
+from vasal_jax.models.vasal import Carry, Features, VASal, saliency
 
-_STREAMED = 4
+_STREAMED = 2
 """Frames of a clip where its length changes nothing but speed and memory."""
+
+_AT_ONCE = 2
+"""Clips whose features are computed side by side: one of them alone keeps five sixths of two cores busy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,7 @@ def stream(
     clip_reset: bool = False,
     released: bool = False,
 ) -> Iterator[FrameMap]:
-    """Saliency of a video, frame by frame as it is computed; decoding runs ahead in a thread.
+    """Saliency of a video, frame by frame as it is computed; threads read and compute features ahead.
 
     Args:
       model: from `vasal_jax.load`.
@@ -99,19 +103,27 @@ def stream(
     video_clips = VideoClips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
     start = carry = model.initial_carry(1, video_clips.slots)
     with prefetch(iter(video_clips), depth=1) as clips:
-        # The sound and the first clip are read while the program is compiled.
-        clip_results.lower(graph, parameters, video_clips.blank().batch, carry, by_column=released).compile()
+        # The sound and the first clip are read while the programs are compiled.
+        blank = video_clips.blank().batch
+        features_of = clip_features.lower(graph, parameters, blank)
+        results_of = clip_results.lower(graph, parameters, features_of.out_info, blank, carry, by_column=released)
+        features_of, results_of = features_of.compile(), results_of.compile()
         give_back_freed_memory()  # what compiling took, or it comes on top of the most that a clip takes
+
+        def with_features(clip: Clip) -> tuple[Clip, Features]:
+            return clip, jax.block_until_ready(features_of(parameters, clip.batch))
+
         ready = None
-        for clip in clips:
-            carry = start if clip_reset or released else carry
-            results, carry = clip_results(graph, parameters, clip.batch, carry, by_column=released)
-            # JAX computes in the background: the consumer works on the clip before meanwhile.
+        with holes_filled(), closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
+            for clip, features in seen_and_heard:
+                carry = start if clip_reset or released else carry
+                results, carry = results_of(parameters, features, clip.batch, carry)
+                # JAX computes in the background: the consumer works on the clip before meanwhile.
+                if ready:
+                    yield from _frame_maps(*ready)
+                ready = clip.frames, clip.slots, results
             if ready:
                 yield from _frame_maps(*ready)
-            ready = clip.frames, clip.slots, results
-        if ready:
-            yield from _frame_maps(*ready)
 
 
 def predict(model: VASal, video: str | os.PathLike, **options: object) -> np.ndarray:
@@ -132,10 +144,23 @@ class ClipResults(NamedTuple):
     talking: jax.Array | None  # (B, T, N), probability of each face talking
 
 
+@partial(jax.jit, static_argnames=("graph", "mesh"))
+def clip_features(
+    graph: nnx.GraphDef, parameters: nnx.State, batch: dict[str, jax.Array], *, mesh: Mesh | None = None
+) -> Features:
+    """What `clip_results` starts from, which needs nothing of the clips before. Arguments as there."""
+
+    def run(parameters: nnx.State, batch: dict[str, jax.Array]) -> Features:
+        return nnx.merge(graph, parameters).features(batch["frames"], batch["frames_past"], batch["mel"])
+
+    return _on_each_device(run, mesh)(parameters, batch)
+
+
 @partial(jax.jit, static_argnames=("graph", "by_column", "mesh"))
 def clip_results(
     graph: nnx.GraphDef,
     parameters: nnx.State,
+    features: Features,
     batch: dict[str, jax.Array],
     carry: Carry,
     *,
@@ -146,7 +171,8 @@ def clip_results(
 
     Args:
       graph, parameters: `nnx.split` of the model.
-      batch: its inputs, (B, T, ...) each.
+      features: `clip_features` of the batch.
+      batch: the model's inputs, (B, T, ...) each.
       carry: of the clips before, from `VASal.initial_carry(B, N)` on.
       by_column: the released system's softmax.
       mesh: devices along an axis "videos", whose number divides B; each runs the same program on its share.
@@ -155,19 +181,32 @@ def clip_results(
       The results, and the carry for the clips after.
     """
 
-    def run(parameters: nnx.State, batch: dict[str, jax.Array], carry: Carry) -> tuple[ClipResults, Carry]:
+    def run(
+        parameters: nnx.State, features: Features, batch: dict[str, jax.Array], carry: Carry
+    ) -> tuple[ClipResults, Carry]:
         taps: dict[str, jax.Array] = {}
-        logits, carry = nnx.merge(graph, parameters)(**batch, carry=carry, taps=taps)
+        inputs = {name: value for name, value in batch.items() if name not in ("frames", "frames_past")}
+        logits, carry = nnx.merge(graph, parameters).logits(features, **inputs, carry=carry, taps=taps)
         maps = by_columns(logits) if by_column else saliency(logits)
         if "face_logits" not in taps:
             return ClipResults(maps, None, None), carry
         weights, talking = jax.nn.softmax(taps["face_logits"]), jax.nn.sigmoid(taps["talking_logits"])
         return ClipResults(maps, weights, talking), carry
 
-    if mesh is not None:
-        videos = PartitionSpec("videos")
-        run = jax.shard_map(run, mesh=mesh, in_specs=(PartitionSpec(), videos, videos), out_specs=videos)
-    return run(parameters, batch, carry)
+    return _on_each_device(run, mesh)(parameters, features, batch, carry)
+
+
+def _on_each_device(run: Callable, mesh: Mesh | None) -> Callable:
+    """A function of the parameters and of arrays by video, on the devices' shares of these."""
+    if mesh is None:
+        return run
+    videos = PartitionSpec("videos")
+
+    def sharded(parameters: nnx.State, *by_video: Any) -> Any:
+        specs = PartitionSpec(), *[videos] * len(by_video)
+        return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=videos)(parameters, *by_video)
+
+    return sharded
 
 
 def _frame_maps(frames: list[Frame], slots: FaceSlots | None, results: ClipResults) -> Iterator[FrameMap]:

@@ -3,11 +3,11 @@ import time
 
 import pytest
 
-from vasal_jax.inputs.prefetch import prefetch
+from vasal_jax.inputs.prefetch import computed_ahead, prefetch
 
 
 def _running() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "prefetch"]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("prefetch", "ahead"))]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -75,4 +75,55 @@ def test_the_end_of_the_block_ends_the_thread_and_closes_the_source():
     with prefetch(source(), 1) as items:
         next(items)
     assert closed.is_set()
+    assert not _running()
+
+
+def test_results_come_in_order_from_threads_side_by_side():
+    both = threading.Barrier(2, timeout=10)  # lets two through together, and none alone
+
+    def function(item):
+        both.wait()
+        return item, threading.current_thread().name[:5]
+
+    assert list(computed_ahead(function, range(6), 2)) == [(i, "ahead") for i in range(6)]
+    assert not _running()
+
+
+def test_as_many_items_are_taken_as_there_are_workers_and_one():
+    taken = []
+    results = computed_ahead(lambda item: -item, (taken.append(i) or i for i in range(9)), 2)
+    assert [next(results), len(taken)] == [0, 3]
+    assert [next(results), len(taken)] == [-1, 4]
+    results.close()
+
+
+def test_an_error_of_a_worker_comes_after_the_results_before_it():
+    results = computed_ahead(lambda item: 6 // (2 - item), range(9), 3)
+    assert [next(results), next(results)] == [3, 6]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert not _running()
+
+
+def test_an_error_of_the_source_ends_the_workers():
+    results = computed_ahead(lambda item: item, (6 // (2 - i) for i in range(9)), 1)
+    assert next(results) == 3
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert not _running()
+
+
+def test_closing_waits_for_what_is_under_way_and_begins_nothing_more():
+    begun, ended = [], []
+
+    def function(item):
+        begun.append(item)
+        time.sleep(0.2 if item else 0)
+        ended.append(item)
+
+    results = computed_ahead(function, range(9), 1)
+    next(results)
+    results.close()
+    assert ended == begun
+    assert len(begun) <= 2
     assert not _running()

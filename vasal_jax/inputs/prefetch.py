@@ -1,12 +1,15 @@
-"""A generator run ahead of its consumer in a thread."""
+"""Work done ahead of its consumer, in threads."""
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _PATIENCE = 2.0  # seconds to wait for a worker that is in the middle of an item nobody wants
 
@@ -55,3 +58,20 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[Iterator[T]]:
         stop.set()
         room.release()
         thread.join(_PATIENCE)
+
+
+def computed_ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
+    """Yields `function(item)` of every item in order, computed in `workers` threads ahead of the consumer.
+
+    Items are taken in the consumer's thread. Closing this generator waits for what is under way.
+    """
+    pool, under_way = ThreadPoolExecutor(workers, "ahead"), deque[Future[R]]()
+    try:
+        for item in items:
+            under_way.append(pool.submit(function, item))
+            if len(under_way) > workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -22,6 +22,13 @@ class Carry(NamedTuple):
     face: FaceCarry | None  # None without a face branch
 
 
+class Features(NamedTuple):
+    """What is seen and heard with each frame of a clip, without memory of the frames before."""
+
+    visual: jax.Array  # (B, T, 32, 32, combine[-1])
+    audio: jax.Array  # (B, T, 32, 32, 2 * audio[-1])
+
+
 class VASal(nnx.Module):
     """Visual, audio and face features, fused into a saliency map for every frame."""
 
@@ -69,11 +76,33 @@ class VASal(nnx.Module):
         Raises:
           InputError: the face inputs that the config asks for are missing, or the carry has another number of slots.
         """
+        faces = {"face_map": face_map, "face_crops": face_crops, "face_boxes": face_boxes, "face_mask": face_mask}
+        return self.logits(self.features(frames, frames_past, mel, taps), mel, **faces, carry=carry, taps=taps)
+
+    def features(
+        self, frames: jax.Array, frames_past: jax.Array, mel: jax.Array, taps: dict[str, jax.Array] | None = None
+    ) -> Features:
+        """The first part of a call, most of its arithmetic, which a clip can have before the clips before it."""
+        return Features(self.visual(frames, frames_past, taps), self.audio(mel, taps))
+
+    def logits(
+        self,
+        features: Features,
+        mel: jax.Array,
+        face_map: jax.Array | None = None,
+        *,
+        face_crops: jax.Array | None = None,
+        face_boxes: jax.Array | None = None,
+        face_mask: jax.Array | None = None,
+        carry: Carry | None = None,
+        taps: dict[str, jax.Array] | None = None,
+    ) -> tuple[jax.Array, Carry]:
+        """The second part of a call, with its arguments: from `features` of the clip to logits and carry."""
         visual_carry, face_carry = (None, None) if carry is None else carry
         faces = {"face_crops": face_crops, "face_boxes": face_boxes, "face_mask": face_mask}
         _check_faces(self.face, face_carry, face_map, **faces)
-        visual, visual_carry = self.visual(frames, frames_past, visual_carry, taps)
-        audio = self.audio(mel, taps)
+        visual, visual_carry = self.visual.over_time(features.visual, visual_carry, taps)
+        audio = features.audio
         if self.face is not None:
             weights, face_carry = self.face(face_crops, face_boxes, face_mask, audio, mel, face_carry)
             shares = jax.nn.softmax(weights.logits)[..., :-1]

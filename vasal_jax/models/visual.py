@@ -35,27 +35,39 @@ class VisualBranch(nnx.Module):
         self.combine3 = conv(3, c[1], c[2])
         self.lstm = ConvLSTM(c[2], config.lstm, dtype=config.dtype, rngs=rngs)
 
-    def __call__(
-        self, frames: jax.Array, frames_past: jax.Array, carry: Carry | None = None, taps: Taps | None = None
-    ) -> tuple[jax.Array, Carry]:
-        """Features of every frame, with memory of those before.
+    def __call__(self, frames: jax.Array, frames_past: jax.Array, taps: Taps | None = None) -> jax.Array:
+        """Features of every frame, without memory.
 
         Args:
           frames: (B, T, 256, 256, 3), RGB minus its mean, 0..255 scale.
           frames_past: the same, 5 frames earlier.
-          carry: the ConvLSTM's state after the clip before; None starts from zeros.
           taps: where to leave the stages' outputs by name, for parity checks.
 
         Returns:
-          (B, T, 32, 32, C) features and the carry after the last frame.
+          (B, T, 32, 32, combine[-1]).
         """
         batch, steps = frames.shape[:2]
         now, past = (x.reshape(batch * steps, *x.shape[2:]) for x in (frames, frames_past))
         stages = by_frame(VisualBranch._of_frame, self, now, past)
-        x = jax.nn.relu(stages["combine_preact"])
-        x, carry = self.lstm(x.reshape(batch, steps, *x.shape[1:]), carry)
         if taps is not None:
-            taps |= stages | {"convlstm": x.reshape(batch * steps, *x.shape[2:])}
+            taps |= stages
+        x = jax.nn.relu(stages["combine_preact"])
+        return x.reshape(batch, steps, *x.shape[1:])
+
+    def over_time(self, x: jax.Array, carry: Carry | None, taps: Taps | None = None) -> tuple[jax.Array, Carry]:
+        """Features with memory of the frames before.
+
+        Args:
+          x: (B, T, 32, 32, combine[-1]), what the call gave.
+          carry: the ConvLSTM's state after the clip before; None starts from zeros.
+          taps: as in the call.
+
+        Returns:
+          (B, T, 32, 32, lstm[-1]) and the carry after the last frame.
+        """
+        x, carry = self.lstm(x, carry)
+        if taps is not None:
+            taps["convlstm"] = x.reshape(-1, *x.shape[2:])
         return x, carry
 
     def _of_frame(self, now: jax.Array, past: jax.Array) -> dict[str, jax.Array]:
