@@ -12,8 +12,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's nam
 _KEPT = 2**31 - 1  # bytes at the top of the heap that are not worth giving back
 _PAD = 64 * 2**20
 # Bytes: no hole is larger than the first, those larger than the second are kept for blocks of that size, and those
-# smaller than the third are no trouble. And how many are filled at most.
-_LARGEST_HOLE, _LARGE_HOLE, _SMALLEST_HOLE, _MOST_HOLES = 2**28, 2**20, 2**15, 2**16
+# smaller than the third are no trouble. And how many are taken at most, twice what compiling leaves: a heap that has no
+# room to grow goes on at addresses below, which look like holes without end.
+_LARGEST_HOLE, _LARGE_HOLE, _SMALLEST_HOLE, _MOST_HOLES = 2**28, 2**20, 2**15, 2**13
 
 _one_heap = False  # as `keep_freed_memory` was told
 
@@ -87,7 +88,7 @@ def holes_filled() -> Iterator[None]:
         malloc.restype, malloc.argtypes, free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
         end = malloc(2 * _LARGEST_HOLE)  # behind all holes
         size = _LARGEST_HOLE if end else 0
-        while size >= _SMALLEST_HOLE and len(pieces) < _MOST_HOLES:
+        while size >= _SMALLEST_HOLE and len(large) + len(pieces) < _MOST_HOLES:
             piece = malloc(size)
             if piece and piece < end:
                 (large if size > _LARGE_HOLE else pieces).append(piece)

@@ -99,7 +99,8 @@ def stream(
     """
     graph, parameters = nnx.split(model)
     face_branch = model.face is not None
-    length = CLIP_LENGTH if clip_reset or released else _STREAMED
+    forgets = clip_reset or released
+    length = CLIP_LENGTH if forgets else _STREAMED
     video_clips = VideoClips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
     start = carry = model.initial_carry(1, video_clips.slots)
     with prefetch(iter(video_clips), depth=1) as clips:
@@ -116,7 +117,7 @@ def stream(
         ready = None
         with holes_filled(), closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
             for clip, features in seen_and_heard:
-                carry = start if clip_reset or released else carry
+                carry = start if forgets else carry
                 results, carry = results_of(parameters, features, clip.batch, carry)
                 # JAX computes in the background: the consumer works on the clip before meanwhile.
                 if ready:
