@@ -17,6 +17,7 @@ from vasal_jax import metrics
 from vasal_jax.chunks import Arrays, Chunk, Reader
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.prefetch import prefetch
+from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import VASal
 from vasal_jax.prediction import clip_features, clip_results
 from vasal_jax.rows import OTHER_MEL, ModelRow, Row
@@ -117,7 +118,7 @@ class _Step:
         self._sharding = NamedSharding(mesh, _ALONG_VIDEOS)
         self._prior = jax.device_put(prior, NamedSharding(mesh, _EVERYWHERE))
         if model is not None:
-            self._graph, parameters = nnx.split(model)
+            self._graph, parameters = nnx.split(for_inference(model))
             self._parameters = jax.device_put(parameters, NamedSharding(mesh, _EVERYWHERE))
             self._start = jax.device_put(model.initial_carry(lanes, slots), self._sharding)
             self._carries = {row.name: self._start for row in rows if isinstance(row, ModelRow)}

@@ -4,24 +4,17 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's names for `mallopt`
 _KEPT = 2**31 - 1  # bytes at the top of the heap that are not worth giving back
 _PAD = 64 * 2**20
-# Bytes: no hole is larger than the first, those larger than the second are kept for blocks of that size, and those
-# smaller than the third are no trouble. And how many are taken at most, twice what compiling leaves: a heap that has no
-# room to grow goes on at addresses below, which look like holes without end.
-_LARGEST_HOLE, _LARGE_HOLE, _SMALLEST_HOLE, _MOST_HOLES = 2**28, 2**20, 2**15, 2**13
-
-_one_heap = False  # as `keep_freed_memory` was told
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # for the variable GLIBC_TUNABLES
 
 
-def keep_freed_memory(one_heap: bool) -> bool:
+def keep_freed_memory(heaps: int | None = None) -> bool:
     """Tells glibc to keep large blocks for the next ones of their size, instead of giving them back.
 
     A clip after the other asks for the same large blocks again and again; given back each time, they are faulted in and
@@ -29,22 +22,20 @@ def keep_freed_memory(one_heap: bool) -> bool:
     for long, before the first computation; peak memory stays about the same.
 
     Args:
-      one_heap: all threads take from one heap. XLA computes on a CPU in threads of its own, whose heaps glibc limits to
-        64 MB, so that larger blocks are mapped and faulted in anew all the same. But threads wait for each other: those
-        of a large program's training step for longer than they gain (see `use_huge_pages`), and the many that compile
-        for an accelerator seven times as long as they compile.
+      heaps: how many the threads share; by default as many as they are, up to eight a core. Each keeps what it was
+        freed, and XLA computes in any of its threads. glibc limits all heaps but the first to 64 MB, so that larger
+        blocks are mapped and faulted in anew all the same. With one heap they are not, but threads wait for each other:
+        those of a large program's training step for longer than they gain (see `use_huge_pages`), and the many that
+        compile for an accelerator seven times as long as they compile.
 
     Returns:
       Whether the C library took it; False where it is not glibc.
     """
-    global _one_heap
     mallopt = _of_glibc("mallopt")
     settings = [(_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD)]
-    if one_heap:
-        settings.append((_ARENA_MAX, 1))
-    kept = mallopt is not None and all(mallopt(*setting) for setting in settings)
-    _one_heap = kept and one_heap
-    return kept
+    if heaps is not None:
+        settings.append((_ARENA_MAX, heaps))
+    return mallopt is not None and all(mallopt(*setting) for setting in settings)
 
 
 def cpu_computes() -> bool:
@@ -73,35 +64,6 @@ def give_back_freed_memory() -> bool:
     """
     trim = _of_glibc("malloc_trim")
     return trim is not None and bool(trim(ctypes.c_size_t(0)))
-
-
-@contextlib.contextmanager
-def holes_filled() -> Iterator[None]:
-    """In the block, small holes in the heap are not looked through for memory, where all threads share one heap.
-
-    Compiling leaves 50,000. For each block of some size that it takes back, glibc goes along a list of them, while
-    the other threads wait for the heap. What fills them is not touched, so holes that were given back stay so.
-    """
-    malloc, free = _of_glibc("malloc"), _of_glibc("free")
-    large, pieces = [], []
-    if _one_heap:
-        malloc.restype, malloc.argtypes, free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
-        end = malloc(2 * _LARGEST_HOLE)  # behind all holes
-        size = _LARGEST_HOLE if end else 0
-        while size >= _SMALLEST_HOLE and len(large) + len(pieces) < _MOST_HOLES:
-            piece = malloc(size)
-            if piece and piece < end:
-                (large if size > _LARGE_HOLE else pieces).append(piece)
-            else:
-                free(piece)
-                size = size * 3 // 4
-        for piece in [end, *large]:
-            free(piece)
-    try:
-        yield
-    finally:
-        for piece in pieces:
-            free(piece)
 
 
 def _of_glibc(function: str) -> Any:

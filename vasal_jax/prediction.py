@@ -17,8 +17,9 @@ from vasal_jax.inputs.clips import Clip, VideoClips
 from vasal_jax.inputs.face_sources import FaceSlots, FacesOfFrame, FaceSource
 from vasal_jax.inputs.prefetch import computed_ahead, prefetch
 from vasal_jax.inputs.video import Frame
-from vasal_jax.memory import give_back_freed_memory, holes_filled
+from vasal_jax.memory import give_back_freed_memory
 from vasal_jax.models.config import CLIP_LENGTH
+from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import Carry, Features, VASal, saliency
 
 _STREAMED = 2
@@ -97,7 +98,7 @@ def stream(
       InputError: an input cannot be read, a face branch is to get face maps, the face detector is not installed, a
         map is not finite, or `released` and the video has under 17 frames.
     """
-    graph, parameters = nnx.split(model)
+    graph, parameters = nnx.split(for_inference(model))
     face_branch = model.face is not None
     forgets = clip_reset or released
     length = CLIP_LENGTH if forgets else _STREAMED
@@ -115,7 +116,7 @@ def stream(
             return clip, jax.block_until_ready(features_of(parameters, clip.batch))
 
         ready = None
-        with holes_filled(), closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
+        with closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
             for clip, features in seen_and_heard:
                 carry = start if forgets else carry
                 results, carry = results_of(parameters, features, clip.batch, carry)

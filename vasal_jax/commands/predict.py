@@ -22,11 +22,12 @@ from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.face_sources import Faces, open_faces
 from vasal_jax.inputs.faces import save_tracks
 from vasal_jax.inputs.video import MAX_SIDE, VideoInfo, probe
-from vasal_jax.memory import cpu_computes, keep_freed_memory
+from vasal_jax.memory import keep_freed_memory
 from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs import Outputs, check, open_outputs
 from vasal_jax.prediction import FrameMap, stream
+from vasal_jax.processor import cores
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
-    keep_freed_memory(one_heap=cpu_computes())
+    keep_freed_memory(heaps=2 * cores())
     use_compilation_cache()
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)

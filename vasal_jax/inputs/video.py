@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
@@ -218,7 +219,8 @@ class _RgbConverter:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """(a, b, c, d) of x' = a x + c y, y' = b x + d y, with y downwards."""
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    # `frame.side_data` is kept by the frame, which it keeps in turn, until garbage is collected.
+    side_data = SideDataContainer(frame).get("DISPLAYMATRIX")
     if side_data is None or len(bytes(side_data)) < 36:
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].tolist()

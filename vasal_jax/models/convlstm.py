@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.convolutions import conv2d, turned
+from vasal_jax.models.convolutions import Prepared, conv2d, turned
 from vasal_jax.models.layers import Conv, over_time
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
@@ -67,18 +67,17 @@ class ConvLSTMCell(nnx.Module):
         if state is None:
             zeros = jnp.zeros((batch, height, width, self.hidden), self.dtype)
             state = (zeros, zeros)
-        kernel = self.recurrent.kernel[...].astype(self.dtype)
-        h, state = scan_cell(gates, kernel, tuple(s.astype(self.dtype) for s in state))
+        h, state = scan_cell(gates, self.recurrent.cast_kernel(), tuple(s.astype(self.dtype) for s in state))
         return h.swapaxes(0, 1), state
 
 
 @jax.custom_vjp
-def scan_cell(gates: jax.Array, kernel: jax.Array, state: State) -> tuple[jax.Array, State]:
+def scan_cell(gates: jax.Array, kernel: jax.Array | Prepared, state: State) -> tuple[jax.Array, State]:
     """The recurrence over time, given the input half of the gates.
 
     Args:
       gates: (T, B, H, W, 4C), the convolved inputs with their bias.
-      kernel: (3, 3, C, 4C), the recurrent kernel.
+      kernel: (3, 3, C, 4C), the recurrent kernel, or a prepared one.
       state: h and c before the first step, (B, H, W, C) each.
 
     Returns:

@@ -8,9 +8,11 @@ import itertools
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from vasal_jax import processor
@@ -18,6 +20,26 @@ from vasal_jax.models import winograd
 from vasal_jax.models.pooling import from_pixels, largest, pixels_of_squares, spread
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
+
+_WIDE = 64
+"""Channels from which matrix products keep a CPU busy."""
+
+
+class Prepared(NamedTuple):
+    """A 2-D kernel with what Winograd's form makes of it, for inference: a call on CPU then does not make it anew."""
+
+    kernel: jax.Array
+    transform: winograd.Transform
+
+
+def transform(kernel: jax.Array, stride: int, padding: int) -> winograd.Transform | None:
+    """What `Prepared` has beside the kernel of any convolution, or None where it would gain nothing."""
+    wide = kernel.ndim == 4 and min(kernel.shape[2:]) >= _WIDE
+    return jax.device_put(winograd.transform(np.asarray(kernel), stride, padding)) if wide else None
+
+
+def _parts(kernel: jax.Array | Prepared) -> tuple[jax.Array, winograd.Transform | None]:
+    return kernel if isinstance(kernel, Prepared) else (kernel, None)
 
 
 def turned(kernel: jax.Array) -> jax.Array:
@@ -59,15 +81,22 @@ double.defvjp(lambda x, kernel: (double(x, kernel), (x, kernel)), _double_backwa
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
-    """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side."""
+def conv2d(x: jax.Array, kernel: jax.Array | Prepared, stride: int = 1, padding: int = 1) -> jax.Array:
+    """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side.
+
+    There is no gradient by a prepared kernel.
+    """
+    kernel, transform = _parts(kernel)
     ways = _ways(x, kernel, stride, padding)
-    ways["cpu"] = _by_bfloat16_products(x, kernel, stride, padding) or ways["cpu"]
+    if by_winograd := _by_winograd(x, kernel, stride, padding, of_bfloat16=True):
+        ways["cpu"] = partial(by_winograd, transform=transform)
+    elif _has_bfloat16_products(x, kernel) and (kernel.shape[:2], stride, padding) == ((3, 3), 1, 1):
+        ways["cpu"] = conv2d_by_rows
     return lax.platform_dependent(x, kernel, **ways)
 
 
 @jax.custom_vjp
-def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+def conv_relu_pool(x: jax.Array, kernel: jax.Array | Prepared, bias: jax.Array) -> jax.Array:
     """`max_pool` over 2x2 pixels of the ReLU of `conv2d`, with a bias, at stride 1, of pictures of even sides.
 
     The maximum comes first and the rest, which changes no order, has a quarter of the pixels. A gradient needs no more
@@ -77,9 +106,10 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
 
 
 def _largest_relu(x, kernel, bias):
+    kernel, transform = _parts(kernel)
     ways = {"default": lambda x, kernel: largest(pixels_of_squares(conv2d(x, kernel)))}
-    if winograd.convolve in (_by_winograd(x, kernel, 1, 1), _by_bfloat16_products(x, kernel, 1, 1)):
-        ways["cpu"] = winograd.convolve_and_pool
+    if _by_winograd(x, kernel, 1, 1, of_bfloat16=True):
+        ways["cpu"] = partial(winograd.convolve_and_pool, transform=transform)
     y, which = lax.platform_dependent(x, kernel, **ways)
     return jax.nn.relu(y + bias), which
 
@@ -153,21 +183,21 @@ def _ways(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> dict[st
     return {"cpu": by_winograd or narrow, "default": native}
 
 
-def _by_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Convolution | None:
+def _by_winograd(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, of_bfloat16: bool = False
+) -> Convolution | None:
     """The convolution in Winograd's form where that exists and is worth while on CPU."""
+    pixels, channels = x.shape[1] * x.shape[2], min(kernel.shape[2:])
     # Less neither keeps all cores busy nor is worth the time to compile the transforms.
-    channels = min(kernel.shape[2:])
-    large = channels >= 64 and x.shape[1] * x.shape[2] * channels >= 32 * 32 * 128
-    return winograd.way(x.shape, kernel.shape, stride, padding) if large and x.dtype == jnp.float32 else None
+    large = x.dtype == jnp.float32 and channels >= _WIDE and pixels * channels >= 32 * 32 * 128
+    if of_bfloat16 and _has_bfloat16_products(x, kernel):
+        large = pixels >= 64 * 64
+    return winograd.way(x.shape, kernel.shape, stride, padding) if large else None
 
 
-def _by_bfloat16_products(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Convolution | None:
-    """The convolution as matrix products of bfloat16 where CPUs multiply that: XLA's own turns it into float32."""
-    if not processor.has_bfloat16() or x.dtype != jnp.bfloat16 or min(kernel.shape[2:]) < 64:
-        return None
-    by_rows = conv2d_by_rows if (kernel.shape[:2], stride, padding) == ((3, 3), 1, 1) else None
-    large = x.shape[1] * x.shape[2] >= 64 * 64
-    return (winograd.way(x.shape, kernel.shape, stride, padding) if large else None) or by_rows
+def _has_bfloat16_products(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether matrix products are the fastest form since CPUs multiply bfloat16: XLA's own turns it into float32."""
+    return processor.has_bfloat16() and x.dtype == jnp.bfloat16 and min(kernel.shape[2:]) >= _WIDE
 
 
 def _conv2d_forward(x, kernel, stride, padding):

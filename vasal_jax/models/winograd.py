@@ -52,6 +52,7 @@ _BY_2 = _Form.at(0, 1, -1, values=2**16)
 _BY_4 = _Form.at(0, 0.75, -0.75, 1.5, -1.5, values=2**17)
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
+Transform = list[list[jax.Array]]
 
 
 def way(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> Convolution | None:
@@ -61,24 +62,41 @@ def way(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: i
     return forms.get((kernel[0], stride, padding)) if even and kernel[0] == kernel[1] else None
 
 
-def halve(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+def transform(kernel: np.ndarray, stride: int, padding: int) -> Transform | None:
+    """What a `way` makes of its kernel in every call, unless it is given as its `transform`; None where there is none.
+
+    Args:
+      kernel: (kh, kw, I, O). The arrays are NumPy's as well, of its type.
+    """
+    if way((1, 4, 4), kernel.shape, stride, padding) is None:
+        return None
+    return _kernels(kernel if stride == 1 else _of_squares(kernel, padding))
+
+
+def halve(x: jax.Array, kernel: jax.Array, padding: int, transform: Transform | None = None) -> jax.Array:
     """Convolution of stride 2 of (N, H, W, I), H and W multiples of 4, with (4, 4, I, O) or (5, 5, I, O).
 
     It is that of stride 1 over squares of 2x2 pixels, side by side as channels, with the kernel cut alike.
     """
     n, height, width, channels = x.shape
     squares = x.reshape(n, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    squares = squares.reshape(n, height // 2, width // 2, 4 * channels)
+    return convolve(squares, _of_squares(kernel, padding), transform)
+
+
+def _of_squares(kernel: jax.Array, padding: int) -> jax.Array:
+    """The kernel of stride 2 as that of stride 1 over squares, (3, 3, 4I, O)."""
     before = 2 - padding  # the squares reach from 2 pixels before to 3 after
     sides = (before, 6 - kernel.shape[0] - before)
-    kernel = jnp.pad(kernel, (sides, sides, (0, 0), (0, 0))).reshape(3, 2, 3, 2, *kernel.shape[2:])
-    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(3, 3, 4 * channels, -1)
-    return convolve(squares.reshape(n, height // 2, width // 2, 4 * channels), kernel)
+    padded = kernel.__array_namespace__().pad(kernel, (sides, sides, (0, 0), (0, 0)))
+    cut = padded.reshape(3, 2, 3, 2, *kernel.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
+    return cut.reshape(3, 3, 4 * kernel.shape[2], -1)
 
 
 @jax.custom_vjp
-def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def convolve(x: jax.Array, kernel: jax.Array, transform: Transform | None = None) -> jax.Array:
     """Convolution of (N, H, W, I), H and W even, with (3, 3, I, O), one zero on every side: (N, H, W, O)."""
-    kernels = _kernels(kernel)
+    kernels = transform or _kernels(kernel)
 
     def of_strip(strip: jax.Array) -> jax.Array:
         tiles = strip.shape[0] // 2 - 1, strip.shape[1] // 2, -1
@@ -87,9 +105,11 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _by_strip(of_strip, x, kernel).reshape(*x.shape[:3], -1)
 
 
-def convolve_and_pool(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+def convolve_and_pool(
+    x: jax.Array, kernel: jax.Array, transform: Transform | None = None
+) -> tuple[jax.Array, jax.Array]:
     """`pooling.largest` of every 2x2 pixels of `convolve`, (N, H/2, W/2, O): they are a tile's, never put in place."""
-    kernels = _kernels(kernel)
+    kernels = transform or _kernels(kernel)
 
     def of_strip(strip: jax.Array) -> tuple[jax.Array, jax.Array]:
         y, which = largest([y for row in _outputs(strip, kernels) for y in row])
@@ -126,12 +146,12 @@ def _cut(form: _Form, x: jax.Array, most_channels: int) -> tuple[int, Callable[[
     return strips, cut
 
 
-def _kernels(kernel: jax.Array) -> list[list[jax.Array]]:
+def _kernels(kernel: jax.Array) -> Transform:
     """G k G^T, 4x4 arrays (I, O)."""
     return jax.tree.map(lambda k: k.astype(kernel.dtype), _transformed(kernel.astype(jnp.float32), _BY_2.g))
 
 
-def _outputs(strip: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.Array]]:
+def _outputs(strip: jax.Array, kernels: Transform) -> list[list[jax.Array]]:
     """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O), float32."""
 
     def product(tiles: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -144,10 +164,10 @@ def _outputs(strip: jax.Array, kernels: list[list[jax.Array]]) -> list[list[jax.
 def _backward(saved, dy):
     x, kernel = saved
     # Each is again such a convolution: the first with the kernel turned by 180 degrees and its channels swapped.
-    return convolve(dy, kernel[::-1, ::-1].swapaxes(2, 3)), _kernel_gradient(x, dy)
+    return convolve(dy, kernel[::-1, ::-1].swapaxes(2, 3)), _kernel_gradient(x, dy), None
 
 
-convolve.defvjp(lambda x, kernel: (convolve(x, kernel), (x, kernel)), _backward)
+convolve.defvjp(lambda x, kernel, transform: (convolve(x, kernel, transform), (x, kernel)), _backward)
 
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
