@@ -46,7 +46,7 @@ def train(config: TrainConfig) -> int:
     use_compilation_cache()
     initialise_distributed(**dataclasses.asdict(config.distributed))
     if jax.default_backend() != "cpu":
-        keep_freed_memory()  # reading clips gains by it; a step on the CPU would lose
+        keep_freed_memory(one_heap=False)  # reading clips gains by it; a step on the CPU would lose
     settings = PreparedSplit(config.data, "training").settings
     PreparedSplit(config.data, "validation")  # now, rather than after the first thousand steps
     training = Training(config.model, config.loss, config.optimizer, config.updates, config.live_frames)

@@ -46,7 +46,7 @@ def prepared(out: Path) -> Iterator[int]:
     from data.clips import ClipOptions
     from data.pipeline import training_batches
 
-    keep_freed_memory()  # as where an accelerator computes
+    keep_freed_memory(one_heap=False)  # as where an accelerator computes
     for batch in training_batches(out, 4, 0, ClipOptions(length=T)):
         yield len(batch["frames"])
 

@@ -15,7 +15,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 if {keep}:
-    assert memory.keep_freed_memory(heaps=1)
+    assert memory.keep_freed_memory(one_heap=True)
 before = resident()
 blocks = [b"x" * 2**20 for _ in range(200)]
 del blocks
@@ -40,7 +40,7 @@ import ctypes, os, sys, threading
 sys.path[:0] = sys.argv[1:]
 from vasal_jax import memory
 
-assert memory.keep_freed_memory(heaps=1 if memory.cpu_computes() else None)
+assert memory.keep_freed_memory(one_heap=memory.cpu_computes())
 malloc = ctypes.CDLL(None).malloc
 malloc.restype = ctypes.c_size_t
 places = []

@@ -12,12 +12,13 @@ from tests import talkers
 from tests.media import write_video
 from tests.narrow import narrow_model
 from tests.released import FIXTURES, drawn_state
-from vasal_jax import parameters, predict, prediction, torch_weights
+from vasal_jax import parameters, predict, prediction, processor, torch_weights
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips, faces
 from vasal_jax.inputs.face_sources import FaceSlots
 from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
+from vasal_jax.models.layers import for_inference
 from vasal_jax.rendering import stretched
 
 COUNTS = (1, 4, 11, 12, 13, 17, 24, 30)  # of frames; around the borders of clips
@@ -92,6 +93,16 @@ def _assert_same(found: np.ndarray, expected: np.ndarray) -> None:
     assert expected.max() > 5 * expected.mean()
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+
+
+def test_the_released_model_stays_within_glibcs_heaps(monkeypatch):
+    """What a program puts aside is one block; one of more than 64 MB would be faulted in anew for every clip."""
+    monkeypatch.setattr(processor, "cores", lambda: 2)
+    graph, parameters = nnx.split(for_inference(VASal(ModelConfig.released(), rngs=nnx.Rngs(0))))
+    sizes = {"frames": (256, 256, 3), "frames_past": (256, 256, 3), "mel": (16, 64, 64, 1)}
+    batch = {name: np.zeros((1, prediction._STREAMED, *size), np.float32) for name, size in sizes.items()}
+    program = prediction.clip_features.lower(graph, parameters, batch).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 2**26
 
 
 @pytest.mark.parametrize("n", COUNTS)

@@ -9,9 +9,10 @@ from tests.test_torch_weights import save_as_from_gpu, tensors
 from vasal_jax import weights
 from vasal_jax.commands.convert import ConvertArgs, convert
 from vasal_jax.models import ModelConfig, saliency
+from vasal_jax.models.layers import for_inference
 
 
-@pytest.fixture(scope="module", params=["safetensors file", "orbax folder"])
+@pytest.fixture(scope="module", params=["safetensors file", "orbax folder", "safetensors file, for inference"])
 def outputs(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("released")
     with pytest.MonkeyPatch.context() as patch:
@@ -20,7 +21,9 @@ def outputs(request, tmp_path_factory):
     out = folder / ("w.safetensors" if "file" in request.param else "w")
     assert convert(ConvertArgs((folder / "released.pkl", out))) == 0
     taps = {}
-    logits, _ = weights.load(out)(**to_batch(drawn_clip()), taps=taps)
+    model = weights.load(out)
+    model = for_inference(model) if "inference" in request.param else model
+    logits, _ = model(**to_batch(drawn_clip()), taps=taps)
     arrays = {name: np.moveaxis(np.asarray(tap), -1, 1) for name, tap in taps.items()}
     # The fixture keeps a part of each stage.
     arrays = {name: array[:, :8] if name == "convlstm" else array[::4, :8] for name, array in arrays.items()}

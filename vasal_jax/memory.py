@@ -14,7 +14,7 @@ _PAD = 64 * 2**20
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # for the variable GLIBC_TUNABLES
 
 
-def keep_freed_memory(heaps: int | None = None) -> bool:
+def keep_freed_memory(one_heap: bool) -> bool:
     """Tells glibc to keep large blocks for the next ones of their size, instead of giving them back.
 
     A clip after the other asks for the same large blocks again and again; given back each time, they are faulted in and
@@ -22,19 +22,18 @@ def keep_freed_memory(heaps: int | None = None) -> bool:
     for long, before the first computation; peak memory stays about the same.
 
     Args:
-      heaps: how many the threads share; by default as many as they are, up to eight a core. Each keeps what it was
-        freed, and XLA computes in any of its threads. glibc limits all heaps but the first to 64 MB, so that larger
-        blocks are mapped and faulted in anew all the same. With one heap they are not, but threads wait for each other:
-        those of a large program's training step for longer than they gain (see `use_huge_pages`), and the many that
-        compile for an accelerator seven times as long as they compile.
+      one_heap: all threads take from one heap. XLA computes on a CPU in threads of its own, whose heaps glibc limits to
+        64 MB, so that larger blocks are mapped and faulted in anew all the same. But threads wait for each other: those
+        of a large program's training step for longer than they gain (see `use_huge_pages`), and the many that compile
+        for an accelerator seven times as long as they compile.
 
     Returns:
       Whether the C library took it; False where it is not glibc.
     """
     mallopt = _of_glibc("mallopt")
     settings = [(_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD)]
-    if heaps is not None:
-        settings.append((_ARENA_MAX, heaps))
+    if one_heap:
+        settings.append((_ARENA_MAX, 1))
     return mallopt is not None and all(mallopt(*setting) for setting in settings)
 
 

@@ -1,3 +1,4 @@
+import gc
 import logging
 from fractions import Fraction
 from types import GeneratorType
@@ -42,6 +43,18 @@ def test_frames_come_in_order_and_hold_the_pictures(tmp_path):
     assert info.duration == pytest.approx(7 / 25, abs=0.01)
     assert not info.has_sound
     assert not info.variable_rate
+
+
+def test_frames_are_freed_at_once(tmp_path):
+    """And not when garbage is collected, by when dozens can have come together."""
+    path = write_video(tmp_path / "a.mkv", _moving(7))
+    gc.collect()
+    gc.disable()
+    try:
+        assert len([frame.index for frame in read_frames(path)]) == 7
+        assert not any(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 # Which colour lies where after turning red-green/blue-black counter-clockwise.

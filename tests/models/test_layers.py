@@ -8,6 +8,7 @@ import torch
 from flax import nnx
 from jax import lax
 
+from vasal_jax import processor
 from vasal_jax.models import convolutions, layers, pooling
 
 # The last is large enough for Winograd's form.
@@ -51,6 +52,31 @@ def test_pooling_first_hands_the_gradient_to_the_first_of_equal_pixels(shape):
     ours = [convolutions.conv_relu_pool(x, kernel, bias), found, *own_pull_back(dy)]
     for mine, other in zip(ours, [expected, expected, *pull_back(dy)], strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("size", "stride", "side", "channels", "made"),
+    [
+        (3, 1, 64, 64, True),
+        (5, 2, 128, 64, True),
+        (3, 1, 16, 64, True),  # made, but pictures so small take another form
+        (3, 1, 64, 63, False),
+        (7, 2, 64, 64, False),
+    ],
+)
+def test_for_inference_kernels_are_made_ready_once(size, stride, side, channels, made, dtype, monkeypatch):
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: True)
+    conv = layers.Conv((size, size), channels, 80, stride=stride, dtype=dtype, rngs=nnx.Rngs(0))
+    ready = layers.for_inference(conv)
+    assert (ready.transform is not None) == made
+    assert conv.transform is None
+    np.testing.assert_array_equal(ready.kernel[...], conv.kernel[...])
+    x = np.random.default_rng(5).standard_normal((2, side, side, channels)).astype(np.float32)
+    for method in (layers.Conv.__call__, layers.Conv.pooled) if (size, stride) == (3, 1) else (layers.Conv.__call__,):
+        found, expected = (nnx.jit(method)(layer, x).astype(np.float32) for layer in (ready, conv))
+        tolerance = 1e-6 if dtype == "float32" else 2**-7
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 def assert_same(ours, theirs, x, parameters) -> None:

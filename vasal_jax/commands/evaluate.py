@@ -108,7 +108,7 @@ class CompareArgs:
 
 def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    keep_freed_memory(heaps=1 if cpu_computes() else None)
+    keep_freed_memory(one_heap=cpu_computes())
     use_compilation_cache()
     scoring = _scoring(args)
     _check_choices(args)

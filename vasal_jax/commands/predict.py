@@ -27,7 +27,6 @@ from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs import Outputs, check, open_outputs
 from vasal_jax.prediction import FrameMap, stream
-from vasal_jax.processor import cores
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
-    keep_freed_memory(heaps=2 * cores())
+    keep_freed_memory(one_heap=False)  # no block is larger than 64 MB
     use_compilation_cache()
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
