@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -39,3 +40,12 @@ def test_overlay_leaves_the_unsalient_alone_and_reddens_the_salient():
     assert red > blue + 50  # the top of the colour map is red
     half, full = np.abs(found[1, 0].astype(int) - 100).sum(), np.abs(found[0, 1].astype(int) - 100).sum()
     assert 0 < half < full
+
+
+def test_overlay_is_the_picture_and_the_heat_colour_in_parts():
+    """Of every value and grey level, to the rounding of two parts and their product."""
+    values, grey = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    image = np.repeat(values[..., None], 3, axis=-1)
+    heat = cv2.applyColorMap(grey, cv2.COLORMAP_TURBO)[..., ::-1]
+    weight = 0.65 * grey[..., None] / 255
+    np.testing.assert_allclose(overlay(image, grey), image * (1 - weight) + heat * weight, rtol=0, atol=1.5)
