@@ -83,7 +83,7 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
-    keep_freed_memory(one_heap=False)  # a clip takes no block that is too large for one of them
+    keep_freed_memory(one_heap=False)  # on two cores a clip takes no block that is too large for one
     use_compilation_cache()
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
