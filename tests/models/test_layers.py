@@ -71,6 +71,7 @@ def test_for_inference_kernels_are_made_ready_once(size, stride, side, channels,
     ready = layers.for_inference(conv)
     assert (ready.transform is not None) == made
     assert conv.transform is None
+    assert (layers.for_inference(ready).transform is not None) == made
     np.testing.assert_array_equal(ready.kernel[...], conv.kernel[...])
     x = np.random.default_rng(5).standard_normal((2, side, side, channels)).astype(np.float32)
     for method in (layers.Conv.__call__, layers.Conv.pooled) if (size, stride) == (3, 1) else (layers.Conv.__call__,):

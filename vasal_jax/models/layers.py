@@ -89,7 +89,8 @@ def for_inference(model: Module) -> Module:
     """
     model = nnx.merge(*nnx.split(model))
     convolutions = (module for _, module in nnx.iter_modules(model) if isinstance(module, Conv))
-    for conv in convolutions if jax.default_backend() == "cpu" else ():
+    without = (conv for conv in convolutions if conv.transform is None)
+    for conv in without if jax.default_backend() == "cpu" else ():
         if made := transform(conv.cast_kernel(), conv.stride, conv.padding):
             conv.transform = nnx.data(nnx.Variable(made))
     return model
