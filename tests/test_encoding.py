@@ -1,5 +1,8 @@
 """Videos out: the codec, exact times, colours, and sound that stays where it was."""
 
+import os
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -162,6 +165,22 @@ def test_colours_and_greys_come_back(tmp_path):
     assert {image.shape for image in found} == {(48, 64, 3)}
     for index, image in enumerate(found):
         assert np.abs(image.astype(int) - 51 * index).max() <= 3
+
+
+def test_the_same_pictures_make_the_same_file_whatever_memory_held_before(tmp_path):
+    program = """if True:
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from vasal_jax.encoding import video_writer
+        picture = np.kron([[0, 255], [90, 30]], np.ones((24, 32))).astype(np.uint8)
+        with video_writer(Path(sys.argv[1]), 64, 48, 25) as write:
+            for index in range(8):
+                write(np.roll(picture, index, 1), index / 25)"""
+    for held in ("1", "100", "200"):  # glibc fills what it hands out with the complement
+        command = [sys.executable, "-c", program, str(tmp_path / f"{held}.mp4")]
+        subprocess.run(command, env=os.environ | {"MALLOC_PERTURB_": held}, check=True)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_an_error_leaves_what_was_there(tmp_path):

@@ -22,6 +22,14 @@ _COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac")  # sound that MP4 takes a
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AHEAD = 3  # pictures that wait for the encoder
 _BT709 = 1  # FFmpeg's number for it as colour space, primaries and transfer alike
+_AVX512 = 13  # OpenCV's number for it
+
+# Looking 5 frames ahead in place of 10 saves 100 MB at 1280x720 for half a decibel. Searching motion in a diamond in
+# place of a hexagon takes 5% less time for a tenth of a decibel at most.
+_X264 = {"preset": "veryfast", "crf": "20", "rc-lookahead": "5", "motion-est": "dia"}
+if cv2.checkHardwareSupport(_AVX512):
+    # x264's code for AVX-512 reads what it never wrote, and the same pictures make another file now and then.
+    _X264["x264-params"] = "asm=avx2"
 
 Write = Callable[[np.ndarray, float], None]
 
@@ -38,7 +46,8 @@ def video_writer(
 ) -> Iterator[Write]:
     """Opens a video for writing; it takes its final name when the block ends well.
 
-    Odd sizes are made even by repeating the last row and column, which H.264 asks for.
+    Odd sizes are made even by repeating the last row and column, which H.264 asks for. The same pictures, times and
+    sound make the same file on the same machine.
 
     Args:
       path: .mp4, .mkv or .mov.
@@ -57,9 +66,7 @@ def video_writer(
     check_name(path)
     rate = Fraction(fps).limit_denominator(1001)
     with replacing(path) as target, _naming_encoder_errors(path), av.open(str(target), "w") as output:
-        # Looking 5 frames ahead in place of 10 saves 100 MB at 1280x720 for half a decibel.
-        options = {"preset": "veryfast", "crf": "20", "rc-lookahead": "5"}
-        video = output.add_stream("libx264", rate=rate, options=options)
+        video = output.add_stream("libx264", rate=rate, options=_X264)
         video.width, video.height = width + width % 2, height + height % 2
         video.pix_fmt = "yuv420p"
         context = video.codec_context
