@@ -88,9 +88,11 @@ def for_inference(model: Module) -> Module:
     In every call they take 40 MB and a fifth of the time to compile the released model. There is no gradient.
     """
     model = nnx.merge(*nnx.split(model))
-    convolutions = (module for _, module in nnx.iter_modules(model) if isinstance(module, Conv))
-    without = (conv for conv in convolutions if conv.transform is None)
-    for conv in without if jax.default_backend() == "cpu" else ():
+    if jax.default_backend() != "cpu":
+        return model
+    for _, conv in nnx.iter_modules(model):
+        if not isinstance(conv, Conv) or conv.transform is not None:
+            continue
         if made := transform(conv.cast_kernel(), conv.stride, conv.padding):
             conv.transform = nnx.data(nnx.Variable(made))
     return model
