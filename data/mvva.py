@@ -71,25 +71,18 @@ class _Review:
             self.note(kind, str(error), True)
             return None
 
+    def warning(self, kind: str, left_out: bool) -> Callable[..., None]:
+        """What a reader calls for its warnings: they are logged as they come, and taken down as problems of a kind."""
+
+        def warn(message: str, *args: object) -> None:
+            logger.warning(message, *args)
+            self.problems.append(Problem(self.id, kind, message % args, left_out))
+
+        return warn
+
     @property
     def failed(self) -> bool:
         return any(problem.left_out for problem in self.problems)
-
-
-class _Collector(logging.Handler):
-    """Takes down what the readers of `vasal_jax.inputs` warn of; they have said it in the log themselves."""
-
-    def __init__(self, review: _Review):
-        super().__init__(logging.WARNING)
-        self.review = review
-
-    def emit(self, record: logging.LogRecord) -> None:
-        kind = {"faces": "invalid face boxes", "video": "damaged video"}.get(record.name.rsplit(".", 1)[-1])
-        if kind:
-            # Frames lost in the middle put all later ones out of step with the fixations.
-            self.review.problems.append(
-                Problem(self.review.id, kind, record.getMessage(), left_out=kind == "damaged video")
-            )
 
 
 def read_video(files: VideoFiles, deep: bool = False) -> tuple[MvvaVideo | None, list[Problem], Totals]:
@@ -103,13 +96,7 @@ def read_video(files: VideoFiles, deep: bool = False) -> tuple[MvvaVideo | None,
       The record, or None if it is unusable; all problems, each logged as one line; its part of the totals.
     """
     review = _Review(files.id)
-    collector = _Collector(review)
-    inputs = logging.getLogger("vasal_jax.inputs")
-    inputs.addHandler(collector)
-    try:
-        record, totals = _read_parts(files, review, deep)
-    finally:
-        inputs.removeHandler(collector)
+    record, totals = _read_parts(files, review, deep)
     return (None if review.failed else record), review.problems, (Totals() if review.failed else totals)
 
 
@@ -119,12 +106,15 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
         review.note("no video", f"{known}: has no video of this ID, expected {files.id}.avi", True)
         return None, Totals()
     info = review.read("corrupt video", probe, files.video)
-    counted = info and review.read("corrupt video", _count_frames, files.video, deep)
+    counted = info and review.read("corrupt video", _count_frames, files.video, deep, review)
     sound = info and _sound(files, info, review)
     if files.fixations is None:
         review.note("no fixations", f"{files.video}: has no fixations, expected fixation/{files.id}.npy", True)
     fixations = files.fixations and review.read("unreadable fixations", load_fixations, files.fixations)
-    tracks = files.tracks and review.read("unreadable tracks", load_tracks, files.tracks, GRID[1], GRID[0])
+    invalid_boxes = review.warning("invalid face boxes", left_out=False)
+    tracks = files.tracks and review.read(
+        "unreadable tracks", load_tracks, files.tracks, GRID[1], GRID[0], invalid_boxes
+    )
     talking = None if files.talking is None else review.read("unreadable talking", load_talking, files.talking)
     if review.failed:
         return None, Totals()
@@ -142,9 +132,10 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
     return record, totals
 
 
-def _count_frames(path: Path, deep: bool) -> int:
+def _count_frames(path: Path, deep: bool, review: _Review) -> int:
     if deep:
-        return sum(1 for _ in read_frames(path))
+        # Frames lost in the middle put all later ones out of step with the fixations.
+        return sum(1 for _ in read_frames(path, review.warning("damaged video", left_out=True)))
     with open_media(path) as container:
         stream = video_stream(container, path)
         try:

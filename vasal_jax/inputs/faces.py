@@ -76,7 +76,9 @@ def open_face_maps(source: str | os.PathLike | None, width: int, height: int) ->
     return FaceMaps(range(len(boxes)), len(boxes), lambda i: gaussian_mixture(boxes[i], mask[i]))
 
 
-def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def load_tracks(
+    path: str | os.PathLike, width: int, height: int, warn: Callable[..., object] = logger.warning
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads face tracks in MVVA's format: [frame][face] = (x1, y1, x2, y2) in pixels, dense or ragged.
 
     Boxes are clipped to the picture. Rows of NaN or of four equal numbers mean "no face here". Other boxes that
@@ -86,6 +88,7 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
     Args:
       path: `.npy`, float (F,N,4) or an object array of frames with different numbers of faces.
       width, height: the grid of the pixels.
+      warn: called as a logger's `warning` is, for each warning.
 
     Returns:
       boxes: float32 (F,N,4), x1, y1, x2, y2 in 0..1, zeros where masked.
@@ -105,7 +108,7 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
         beyond = (finite & (pixels[..., :2] >= (width, height)).any(-1)).any()
         # Tracks come with MVVA's videos, which people shrink.
         hint = "; tracks as MVVA has them need --tracks-size 1280x720" if beyond and width < MVVA_GRID[0] else ""
-        logger.warning(
+        warn(
             "%s: %d of %d face boxes are not finite, without area or outside %dx%d, and left out%s",
             path,
             invalid,
@@ -114,7 +117,7 @@ def load_tracks(path: str | os.PathLike, width: int, height: int) -> tuple[np.nd
             height,
             hint,
         )
-    return keep_largest(np.where(mask[..., None], boxes, 0).astype(np.float32), mask, source=path)
+    return keep_largest(np.where(mask[..., None], boxes, 0).astype(np.float32), mask, source=path, warn=warn)
 
 
 def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, width: int, height: int) -> None:
@@ -137,7 +140,11 @@ def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, wi
 
 
 def keep_largest(
-    boxes: np.ndarray, mask: np.ndarray, limit: int = MAX_FACES, source: object = "faces"
+    boxes: np.ndarray,
+    mask: np.ndarray,
+    limit: int = MAX_FACES,
+    source: object = "faces",
+    warn: Callable[..., object] = logger.warning,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masks all but the `limit` largest faces of each frame, and says so in one logged warning that names `source`.
 
@@ -153,9 +160,7 @@ def keep_largest(
     kept = mask & (ranks < limit)
     crowded = np.count_nonzero((kept != mask).any(axis=1))
     if crowded:
-        logger.warning(
-            "%s: %d of %d frames have more than %d faces; the largest are kept", source, crowded, len(mask), limit
-        )
+        warn("%s: %d of %d frames have more than %d faces; the largest are kept", source, crowded, len(mask), limit)
     return np.where(kept[..., None], boxes, 0), kept
 
 

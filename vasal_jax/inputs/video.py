@@ -92,13 +92,17 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         )
 
 
-def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
+def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.warning) -> Iterator[Frame]:
     """Decodes a video frame by frame, holding one frame at a time (and the decoder's own few).
 
     Frames come as displayed: rotation and mirroring of the file's display matrix are applied, non-square pixels
     are not stretched. Times come from the file's time stamps and increase strictly. Where a stamp is
     `k / fps` but for the rounding to the container's time base, it is exactly `k / fps`. Damaged or cut files
-    give the frames that can be decoded, and one logged warning.
+    give the frames that can be decoded, and one warning.
+
+    Args:
+      path: a video file.
+      warn: called as a logger's `warning` is, where the file is damaged or cut.
 
     Raises:
       InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side.
@@ -123,7 +127,7 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
             raise InputError(f"{path}: expected a video, found no frame that can be decoded")
         # Containers also count frames that are never shown, so a few missing ones say nothing.
         if errors or (expected is not None and index + 1 < 0.95 * expected - 2):
-            logger.warning(
+            warn(
                 "%s: damaged or cut short, %d of about %s frames decoded%s",
                 path,
                 index + 1,
