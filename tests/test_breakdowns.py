@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vasal_jax.breakdowns import FACES, SPEAKING, face_agreement, over_time, split_by
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 from vasal_jax.truth import Truth
 
 

@@ -15,7 +15,7 @@ from vasal_jax import weights
 from vasal_jax.commands.predict import PACKAGED_WEIGHTS
 from vasal_jax.evaluation import versions
 from vasal_jax.inputs.fixations import SIGMA, fixation_density
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 
 SMALL = ["--resolution", "64x36", "--negatives", "300"]
 SPLIT = ["--split-rule", "test=100,312 training=231"]  # the synthetic dataset's first three videos

@@ -21,8 +21,8 @@ from vasal_jax.errors import InputError
 from vasal_jax.evaluation import Evaluation, frame_notes
 from vasal_jax.inputs.fixations import fixation_density, valid_points
 from vasal_jax.inputs.video import Frame, read_frames
-from vasal_jax.lanes import METRICS
 from vasal_jax.map_folders import find_maps
+from vasal_jax.metrics import METRICS
 from vasal_jax.models import VASal
 from vasal_jax.rows import ABLATIONS, baseline_rows, folder_row, model_rows
 from vasal_jax.truth import Scoring, Truth, centre_prior

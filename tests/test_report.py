@@ -20,7 +20,7 @@ from evaluate import main
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import frame_notes
 from vasal_jax.inputs.video import Frame
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 from vasal_jax.report import SECTIONS, write_report
 from vasal_jax.results import summarise
 from vasal_jax.truth import Scoring, Truth

@@ -10,7 +10,7 @@ import pytest
 
 from vasal_jax import results, tables
 from vasal_jax.errors import InputError
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 
 SETTINGS = {"dataset": "mvva", "split": "test", "sigma": 28.0, "seed": 0, "truth_resolution": "640x360"}
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from vasal_jax.chunks import Arrays
 from vasal_jax.evaluation import Scores
-from vasal_jax.lanes import METRICS
 from vasal_jax.losses import fixation_shares
+from vasal_jax.metrics import METRICS
 from vasal_jax.truth import Truth
 
 Notes = Mapping[str, Arrays]

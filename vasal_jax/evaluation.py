@@ -17,7 +17,8 @@ import numpy as np
 from vasal_jax import __version__
 from vasal_jax.chunks import Arrays, Reader, faces_of
 from vasal_jax.files import naming_file_errors, replacing
-from vasal_jax.lanes import METRICS, score_videos
+from vasal_jax.lanes import score_videos
+from vasal_jax.metrics import METRICS
 from vasal_jax.models.vasal import VASal
 from vasal_jax.rows import Row
 from vasal_jax.truth import Scoring, Truth, Video

@@ -17,13 +17,12 @@ from vasal_jax import metrics
 from vasal_jax.chunks import Arrays, Chunk, Reader
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.prefetch import prefetch
+from vasal_jax.metrics import METRICS
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import VASal
 from vasal_jax.prediction import clip_features, clip_results
 from vasal_jax.rows import OTHER_MEL, ModelRow, Row
 from vasal_jax.truth import Truth, Video
-
-METRICS = ("CC", "SIM", "KL", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")
 
 _ALONG_VIDEOS, _EVERYWHERE = PartitionSpec("videos"), PartitionSpec()
 

@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 
 from vasal_jax import pairs
 
+METRICS = ("CC", "SIM", "KL", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")  # those of a table, in its order
 EPSILON = 2.2204e-16  # the MIT benchmark's regulariser of KL and IG
 
 

@@ -17,7 +17,7 @@ from vasal_jax.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, 
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import Scores
 from vasal_jax.files import check_writable, naming_file_errors, replacing
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 from vasal_jax.rendering import grey_map, overlay
 from vasal_jax.rows import CENTRE_PRIOR, PEOPLE, Read
 from vasal_jax.truth import Scoring, Truth

@@ -20,7 +20,7 @@ from vasal_jax import tables
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import Scores
 from vasal_jax.files import replacing
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 
 RESAMPLES = 9999  # of bootstrap and permutation test
 MAX_BYTES = 64 * 2**20  # of a file of results; one of 343 videos and 10 rows has 1e6

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vasal_jax.lanes import METRICS
+from vasal_jax.metrics import METRICS
 
 LOWER_IS_BETTER = ("KL",)
 
