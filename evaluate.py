@@ -8,8 +8,8 @@ import sys
 import tyro
 
 from data.datasets import open_dataset
-from vasal_jax.commands import run
 from vasal_jax.commands.evaluate import CompareArgs, EvaluateArgs, Split, compare, evaluate
+from vasal_jax.system.terminal import run
 
 
 def open_split(args: EvaluateArgs) -> Split:

@@ -1,6 +1,6 @@
 """Trains a model: `python train.py PRESET --data PREPARED --run FOLDER`."""
 
-from vasal_jax.memory import keep_freed_memory, use_huge_pages
+from vasal_jax.system.memory import keep_freed_memory, use_huge_pages
 
 if __name__ == "__main__":
     use_huge_pages()  # starts anew, so before the libraries are loaded
@@ -19,22 +19,22 @@ from rich.console import Console
 from rich.table import Table
 
 from vasal_jax import __version__, weights
-from vasal_jax.commands import end_without, run
-from vasal_jax.compilation import use_compilation_cache
 from vasal_jax.errors import InputError
-from vasal_jax.files import naming_file_errors, replacing
+from vasal_jax.evaluation.rows import without
 from vasal_jax.models import VASal
-from vasal_jax.parameters import Arrays, arrays
-from vasal_jax.rows import without
-from vasal_jax.sharding import initialise_distributed
-from vasal_jax.training import Training
+from vasal_jax.system.compilation_cache import use_compilation_cache
+from vasal_jax.system.files import naming_file_errors, replacing
+from vasal_jax.system.terminal import end_without, run
+from vasal_jax.training.sharding import initialise_distributed
+from vasal_jax.training.step import Training
+from vasal_jax.weights.parameters import Arrays, arrays
 
 try:
     from configs import PRESETS
     from configs.train_config import TrainConfig
     from data.pipeline import Batch, evaluation_batches, training_batches
     from data.prepared import PreparedSplit
-    from vasal_jax.loop import export, fit
+    from vasal_jax.training.loop import export, fit
 except ModuleNotFoundError as error:
     end_without("train", error)
 

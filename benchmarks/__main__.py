@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from benchmarks.runner import command_line, report, run
+from benchmarks.harness.runner import command_line, report, run
 from vasal_jax.errors import InputError
 
 BENCHMARKS = {

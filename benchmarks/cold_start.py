@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.processes import failure, in_fresh_process, started
-from benchmarks.runner import command
-from benchmarks.side_by_side import Comparison
-from benchmarks.videos import draw_faces
+from benchmarks.harness.processes import failure, in_fresh_process, started
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Comparison
+from benchmarks.harness.videos import draw_faces
 
 GOAL = 15.0  # seconds
 CLIP = 2.0  # seconds

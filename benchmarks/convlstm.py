@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from flax import nnx
 
-from benchmarks.jax_side import compute_type, precision
-from benchmarks.processes import in_fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Call, Comparison, compare
-from benchmarks.torch_side import WAYS, finish, numbers, placed, released_model, torch_device
+from benchmarks.harness.jax_side import compute_type, precision
+from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Call, Comparison, compare
+from benchmarks.harness.torch_side import WAYS, finish, numbers, placed, released_model, torch_device
+from vasal_jax.config import CLIP_LENGTH as T
+from vasal_jax.config import MAP_SIZE
 from vasal_jax.models import ConvLSTM, ModelConfig
-from vasal_jax.models.config import CLIP_LENGTH as T
-from vasal_jax.models.config import MAP_SIZE
 
 GOALS = {
     "cpu": {("float32", "PyTorch eager"): 1.0, ("float32", "PyTorch channels-last"): 1.0},

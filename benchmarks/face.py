@@ -10,12 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.jax_side import drawn_clip, forward_call
-from benchmarks.processes import fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Comparison, Side, interleave
+from benchmarks.harness.jax_side import drawn_clip, forward_call
+from benchmarks.harness.processes import fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Comparison, Side, interleave
+from vasal_jax.config import CLIP_LENGTH as T
 from vasal_jax.models import ModelConfig
-from vasal_jax.models.config import CLIP_LENGTH as T
 
 GOAL = 1 / 1.35
 BARE = "ready-made map"

@@ -9,14 +9,14 @@ import sys
 
 import torch
 
-from benchmarks.jax_side import compute_type, drawn_clip, forward_call
-from benchmarks.processes import in_fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Call, Comparison, compare
-from benchmarks.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
+from benchmarks.harness.jax_side import compute_type, drawn_clip, forward_call
+from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Call, Comparison, compare
+from benchmarks.harness.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
+from vasal_jax.config import CLIP_LENGTH as T
 from vasal_jax.models import ModelConfig
-from vasal_jax.models.config import CLIP_LENGTH as T
-from vasal_jax.processor import has_bfloat16
+from vasal_jax.system.processor import has_bfloat16
 
 GOALS = {
     "cpu": {

@@ -22,21 +22,21 @@ import av
 import librosa
 import numpy as np
 
-from benchmarks.machine import device
-from benchmarks.processes import as_train_py_has_it, in_fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Comparison
+from benchmarks.harness.machine import device
+from benchmarks.harness.processes import as_train_py_has_it, in_fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Comparison
 from data.builder import main as prepare
 from data.datasets import open_dataset
 from data.records import VideoRecord
 from data.synthetic import SyntheticArgs, generate
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture, window_indices
 from vasal_jax.inputs.clips import FRAME_OFFSET
-from vasal_jax.inputs.crops import crop_faces, model_crops
-from vasal_jax.inputs.faces import gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.faces.crops import crop_faces, model_crops
+from vasal_jax.inputs.faces.tracks import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
-from vasal_jax.memory import keep_freed_memory
+from vasal_jax.system.memory import keep_freed_memory
 
 T = 12  # frames of a clip
 

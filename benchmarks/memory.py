@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import finished
-from benchmarks.runner import run
-from benchmarks.videos import FPS, HEIGHT, WIDTH, draw_pattern
+from benchmarks.harness.processes import finished
+from benchmarks.harness.runner import run
+from benchmarks.harness.videos import FPS, HEIGHT, WIDTH, draw_pattern
 
 LIMIT = 1.1
 

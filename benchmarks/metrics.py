@@ -16,9 +16,9 @@ from pysaliency import metrics as referee
 from pysaliency.numba_utils import fill_fixation_map
 from pysaliency.roc import general_roc, general_rocs_per_positive
 
-from benchmarks.processes import in_fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Call, Comparison, compare
+from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Call, Comparison, compare
 from vasal_jax import metrics
 
 setattr(np, "trapz", np.trapezoid)  # noqa: B010, the name pysaliency knows; NumPy 2.4 dropped it

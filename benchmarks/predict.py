@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.processes import Finished, finished, in_fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Comparison
+from benchmarks.harness.processes import Finished, finished, in_fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Comparison
 
 GOALS = {"cpu": 1.4, "cuda": 5.0}
 MEMORY_GOAL = 1.5  # GB
@@ -48,17 +48,18 @@ def prepare(video: Path, sound: Path, our_weights: Path, their_weights: Path, se
     from flax import nnx
     from scipy.io import wavfile
 
-    from benchmarks.torch_side import torch_device
-    from benchmarks.videos import draw_faces
-    from vasal_jax import torch_weights, weights
+    from benchmarks.harness.torch_side import torch_device
+    from benchmarks.harness.videos import draw_faces
+    from vasal_jax import weights
     from vasal_jax.inputs.audio import SAMPLE_RATE
     from vasal_jax.models import ModelConfig, VASal
-    from vasal_jax.parameters import arrays
+    from vasal_jax.weights import pytorch
+    from vasal_jax.weights.parameters import arrays
 
     device = torch_device()
     model = VASal(ModelConfig.released(), rngs=nnx.Rngs(0))
     weights.save(model, our_weights)
-    torch_weights.write(arrays(model), their_weights)
+    pytorch.write(arrays(model), their_weights)
     wavfile.write(sound, SAMPLE_RATE, draw_faces(video, seconds))
     return device
 

@@ -16,7 +16,7 @@ import librosa
 import numpy as np
 import torch
 
-from benchmarks.processes import ROOT
+from benchmarks.harness.processes import ROOT
 
 T, OFFSET = 12, 5  # frames of a clip, frames between x1 and x2
 FPS = 24  # whatever the file's
@@ -49,8 +49,8 @@ def load_model(weights: str) -> torch.nn.Module:
     # The package around the sizes loads JAX, for which the release does not have to wait.
     models = sys.modules.setdefault("vasal_jax.models", ModuleType("vasal_jax.models"))
     models.__path__ = [str(ROOT / "vasal_jax" / "models")]
-    from vasal_jax.models.config import ModelConfig
-    from vasal_jax.torch_reference import VASalReference
+    from vasal_jax.config import ModelConfig
+    from vasal_jax.weights.pytorch_reference import VASalReference
 
     model = VASalReference(ModelConfig.released())
     model.load_state_dict(torch.load(weights, weights_only=True))

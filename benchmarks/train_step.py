@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from flax import nnx
 
-from benchmarks.jax_side import compute_type, drawn_clip, precision
-from benchmarks.processes import as_train_py_has_it, in_fresh_process
-from benchmarks.runner import command
-from benchmarks.side_by_side import Call, Comparison, compare
-from benchmarks.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
-from vasal_jax.losses import LossWeights
+from benchmarks.harness.jax_side import compute_type, drawn_clip, precision
+from benchmarks.harness.processes import as_train_py_has_it, in_fresh_process
+from benchmarks.harness.runner import command
+from benchmarks.harness.side_by_side import Call, Comparison, compare
+from benchmarks.harness.torch_side import WAYS, clip_of, finish, numbers, released_model, torch_device
 from vasal_jax.models import ModelConfig, VASal
-from vasal_jax.optimizer import OptimizerConfig
-from vasal_jax.parameters import arrays
-from vasal_jax.sharding import make_mesh, parallelise, place, replicate
-from vasal_jax.training import Training
+from vasal_jax.training.losses import LossWeights
+from vasal_jax.training.optimizer import OptimizerConfig
+from vasal_jax.training.sharding import make_mesh, parallelise, place, replicate
+from vasal_jax.training.step import Training
+from vasal_jax.weights.parameters import arrays
 
 GMAC_A_FRAME = 15.3  # of the forward pass; a gradient costs about twice that again
 GOALS = {

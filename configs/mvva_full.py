@@ -8,8 +8,8 @@ import dataclasses
 
 from configs import mvva
 from configs.train_config import TrainConfig
-from vasal_jax.losses import LossWeights
 from vasal_jax.models import ModelConfig
+from vasal_jax.training.losses import LossWeights
 
 
 def config() -> TrainConfig:

@@ -5,9 +5,9 @@ Scores: not yet measured.
 """
 
 from configs.train_config import TrainConfig
-from vasal_jax.losses import LossWeights
 from vasal_jax.models import ModelConfig
-from vasal_jax.optimizer import OptimizerConfig
+from vasal_jax.training.losses import LossWeights
+from vasal_jax.training.optimizer import OptimizerConfig
 
 
 def config() -> TrainConfig:

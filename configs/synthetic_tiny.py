@@ -9,10 +9,10 @@ Scores: after the face branch alone was trained first, as `scripts/train_synthet
 
 from configs.train_config import TrainConfig
 from data.clips import ClipOptions
-from vasal_jax.loop import LoopConfig
-from vasal_jax.losses import LossWeights
 from vasal_jax.models import ModelConfig
-from vasal_jax.optimizer import OptimizerConfig
+from vasal_jax.training.loop import LoopConfig
+from vasal_jax.training.losses import LossWeights
+from vasal_jax.training.optimizer import OptimizerConfig
 
 
 def config() -> TrainConfig:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from data.clips import ClipOptions
-from vasal_jax.checkpoints import CheckpointConfig
 from vasal_jax.errors import InputError
-from vasal_jax.loop import LoopConfig
-from vasal_jax.losses import LossWeights
 from vasal_jax.models import ModelConfig
-from vasal_jax.optimizer import OptimizerConfig
+from vasal_jax.training.checkpoints import CheckpointConfig
+from vasal_jax.training.loop import LoopConfig
+from vasal_jax.training.losses import LossWeights
+from vasal_jax.training.optimizer import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True)

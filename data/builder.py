@@ -29,10 +29,10 @@ from data.datasets import open_dataset
 from data.records import VideoRecord
 from data.splits import NAMES
 from data.workers import in_processes
-from vasal_jax.commands import console, end_without, run
 from vasal_jax.errors import InputError
-from vasal_jax.files import naming_file_errors
 from vasal_jax.inputs.fixations import SIGMA
+from vasal_jax.system.files import naming_file_errors
+from vasal_jax.system.terminal import console, end_without, run
 
 try:
     import tensorflow_datasets as tfds

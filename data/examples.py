@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 from data.records import VideoRecord
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import PICTURE_SIZE, hop_at, load_spectrogram, mel_picture
-from vasal_jax.inputs.crops import CROP_SIZE, crop_faces
-from vasal_jax.inputs.faces import MAP_SIZE, gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.faces.crops import CROP_SIZE, crop_faces
+from vasal_jax.inputs.faces.tracks import MAP_SIZE, gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density, valid_points
 from vasal_jax.inputs.video import FRAME_SIZE
 

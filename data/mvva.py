@@ -24,9 +24,9 @@ from rich.table import Table
 from data.mvva_files import MvvaVideo, VideoFiles, find_videos, load_fixations, load_talking
 from data.records import Dataset, Problem
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.faces import load_tracks
+from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.fixations import GRID, SIGMA, compare_saliency, saliency_path
-from vasal_jax.inputs.pictures import read_grey
+from vasal_jax.inputs.images import read_grey
 from vasal_jax.inputs.video import VideoInfo, open_media, probe, read_frames, video_stream
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ import numpy as np
 
 from data.records import VideoRecord
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.arrays import load_array
-from vasal_jax.inputs.faces import load_tracks
+from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.fixations import GRID, valid_points
+from vasal_jax.inputs.npy import load_array
 from vasal_jax.inputs.video import Frame, read_frames
 
 logger = logging.getLogger(__name__)

@@ -22,11 +22,11 @@ from data import mvva, stavis
 from data.mvva_files import find_videos
 from data.records import VideoRecord
 from data.splits import canonical, read_list
-from vasal_jax.commands import console, run
-from vasal_jax.encoding import check_name, video_writer
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA, fixation_density, valid_points
-from vasal_jax.rendering import grey_map, overlay
+from vasal_jax.outputs.heatmap import grey_map, overlay
+from vasal_jax.outputs.video import check_name, video_writer
+from vasal_jax.system.terminal import console, run
 
 SPEAKING, SILENT, DOT = (60, 220, 90), (235, 235, 235), (255, 255, 255)  # RGB
 _HEAT_CELLS = 160  # of the density along the longer side; it is smooth, so the rest is interpolated

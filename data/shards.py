@@ -13,7 +13,7 @@ from data.examples import features, frame_examples
 from data.records import VideoRecord
 from data.workers import check_stop
 from vasal_jax.errors import InputError
-from vasal_jax.files import replacing
+from vasal_jax.system.files import replacing
 
 
 def shard_path(folder: Path, video: str) -> Path:

@@ -23,7 +23,7 @@ from scipy.io import loadmat, whosmat
 from data.records import Dataset, Problem, VideoRecord
 from data.splits import read_list
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.pictures import read_grey, read_rgb
+from vasal_jax.inputs.images import read_grey, read_rgb
 from vasal_jax.inputs.video import Frame, open_media
 
 logger = logging.getLogger(__name__)

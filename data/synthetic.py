@@ -33,12 +33,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from data.gaze import Gaze, Subjects, draw_gaze, grid_scale
 from data.workers import check_stop, in_processes
-from vasal_jax.commands import console, run
-from vasal_jax.encoding import video_writer
 from vasal_jax.errors import InputError
-from vasal_jax.files import naming_file_errors, replacing
+from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 from vasal_jax.scenes.voices import SAMPLE_RATE
+from vasal_jax.system.files import naming_file_errors, replacing
+from vasal_jax.system.terminal import console, run
 
 VERSION = 1  # of what the settings mean; goes up when they give other data
 IDS = 343  # as in MVVA

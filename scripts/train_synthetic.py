@@ -24,7 +24,7 @@ from tyro.conf import Positional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, configs, train
 
-from benchmarks.processes import finished_side_by_side
+from benchmarks.harness.processes import finished_side_by_side
 from configs import synthetic_tiny
 from configs.train_config import TrainConfig
 from data import builder, synthetic
@@ -33,14 +33,14 @@ from data.records import VideoRecord
 from data.splits import canonical
 from train import train
 from vasal_jax import weights
-from vasal_jax.commands import console, run
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation import Evaluation, Scores
-from vasal_jax.files import naming_file_errors
-from vasal_jax.losses import FACE_TERMS, LossWeights
+from vasal_jax.evaluation.ground_truth import Scoring, Truth, centre_prior
+from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows, without
+from vasal_jax.evaluation.scores import Evaluation, Scores
 from vasal_jax.models import ModelConfig
-from vasal_jax.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows, without
-from vasal_jax.truth import Scoring, Truth, centre_prior
+from vasal_jax.system.files import naming_file_errors
+from vasal_jax.system.terminal import console, run
+from vasal_jax.training.losses import FACE_TERMS, LossWeights
 
 # What a model gets nothing of is missing in its training and in its evaluation.
 VARIANTS = {

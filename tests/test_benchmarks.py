@@ -14,9 +14,10 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from benchmarks import machine, released_way, runner, videos
+from benchmarks import released_way
 from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.processes import (
+from benchmarks.harness import machine, runner, videos
+from benchmarks.harness.processes import (
     ROOT,
     as_train_py_has_it,
     core_shares,
@@ -24,21 +25,22 @@ from benchmarks.processes import (
     finished_side_by_side,
     in_fresh_process,
 )
-from benchmarks.side_by_side import Comparison, Row, compare
-from benchmarks.torch_side import torch_device
-from tests.narrow import narrow_model
-from vasal_jax import predict, torch_weights
+from benchmarks.harness.side_by_side import Comparison, Row, compare
+from benchmarks.harness.torch_side import torch_device
+from tests.helpers.models import narrow_model
+from vasal_jax import predict
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import SAMPLE_RATE
-from vasal_jax.memory import HUGE_PAGES
 from vasal_jax.models import ModelConfig
-from vasal_jax.parameters import arrays
+from vasal_jax.system.memory import HUGE_PAGES
+from vasal_jax.weights import pytorch
+from vasal_jax.weights.parameters import arrays
 
 KEYS = ["work", "against", "device", "dtype", "allocator", "rounds", "ours_s", "theirs_s"]
 KEYS += ["ratio", "ratio_min", "ratio_max", "goal"]
 FAKE = """
 import os
-from benchmarks.side_by_side import Comparison
+from benchmarks.harness.side_by_side import Comparison
 
 def measure(rounds=2, faster=4.0):
     work = "kept" if os.environ.get("MALLOC_MMAP_MAX_") == "0" else "default"
@@ -264,7 +266,7 @@ def test_the_releases_way_of_working_gives_the_released_maps(tmp_path, monkeypat
     monkeypatch.setattr(videos, "HEIGHT", 180)
     video, sound, weights, out = (tmp_path / name for name in ("v.mp4", "s.wav", "w.pt", "o.mp4"))
     wavfile.write(sound, SAMPLE_RATE, videos.draw_faces(video, 20 / videos.FPS))
-    torch_weights.write(arrays(model), weights)
+    pytorch.write(arrays(model), weights)
     maps, coloured = [], released_way.coloured
     monkeypatch.setattr(released_way, "coloured", lambda frame, map: (maps.append(map), coloured(frame, map))[1])
     released_way.main(*map(str, (video, sound, weights, out)), "cpu")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.released import drawn_state
-from tests.test_torch_weights import tensors, vgg16_state
-from vasal_jax import parameters, torch_weights, weights
-from vasal_jax.commands import run
+from tests.helpers.golden import drawn_state
+from tests.weights.test_pytorch import tensors, vgg16_state
+from vasal_jax import weights
 from vasal_jax.commands.convert import ConvertArgs, convert
 from vasal_jax.models import ModelConfig
+from vasal_jax.system.terminal import run
+from vasal_jax.weights import parameters, pytorch
 
 ROOT = Path(__file__).parents[2]
 TINY = ModelConfig.tiny()
@@ -35,7 +36,7 @@ def command(*paths: Path, **options) -> int:
 def test_there_and_back_is_bit_for_bit(checkpoint, tmp_path, middle, capsys):
     assert command(checkpoint, tmp_path / middle) == 0
     assert command(tmp_path / middle, tmp_path / "back.pt") == 0
-    found, expected = (torch_weights.read(path) for path in (tmp_path / "back.pt", checkpoint))
+    found, expected = (pytorch.read(path) for path in (tmp_path / "back.pt", checkpoint))
     assert found.keys() == expected.keys()
     assert all(found[key].tobytes() == expected[key].tobytes() for key in expected)
     assert "459,457 parameters" in capsys.readouterr().out
@@ -54,9 +55,9 @@ def test_verify_prints_every_stage_and_then_writes(checkpoint, tmp_path, capsys)
 def test_verify_finds_a_wrong_layout(checkpoint, tmp_path, capsys, monkeypatch):
     """A kernel turned the wrong way round has the right shape: only the numbers tell."""
     ours = "audio.conv2b.kernel"
-    sources, layout = torch_weights.TABLE[ours]
+    sources, layout = pytorch.TABLE[ours]
     wrong = layout._replace(to_jax=lambda k: k.T)
-    monkeypatch.setitem(torch_weights.TABLE, ours, (sources, wrong))
+    monkeypatch.setitem(pytorch.TABLE, ours, (sources, wrong))
     assert command(checkpoint, tmp_path / "w.safetensors", verify=True) == 1
     printed = capsys.readouterr().out
     failed = {line.split()[0] for line in printed.splitlines() if line.rstrip().endswith("fail")}
@@ -75,7 +76,7 @@ def test_vgg16_starts_a_model(tmp_path):
     assert command(tmp_path / "w.safetensors", vgg16=tmp_path / "vgg16.pth", seed=3) == 0
     assert command(tmp_path / "again.safetensors", vgg16=tmp_path / "vgg16.pth", seed=3) == 0
     values = parameters.arrays(weights.load(tmp_path / "w.safetensors"))
-    texture = torch_weights.vgg16_texture(tmp_path / "vgg16.pth", TINY)
+    texture = pytorch.vgg16_texture(tmp_path / "vgg16.pth", TINY)
     assert all(np.array_equal(values[key], texture[key]) for key in texture)
     assert all(np.any(value) for key, value in values.items() if key.endswith("kernel"))
     assert (tmp_path / "w.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vasal_jax.commands import run
 from vasal_jax.commands.demo import DemoArgs, demo
 from vasal_jax.inputs.audio import read_sound
-from vasal_jax.inputs.faces import load_tracks
+from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.system.terminal import run
 
 ROOT = Path(__file__).parents[2]
 FILES = ["talking_faces.mp4", "talking_faces_overlay.mp4", "talking_faces_tracks.npy"]

@@ -12,11 +12,11 @@ import pytest
 from av.stream import Disposition
 
 import vasal_jax
-from tests.media import picture, write_video, write_wav
-from tests.narrow import narrow_model
-from vasal_jax.commands import run
+from tests.helpers.media import picture, write_video, write_wav
+from tests.helpers.models import narrow_model
 from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
 from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.system.terminal import run
 
 TONE = 0.3 * np.sin(np.arange(22050) * 2 * np.pi * 440 / 22050)
 

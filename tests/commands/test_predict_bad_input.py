@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tests.media import picture, write_video, write_wav
-from tests.narrow import narrow_model
+from tests.helpers.media import picture, write_video, write_wav
+from tests.helpers.models import narrow_model
 from vasal_jax import weights
-from vasal_jax.commands import run
 from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
 from vasal_jax.models import ModelConfig
+from vasal_jax.system.terminal import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -272,7 +272,7 @@ def test_unknown_arguments(arguments):
 
 @pytest.mark.parametrize("command", [[], ["predict"], ["convert"], ["demo"]])
 def test_help(command):
-    code = f"import sys; sys.argv = {['vasal', *command, '--help']!r}; from vasal_jax.cli import main; main()"
+    code = f"import sys; sys.argv = {['vasal', *command, '--help']!r}; from vasal_jax.commands.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout.startswith("usage: vasal " + " ".join(command))

@@ -9,31 +9,31 @@ import numpy as np
 import pytest
 
 import vasal_jax
-from tests import talkers
 from tests.commands.test_predict_bad_input import refusal
-from tests.media import write_wav
-from tests.narrow import narrow_model
-from vasal_jax.commands import run
+from tests.helpers import face_videos
+from tests.helpers.media import write_wav
+from tests.helpers.models import narrow_model
 from vasal_jax.commands.predict import PredictArgs, predict
-from vasal_jax.explanation import CHART_HEIGHT, CSV_HEADER, colour_of
-from vasal_jax.inputs import detection
-from vasal_jax.inputs.faces import load_tracks
+from vasal_jax.inputs.faces import detection
+from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.outputs.explanation import CHART_HEIGHT, CSV_HEADER, colour_of
+from vasal_jax.system.terminal import run
 
 N = 14  # frames: two clips
-SIZE = talkers.WIDTH, talkers.HEIGHT
+SIZE = face_videos.WIDTH, face_videos.HEIGHT
 
 
 @pytest.fixture(scope="module")
 def weighing(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    vasal_jax.save(talkers.weighing_model(), path)
+    vasal_jax.save(face_videos.weighing_model(), path)
     return path
 
 
 @pytest.fixture
 def video(tmp_path) -> Path:
-    return talkers.write_talkers(tmp_path / "v.mkv", N)
+    return face_videos.write_talkers(tmp_path / "v.mkv", N)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_faces_found_weighed_and_explained(video, tmp_path, capfd, weighing, tol
     assert "finding faces" in lines[0]
 
     boxes, mask = load_tracks(tracks, *SIZE)
-    truth = talkers.boxes_of(talkers.paths(N))
+    truth = face_videos.boxes_of(face_videos.paths(N))
     order = boxes[0, :, 0].argsort()
     assert mask.all()
     np.testing.assert_allclose(boxes[:, order], truth, atol=0.02)
@@ -102,19 +102,19 @@ def test_faces_found_weighed_and_explained(video, tmp_path, capfd, weighing, tol
 
     shown = list(read_frames(explain))
     assert [frame.time for frame in shown] == [frame.time for frame in read_frames(video)]
-    assert shown[0].image.shape == (4 * talkers.HEIGHT + CHART_HEIGHT, 640, 3)
+    assert shown[0].image.shape == (4 * face_videos.HEIGHT + CHART_HEIGHT, 640, 3)
     assert probe(explain).has_sound
     last = shown[-1].image.astype(int)
     inks = [np.abs(last - colour_of(track)).max(-1) < 45 for track in (0, 1)]  # through the encoder
     for ink, box in zip(inks, boxes[-1], strict=True):
         x1, y1, x2, _ = box * (639, 383, 639, 383)
         assert ink[round(y1) - 1 : round(y1) + 2, round(x1) : round(x2)].mean() > 0.3
-    assert sum(ink[4 * talkers.HEIGHT :].sum() for ink in inks) > 10  # one line may hide the other
+    assert sum(ink[4 * face_videos.HEIGHT :].sum() for ink in inks) > 10  # one line may hide the other
 
 
 def test_auto_for_weights_without_a_face_branch(tmp_path, told):
     """As the tracks it finds, drawn with equal weights."""
-    video = talkers.write_talkers(tmp_path / "v.mkv", 6)
+    video = face_videos.write_talkers(tmp_path / "v.mkv", 6)
     assert command(video, faces="auto", maps=tmp_path / "a.npz", save_tracks=tmp_path / "t.npy") == 0
     assert command(video, faces=str(tmp_path / "t.npy"), maps=tmp_path / "b.npz") == 0
     np.testing.assert_allclose(read_maps(tmp_path / "a.npz"), read_maps(tmp_path / "b.npz"), rtol=1e-4)
@@ -126,15 +126,18 @@ def test_tracks_alone_need_no_prediction(video, tmp_path, capfd, told):
     assert command(video, faces="auto", save_tracks=tmp_path / "t.npy", tracks_size="1280x720") == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npy", "v.mkv"]
     assert capfd.readouterr().out == f"wrote {tmp_path / 't.npy'}\n"
-    boxes, _ = load_tracks(tmp_path / "t.npy", *talkers.GRID)
+    boxes, _ = load_tracks(tmp_path / "t.npy", *face_videos.GRID)
     order = boxes[0, :, 0].argsort()
-    np.testing.assert_allclose(boxes[:, order], talkers.boxes_of(talkers.paths(N)), atol=0.02)
-    assert np.load(tmp_path / "t.npy").max() > talkers.WIDTH
+    np.testing.assert_allclose(boxes[:, order], face_videos.boxes_of(face_videos.paths(N)), atol=0.02)
+    assert np.load(tmp_path / "t.npy").max() > face_videos.WIDTH
 
 
 def test_tracks_on_mvva_s_grid(tmp_path, capfd, weighing):
-    video = talkers.write_talkers(tmp_path / "v.mkv", 6)
-    tracks, grid = talkers.write_tracks(tmp_path / "t.npy", 6), talkers.write_tracks(tmp_path / "g.npy", 6, SIZE)
+    video = face_videos.write_talkers(tmp_path / "v.mkv", 6)
+    tracks, grid = (
+        face_videos.write_tracks(tmp_path / "t.npy", 6),
+        face_videos.write_tracks(tmp_path / "g.npy", 6, SIZE),
+    )
     options = {"weights": weighing, "clip_reset": True}
     assert command(video, faces=str(tracks), tracks_size="1280x720", maps=tmp_path / "a.npz", **options) == 0
     assert "outside" not in capfd.readouterr().err
@@ -173,7 +176,7 @@ def _maps_folder(folder: Path) -> str:
 
 
 def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
-    maps, tracks = _maps_folder(tmp_path), str(talkers.write_tracks(tmp_path / "t.npy", N, SIZE))
+    maps, tracks = _maps_folder(tmp_path), str(face_videos.write_tracks(tmp_path / "t.npy", N, SIZE))
     (tmp_path / "e.csv").mkdir()
     narrow, out = tmp_path / "narrow.safetensors", {"explain": tmp_path / "x.mp4"}
     vasal_jax.save(narrow_model(), narrow)
@@ -199,7 +202,7 @@ def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
 
 
 def test_a_failure_leaves_neither_video_nor_table(video, tmp_path, capfd, weighing):
-    tracks = str(talkers.write_tracks(tmp_path / "t.npy", N, SIZE))
+    tracks = str(face_videos.write_tracks(tmp_path / "t.npy", N, SIZE))
     write_wav(tmp_path / "s.wav", np.zeros(100))
     (tmp_path / "s.wav").write_bytes(b"RIFF")
     options = {"weights": weighing, "faces": tracks, "explain": tmp_path / "e.mp4", "sound": tmp_path / "s.wav"}

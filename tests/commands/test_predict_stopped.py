@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.media import picture, write_video
-from vasal_jax.commands import run
+from tests.helpers.media import picture, write_video
 from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.system.terminal import run
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = {"overlay": "o.mp4", "saliency": "s.mp4", "frames": "f", "maps": "m.npz"}
@@ -91,7 +91,7 @@ def test_no_space_for_one_output_loses_nothing(tmp_path, kind):
     out = tmp_path / OUTPUTS[kind]
     limit = {"overlay": 40_000, "saliency": 4_000, "frames": 100, "maps": 200_000}[kind]
     code = (
-        "import resource, sys; from vasal_jax.cli import predict_main;"
+        "import resource, sys; from vasal_jax.commands.main import predict_main;"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); predict_main()"
     )
     command = [sys.executable, "-c", code, video, f"--{kind}", out]

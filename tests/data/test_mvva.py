@@ -10,7 +10,7 @@ import pytest
 
 from data import mvva
 from data.mvva_files import MvvaVideo, find_videos, load_fixations, load_talking
-from tests.media import write_video, write_wav
+from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import fixation_density, saliency_path, saliency_picture
 

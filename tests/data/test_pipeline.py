@@ -16,7 +16,7 @@ from data.prepared import PreparedSplit
 from data.synthetic import SyntheticArgs, generate
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import VideoClips
-from vasal_jax.inputs.crops import crop_faces, model_crops
+from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import read_frames
 

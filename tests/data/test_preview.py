@@ -9,7 +9,7 @@ from data import mvva
 from data.mvva_files import find_videos
 from data.preview import SILENT, SPEAKING, PreviewArgs, draw_preview, find_record, main
 from data.synthetic import SyntheticArgs, generate
-from tests.media import picture, write_wav
+from tests.helpers.media import picture, write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import read_sound
 from vasal_jax.inputs.video import probe, read_frames

@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from data.stavis import fold_lists, read_fixation_map, read_fold
-from tests.media import write_wav
+from tests.helpers.media import write_wav
 from vasal_jax.errors import InputError
 
 FRAMES, FRAME_SHAPE, GRID = 4, (36, 64), (72, 128)

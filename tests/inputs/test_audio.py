@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import soxr
 
-from tests.media import write_video, write_wav
+from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import (
     HOP,

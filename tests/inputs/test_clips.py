@@ -3,13 +3,13 @@ import logging
 import numpy as np
 import pytest
 
-from tests import talkers
-from tests.media import picture, write_video
+from tests.helpers import face_videos
+from tests.helpers.media import picture, write_video
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
 from vasal_jax.inputs.clips import FRAME_OFFSET, VideoClips, cut_clips
-from vasal_jax.inputs.face_sources import FaceSlots
-from vasal_jax.inputs.faces import FaceMaps
+from vasal_jax.inputs.faces.sources import FaceSlots
+from vasal_jax.inputs.faces.tracks import FaceMaps
 from vasal_jax.inputs.video import Frame, model_frame
 
 
@@ -104,10 +104,10 @@ def test_an_abandoned_reading_closes_its_file(tmp_path):
 
 def test_clips_for_a_face_branch(tmp_path, caplog):
     """Every face in its slot from clip to clip; 3 frames of 17 have no tracks."""
-    video, n = talkers.write_talkers(tmp_path / "v.mkv", 17), 14
+    video, n = face_videos.write_talkers(tmp_path / "v.mkv", 17), 14
     mask = np.ones((n, 2), bool)
     mask[3:12, 1] = False  # gone over the border of two clips, back in another track
-    faces = talkers.boxes_of(talkers.paths(n)), mask
+    faces = face_videos.boxes_of(face_videos.paths(n)), mask
     clips = list(VideoClips(video, 5, faces=faces, face_branch=True))
     together = {name: np.concatenate([clip.batch[name][0] for clip in clips]) for name in clips[0].batch}
     slots = FaceSlots.of(*faces)
@@ -127,8 +127,8 @@ def test_clips_for_a_face_branch(tmp_path, caplog):
 @pytest.mark.parametrize("face_branch", [False, True])
 @pytest.mark.parametrize("released", [False, True])
 def test_a_blank_clip_is_as_all_others_are(tmp_path, face_branch, released):
-    video = talkers.write_talkers(tmp_path / "v.mkv", 17)
-    faces = talkers.boxes_of(talkers.paths(17)), np.ones((17, 2), bool)
+    video = face_videos.write_talkers(tmp_path / "v.mkv", 17)
+    faces = face_videos.boxes_of(face_videos.paths(17)), np.ones((17, 2), bool)
     clips = VideoClips(video, 12, faces=faces, face_branch=face_branch, released=released)
     blank = clips.blank().batch
     assert clips.slots == (2 if face_branch else 0)

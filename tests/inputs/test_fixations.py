@@ -19,7 +19,7 @@ from vasal_jax.inputs.fixations import (
     saliency_picture,
     valid_points,
 )
-from vasal_jax.inputs.pictures import read_grey
+from vasal_jax.inputs.images import read_grey
 
 NONE = np.array([[np.nan, 3], [3, np.nan], [-1, 5], [5, -0.01], [1280, 5], [5, 720], [np.inf, 1]])
 

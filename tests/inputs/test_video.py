@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from tests.media import picture, write_video, write_wav
+from tests.helpers.media import picture, write_video, write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import video
 from vasal_jax.inputs.audio import hop_at

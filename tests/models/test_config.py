@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from vasal_jax import parameters
+from vasal_jax.config import PRESETS
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig
-from vasal_jax.models.config import PRESETS
+from vasal_jax.weights import parameters
 
 
 def count(config: ModelConfig) -> int:

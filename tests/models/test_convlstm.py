@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from vasal_jax.models.convlstm import ConvLSTM, scan_cell
-from vasal_jax.models.convolutions import conv2d
+from vasal_jax.ops.convolution import conv2d
 
 
 def unrolled(gates, kernel, state):

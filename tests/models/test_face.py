@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.released import drawn_clip, drawn_state, to_batch
-from vasal_jax import parameters, torch_weights
+from tests.helpers.golden import drawn_clip, drawn_state, to_batch
 from vasal_jax.errors import InputError
-from vasal_jax.inputs import faces as inputs
+from vasal_jax.inputs.faces import tracks as inputs
 from vasal_jax.models import FaceBranch, ModelConfig, VASal, face, gaussian_map
+from vasal_jax.weights import parameters, pytorch
 
 SMALL = ModelConfig.tiny_full(face=(4, 6, 8, 12, 10))
 HEARING = ModelConfig.tiny_full(face=(4, 6, 8, 12, 10), face_audio=6)
@@ -285,7 +285,7 @@ def run_model(model: VASal, batch: dict, carry=None):
 
 def test_released_weights_and_an_own_face_branch_work_together():
     """With equal faces the whole model does with its own map what the released one does with the ready-made map."""
-    released = torch_weights.from_pytorch(drawn_state(ModelConfig.tiny()), ModelConfig.tiny(), "drawn")
+    released = pytorch.from_pytorch(drawn_state(ModelConfig.tiny()), ModelConfig.tiny(), "drawn")
     own = parameters.arrays(drawn_model(HEARING))
     own |= {f"face.{head}.kernel": 0 * own[f"face.{head}.kernel"] for head in ("weight", "none")}
     own["face.none.bias"] = np.full(1, -40, np.float32)  # no share for "no face"

@@ -8,8 +8,9 @@ import torch
 from flax import nnx
 from jax import lax
 
-from vasal_jax import processor
-from vasal_jax.models import convolutions, layers, pooling
+from vasal_jax.models import layers
+from vasal_jax.ops import convolution, pooling
+from vasal_jax.system import processor
 
 # The last is large enough for Winograd's form.
 POOLED = [(2, 12, 8, 5), (2, 32, 32, 64), (2, 64, 32, 64)]
@@ -44,12 +45,12 @@ def test_pooling_first_hands_the_gradient_to_the_first_of_equal_pixels(shape):
     x, kernel, bias = (rng.integers(-1, 2, s).astype(np.float32) for s in (shape, (3, 3, shape[-1], 64), (64,)))
 
     def in_turn(x, kernel, bias):
-        return pooling.max_pool(jax.nn.relu(convolutions.conv2d_native(x, kernel) + bias), (2, 2))
+        return pooling.max_pool(jax.nn.relu(convolution.conv2d_native(x, kernel) + bias), (2, 2))
 
     expected, pull_back = jax.vjp(in_turn, x, kernel, bias)
-    found, own_pull_back = jax.vjp(convolutions.conv_relu_pool, x, kernel, bias)
+    found, own_pull_back = jax.vjp(convolution.conv_relu_pool, x, kernel, bias)
     dy = rng.integers(-2, 3, expected.shape).astype(np.float32)
-    ours = [convolutions.conv_relu_pool(x, kernel, bias), found, *own_pull_back(dy)]
+    ours = [convolution.conv_relu_pool(x, kernel, bias), found, *own_pull_back(dy)]
     for mine, other in zip(ours, [expected, expected, *pull_back(dy)], strict=True):
         np.testing.assert_array_equal(mine, other)
 
@@ -104,7 +105,7 @@ def drawn(*shape) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("ours", [convolutions.conv3d, convolutions.conv3d_native, convolutions.conv3d_wide])
+@pytest.mark.parametrize("ours", [convolution.conv3d, convolution.conv3d_native, convolution.conv3d_wide])
 def test_conv3d_is_that_of_pytorch(ours):
     def theirs(x, kernel):
         return torch.nn.functional.conv3d(x, kernel.permute(4, 3, 0, 1, 2), padding=1)

@@ -9,15 +9,15 @@ import pytest
 import torch
 from flax import nnx
 
-from tests.released import drawn_clip, drawn_state, to_batch
-from vasal_jax import parameters, torch_weights
+from tests.helpers.golden import drawn_clip, drawn_state, to_batch
 from vasal_jax.models import ModelConfig, VASal, saliency
-from vasal_jax.torch_reference import VASalReference
+from vasal_jax.weights import parameters, pytorch
+from vasal_jax.weights.pytorch_reference import VASalReference
 
 
 def drawn_model(config: ModelConfig, seed: int = 7) -> VASal:
     state = drawn_state(config, seed)
-    return parameters.build(config, torch_weights.from_pytorch(state, config, "drawn"), "drawn")
+    return parameters.build(config, pytorch.from_pytorch(state, config, "drawn"), "drawn")
 
 
 def reference(config: ModelConfig, seed: int) -> VASalReference:
@@ -33,7 +33,7 @@ def test_parameter_counts():
     }
     assert counts["released"] == 7_274_113
     assert counts["tiny"] < 600_000
-    assert len(torch_weights.pytorch_shapes(ModelConfig.released())) == 71
+    assert len(pytorch.pytorch_shapes(ModelConfig.released())) == 71
 
 
 @lru_cache(1)  # both precisions are held against the same
@@ -47,7 +47,7 @@ def expected(preset: str, seed: int, steps: int) -> tuple[np.ndarray, dict, dict
         (logits[:, 0] * torch.from_numpy(w)).sum().backward()
     stages = {name: np.moveaxis(torch.cat([t[name] for t in taps]).detach().numpy(), 1, -1) for name in taps[0]}
     gradients = {name: p.grad.float().numpy() for name, p in module.named_parameters()}
-    return weight, stages, torch_weights.from_pytorch(gradients, config, "gradients")
+    return weight, stages, pytorch.from_pytorch(gradients, config, "gradients")
 
 
 def clips(seed: int, steps: int) -> list:

@@ -11,11 +11,11 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from vasal_jax import weights
-from vasal_jax.commands import Flag, OptionalFile
+from vasal_jax.config import PRESETS
 from vasal_jax.errors import InputError
-from vasal_jax.models.config import PRESETS
 from vasal_jax.models.vasal import VASal
-from vasal_jax.parameters import arrays, build
+from vasal_jax.system.terminal import Flag, OptionalFile
+from vasal_jax.weights.parameters import arrays, build
 
 Form = Literal["safetensors", "orbax", "pytorch"]
 
@@ -52,9 +52,9 @@ def convert(args: ConvertArgs) -> int:
     if out is None:
         return 0
     if form == "pytorch":
-        from vasal_jax import torch_weights
+        from vasal_jax.weights import pytorch
 
-        torch_weights.write(arrays(model), out)
+        pytorch.write(arrays(model), out)
     else:
         weights.save(model, out)
     count = sum(value.size for value in arrays(model).values())
@@ -83,22 +83,22 @@ def _form(out: Path, to: Form | None) -> Form:
 
 
 def _from_vgg16(args: ConvertArgs) -> VASal:
-    from vasal_jax import torch_weights
+    from vasal_jax.weights import pytorch
 
     config = PRESETS[args.preset]()
     drawn = arrays(VASal(config, rngs=nnx.Rngs(args.seed)))
-    return build(config, drawn | torch_weights.vgg16_texture(args.vgg16, config), args.vgg16)
+    return build(config, drawn | pytorch.vgg16_texture(args.vgg16, config), args.vgg16)
 
 
 def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
-    from vasal_jax import torch_parity, torch_weights
+    from vasal_jax.weights import pytorch, pytorch_parity
 
     if source is not None and source.suffix.lower() in weights.PYTORCH_SUFFIXES:
-        state = torch_weights.read(source)  # the source's own entries, untouched by our conversion
+        state = pytorch.read(source)  # the source's own entries, untouched by our conversion
     else:
-        state = torch_weights.to_pytorch(arrays(model))
-    stages = torch_parity.compare(model, state, args.seed)
-    title = f"Parity with the PyTorch reference (limit {torch_parity.TOLERANCE:g} relative)"
+        state = pytorch.to_pytorch(arrays(model))
+    stages = pytorch_parity.compare(model, state, args.seed)
+    title = f"Parity with the PyTorch reference (limit {pytorch_parity.TOLERANCE:g} relative)"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("stage", "shape", "magnitude", "abs. diff", "rel. diff", ""):
         table.add_column(name, justify="left" if name in ("stage", "shape", "") else "right", no_wrap=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vasal_jax.commands import OptionalFile
 from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
-from vasal_jax.encoding import video_writer
 from vasal_jax.errors import InputError
-from vasal_jax.files import replacing
+from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
+from vasal_jax.system.files import replacing
+from vasal_jax.system.terminal import OptionalFile
 
 
 @dataclasses.dataclass(frozen=True)

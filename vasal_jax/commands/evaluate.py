@@ -15,18 +15,19 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
-from vasal_jax import report, results, tables, weights
-from vasal_jax.commands import Flag, OptionalFile, console
-from vasal_jax.compilation import use_compilation_cache
+from vasal_jax import weights
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation import Evaluation, Scores, frame_notes, versions
-from vasal_jax.files import check_writable
+from vasal_jax.evaluation import report, statistics, tables
+from vasal_jax.evaluation.ground_truth import Scoring, Truth, Video, centre_prior
+from vasal_jax.evaluation.map_folders import find_maps
+from vasal_jax.evaluation.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
+from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
 from vasal_jax.inputs.fixations import SIGMA
-from vasal_jax.map_folders import find_maps
-from vasal_jax.memory import cpu_computes, keep_freed_memory
 from vasal_jax.models.vasal import VASal
-from vasal_jax.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
-from vasal_jax.truth import Scoring, Truth, Video, centre_prior
+from vasal_jax.system.compilation_cache import use_compilation_cache
+from vasal_jax.system.files import check_writable
+from vasal_jax.system.memory import cpu_computes, keep_freed_memory
+from vasal_jax.system.terminal import Flag, OptionalFile, console
 
 logger = logging.getLogger(__name__)
 
@@ -118,15 +119,15 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
     prior = centre_prior(split.training, scoring)
     rows = _rows(args, truths, prior, scoring, model)
     with ExitStack() as stack:
-        kept = args.out and results.beside(args.out, "_work")
+        kept = args.out and statistics.beside(args.out, "_work")
         work = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         evaluation = Evaluation(truths, scoring, prior, work)
         scores = _with_progress(evaluation, rows, model, args.batch)
-        summary = results.summarise(scores, _settings(args, split, truths, scoring, model))
+        summary = statistics.summarise(scores, _settings(args, split, truths, scoring, model))
         print(tables.markdown(summary))
         notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
         if args.out:
-            for path in results.write_all(args.out, summary, scores, notes):
+            for path in statistics.write_all(args.out, summary, scores, notes):
                 print(f"wrote {path}")
         if args.report:
             maps = partial(_open_maps, evaluation, rows[0])
@@ -137,8 +138,8 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
 
 def compare(args: CompareArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    first, second = results.read_json(args.first), results.read_json(args.second)
-    found = results.compare(first, second, args.first_row, args.second_row)
+    first, second = statistics.read_json(args.first), statistics.read_json(args.second)
+    found = statistics.compare(first, second, args.first_row, args.second_row)
     names = (row or table["rows"][0]["name"] for row, table in ((args.first_row, first), (args.second_row, second)))
     print(tables.comparison(found, *names))
     return 0

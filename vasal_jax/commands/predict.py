@@ -15,18 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
-from vasal_jax.commands import Flag, OptionalFile, console
-from vasal_jax.compilation import use_compilation_cache
+from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import FRAME_OFFSET
-from vasal_jax.inputs.face_sources import Faces, open_faces
-from vasal_jax.inputs.faces import save_tracks
+from vasal_jax.inputs.faces.sources import Faces, open_faces
+from vasal_jax.inputs.faces.tracks import save_tracks
 from vasal_jax.inputs.video import MAX_SIDE, VideoInfo, probe
-from vasal_jax.memory import keep_freed_memory
-from vasal_jax.models.config import CLIP_LENGTH
 from vasal_jax.models.vasal import VASal
-from vasal_jax.outputs import Outputs, check, open_outputs
-from vasal_jax.prediction import FrameMap, stream
+from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
+from vasal_jax.prediction.streaming import FrameMap, stream
+from vasal_jax.system.compilation_cache import use_compilation_cache
+from vasal_jax.system.memory import keep_freed_memory
+from vasal_jax.system.terminal import Flag, OptionalFile, console
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The model: one module a branch, as in the figure of the paper, and VASal that joins them."""
 
+from vasal_jax.config import ModelConfig
 from vasal_jax.models.audio import AudioBranch
-from vasal_jax.models.config import ModelConfig
 from vasal_jax.models.convlstm import ConvLSTM
 from vasal_jax.models.face import FaceBranch, gaussian_map
 from vasal_jax.models.fusion import FusionModule

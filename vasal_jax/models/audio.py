@@ -3,9 +3,9 @@
 import jax
 from flax import nnx
 
-from vasal_jax.models.config import ModelConfig
+from vasal_jax.config import ModelConfig
 from vasal_jax.models.layers import Conv, by_frame
-from vasal_jax.models.pooling import max_pool
+from vasal_jax.ops.pooling import max_pool
 
 
 class AudioBranch(nnx.Module):

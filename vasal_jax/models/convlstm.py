@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.convolutions import Prepared, conv2d, turned
 from vasal_jax.models.layers import Conv, over_time
+from vasal_jax.ops.convolution import Prepared, conv2d, turned
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
 Carry = tuple[State, ...]  # one state a cell

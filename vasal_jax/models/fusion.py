@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vasal_jax.models.config import ModelConfig
-from vasal_jax.models.convolutions import conv2d
+from vasal_jax.config import ModelConfig
 from vasal_jax.models.layers import Conv
+from vasal_jax.ops.convolution import conv2d
 
 
 class FusionModule(nnx.Module):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.convolutions import Prepared, conv2d, conv3d, conv_relu_pool, double, transform
+from vasal_jax.ops.convolution import Prepared, conv2d, conv3d, conv_relu_pool, double, transform
 
 Module = TypeVar("Module", bound=nnx.Module)
 

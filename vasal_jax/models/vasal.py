@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from vasal_jax.config import MAP_SIZE, ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.models import convlstm
 from vasal_jax.models.audio import AudioBranch
-from vasal_jax.models.config import MAP_SIZE, ModelConfig
 from vasal_jax.models.face import FaceBranch, FaceCarry, gaussian_map
 from vasal_jax.models.fusion import FusionModule
 from vasal_jax.models.visual import VisualBranch

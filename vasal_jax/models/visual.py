@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vasal_jax.models.config import ModelConfig
+from vasal_jax.config import ModelConfig
 from vasal_jax.models.convlstm import Carry, ConvLSTM
 from vasal_jax.models.layers import Conv, ConvTranspose, by_frame
-from vasal_jax.models.pooling import max_pool
+from vasal_jax.ops.pooling import max_pool
 
 Taps = dict[str, jax.Array]
 

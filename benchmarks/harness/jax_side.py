@@ -1,0 +1,50 @@
+"""Our side of a comparison: what the dtypes of the tables stand for, and a drawn clip."""
+
+import contextlib
+
+import jax
+import numpy as np
+from flax import nnx
+
+from benchmarks.harness.side_by_side import Call
+from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.models.vasal import saliency
+
+_PRECISIONS = {"float32": "highest", "TF32": "tensorfloat32"}
+
+
+def compute_type(dtype: str) -> str:
+    """The model's, of a dtype as the tables name it: TF32 is a way to multiply float32."""
+    return "float32" if dtype == "TF32" else dtype
+
+
+def precision(dtype: str) -> contextlib.AbstractContextManager:
+    """In the block, products are taken in the dtype as the tables name it; a CPU has but one way for each."""
+    on_cpu = jax.default_backend() == "cpu"
+    return jax.default_matmul_precision(None if on_cpu else _PRECISIONS.get(dtype))
+
+
+def drawn_clip(frames: int) -> dict[str, np.ndarray]:
+    """A batch of one clip for models without a face branch."""
+    rng = np.random.default_rng(0)
+    shapes = {"frames": (256, 256, 3), "frames_past": (256, 256, 3), "mel": (16, 64, 64, 1), "face_map": (32, 32, 1)}
+    return {name: rng.uniform(0, 150, (1, frames, *shape)).astype(np.float32) for name, shape in shapes.items()}
+
+
+def forward_call(config: ModelConfig, batch: dict[str, np.ndarray], dtype: str = "float32", faces: int = 0) -> Call:
+    """Maps a batch of one clip, in memory, to saliency maps."""
+    model = VASal(config, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
+    carry = model.initial_carry(1, faces)
+    placed = jax.device_put(batch)
+
+    @jax.jit
+    def forward(state, batch, carry):
+        logits, carry = nnx.merge(graph, state)(**batch, carry=carry)
+        return saliency(logits), carry
+
+    def call() -> None:
+        with precision(dtype):
+            jax.block_until_ready(forward(state, placed, carry))
+
+    return call

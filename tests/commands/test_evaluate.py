@@ -1,0 +1,187 @@
+"""`evaluate.py` on a small synthetic dataset: the table, the files, and what it says to mistakes."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.synthetic import SyntheticArgs, generate
+from evaluate import main
+from tests.helpers.models import narrow_model
+from vasal_jax import weights
+from vasal_jax.commands.predict import PACKAGED_WEIGHTS
+from vasal_jax.evaluation.scores import versions
+from vasal_jax.inputs.fixations import SIGMA, fixation_density
+from vasal_jax.metrics.saliency import METRICS
+
+SMALL = ["--resolution", "64x36", "--negatives", "300"]
+SPLIT = ["--split-rule", "test=100,312 training=231"]  # the synthetic dataset's first three videos
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    arguments = {"videos": 3, "seconds": 1.0, "seed": 4, "size": "128x72", "workers": 1, "fps": (24.0,)}
+    assert generate(SyntheticArgs(folder, **arguments)) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def narrow_weights(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "narrow.safetensors"
+    weights.save(narrow_model(), path)
+    return path
+
+
+def truth_maps(faces: Path, folder: Path, size=(36, 64), videos=("100", "312")) -> Path:
+    folder.mkdir()
+    for video in videos:
+        points = np.load(next(faces.rglob(f"all_videos_all_frames_fixation/{video}.npy"))).transpose(0, 2, 1)
+        np.savez(folder / f"{video}.npz", maps=fixation_density(points, size, sigma=SIGMA))
+    return folder
+
+
+def lines(capfd) -> tuple[str, list[str]]:
+    """Standard output, and what was said without what a progress bar leaves."""
+    printed = capfd.readouterr()
+    return printed.out, [line for line in printed.err.splitlines() if line and "scoring frames" not in line]
+
+
+def test_a_model_with_all_its_rows(faces, narrow_weights, tmp_path, capfd):
+    out = tmp_path / "R.json"
+    switches = ["--mute", "--shuffle-sound", "--drop-faces", "--freeze-motion"]
+    command = [str(faces), "--weights", str(narrow_weights), "--out", str(out), *SMALL, *SPLIT, *switches]
+    assert main(command) == 0
+    table, said = lines(capfd)
+    assert said == []
+    content = json.loads(out.read_text())
+    names = [row["name"] for row in content["rows"]]
+    own = "narrow"
+    assert names == [
+        own, f"{own}, muted", f"{own}, another video's sound", f"{own}, no faces", f"{own}, no motion",
+        "centre prior", "uniform map", "half of the subjects",
+    ]  # fmt: skip
+    for row in content["rows"]:
+        assert list(row["videos"]) == ["100", "312"]
+        for numbers in (row["mean_over_videos"], row["mean_over_frames"], *row["videos"].values()):
+            assert set(numbers) == set(METRICS)
+        assert f"| {row['name']} " in table
+        for metric, (low, high) in row["ci95"].items():
+            assert low <= row["mean_over_videos"][metric] <= high
+    settings = content["settings"]
+    assert settings["split_rule"] == "test=100,312; training=231"
+    assert settings["weights_sha256"] == hashlib.sha256(narrow_weights.read_bytes()).hexdigest()
+    assert settings["config"]["fusion"] == 4
+    assert settings["centre_prior"] == "mean density of 1 training videos"
+    assert (settings["sigma"], settings["truth_resolution"], settings["seed"]) == (28.0, "64x36", 0)
+    assert (settings["videos"], settings["frames"], settings["negatives_per_video"]) == (2, 48, 300)
+    assert settings["versions"] == versions()
+    with (tmp_path / "R_frames.csv").open() as file:
+        frames = list(csv.DictReader(file))
+    assert len(frames) == 8 * 48
+    assert {"seconds", "faces", "speaking"} <= set(frames[0])
+    first = out.read_bytes()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "R_work").iterdir()}
+    assert len(kept) == 8 * 2
+
+    assert main(command) == 0  # again: nothing is computed, and the same comes out
+    assert out.read_bytes() == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "R_work").iterdir()} == kept
+
+    capfd.readouterr()
+    assert main(["compare", str(out), str(out), "--second-row", "uniform map"]) == 0
+    compared = capfd.readouterr().out.splitlines()
+    assert compared[0].split("|")[2:4] == [f"  {own} ", " uniform map "]
+    assert len(compared) == 2 + len(METRICS)
+
+
+def test_maps_made_elsewhere_stand_beside_the_baselines(faces, tmp_path, capfd):
+    truth, large = truth_maps(faces, tmp_path / "truth"), truth_maps(faces, tmp_path / "large", (72, 128))
+    out = tmp_path / "R.json"
+    assert main([str(faces), "--maps", str(truth), str(large), "--out", str(out), *SMALL, *SPLIT]) == 0
+    table, said = lines(capfd)
+    assert said == [f"warning: {large}: maps of 128x72 are resized to the truth's 64x36"]
+    rows = {row["name"]: row["mean_over_videos"] for row in json.loads(out.read_text())["rows"]}
+    assert list(rows) == ["truth", "large", "centre prior", "uniform map", "half of the subjects"]
+    for metric, perfect in {"CC": 1, "SIM": 1, "KL": 0}.items():
+        assert rows["truth"][metric] == pytest.approx(perfect, abs=1e-5)
+    assert rows["large"]["CC"] > 0.999
+    assert rows["truth"]["sAUC"] > rows["half of the subjects"]["sAUC"] > rows["centre prior"]["sAUC"] - 0.05
+    assert "| truth " in table
+
+
+def test_missing_maps_are_listed_and_left_out_only_if_that_is_asked_for(faces, tmp_path, capfd):
+    maps = truth_maps(faces, tmp_path / "some", videos=["100"])
+    command = [str(faces), "--maps", str(maps), *SMALL, *SPLIT]
+    assert main(command) == 2
+    table, said = lines(capfd)
+    assert table == ""
+    assert said[0] == f"warning: {maps}: video 312: no maps"
+    assert said[1].startswith(f"error: {maps}: maps of 1 videos are missing or incomplete")
+    assert main([*command, "--allow-missing"]) == 0
+    assert "frames skipped: some 24" in lines(capfd)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected --weights of a model or --maps to score"),
+        (["--weights", "none.safetensors"], "none.safetensors: no such weights"),
+        (["--maps", "none"], "none: expected a folder of maps"),
+        (["--maps", "."], "has no maps of any of the 2 videos; expected 100, 312"),
+        (["--maps", ".", "--mute"], "change a model's inputs"),
+        (["--weights", "W", "--allow-missing"], "--allow-missing is about --maps"),
+        (["--weights", "W", "--resolution", "big"], "--resolution: expected 32 to 4096 a side"),
+        (["--weights", "W", "--resolution", "8x8"], "--resolution: expected 32 to 4096 a side"),
+        (["--weights", "W", "--sigma", "0"], "--sigma: expected"),
+        (["--weights", "W", "--sigma", "nan"], "--sigma: expected"),
+        (["--weights", "W", "--negatives", "0"], "--negatives: expected"),
+        (["--weights", "W", "--batch", "0"], "--batch: expected"),
+        (["--weights", "W", "--seed", "-1"], "--seed: expected"),
+        (["--weights", "W", "--out", "R.txt"], "R.txt: expected a name ending in .json"),
+        (["--weights", "W", "--out", "none/R.json"], "does not exist"),
+        (["--weights", "W", "--split", "validation"], "no usable video"),
+        (["--weights", "W", "--split-rule", "test=x,y"], "cannot be read"),
+        (["--weights", "W", "--split-rule", "test=100", "--shuffle-sound"], "--shuffle-sound: expected two videos"),
+        (["--weights", "W", "--dataset", "DIEM"], "no STAViS layout"),
+    ],
+)
+def test_mistakes_cost_a_line_and_exit_code_2(faces, tmp_path, monkeypatch, capfd, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(PACKAGED_WEIGHTS) if word == "W" else word for word in arguments]
+    rule = [] if "--split-rule" in arguments else SPLIT
+    assert main([str(faces), *arguments, *rule]) == 2
+    table, said = lines(capfd)
+    assert table == ""
+    assert message in said[-1]
+    assert said[-1].startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_dataset(tmp_path, capfd):
+    assert main([str(tmp_path / "none"), "--weights", str(PACKAGED_WEIGHTS)]) == 2
+    assert "no such folder" in lines(capfd)[1][-1]
+
+
+def test_two_rows_of_one_name(faces, tmp_path, capfd):
+    first = truth_maps(faces, tmp_path / "maps")
+    (tmp_path / "other").mkdir()
+    second = truth_maps(faces, tmp_path / "other" / "maps")
+    assert main([str(faces), "--maps", str(first), str(second), *SMALL, *SPLIT]) == 2
+    assert "found maps twice" in lines(capfd)[1][-1]
+
+
+def test_comparing_what_is_no_result(tmp_path, capfd):
+    assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 2
+    assert capfd.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"]])
+def test_help(arguments, capfd):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    assert "A.json" in capfd.readouterr().out

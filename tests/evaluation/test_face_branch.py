@@ -1,0 +1,92 @@
+"""Scoring a model with a face branch: its faces come from the dataset, its weights are kept beside the maps."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from tests.helpers.media import write_video
+from tests.helpers.models import WIDTHS
+from vasal_jax.evaluation.ground_truth import Scoring, Truth, centre_prior
+from vasal_jax.evaluation.rows import model_rows
+from vasal_jax.evaluation.scores import Evaluation
+from vasal_jax.inputs.video import read_frames
+from vasal_jax.models import ModelConfig
+from vasal_jax.prediction.streaming import stream
+from vasal_jax.weights import parameters
+
+SCORING = Scoring(size=(36, 64), sigma=5.0, negatives=100)
+LENGTHS = {"crowded": 6, "unknown": 4, "changing": 15}  # in two lanes, the last comes after the first
+
+
+@pytest.fixture(scope="module")
+def model():
+    config, rng = ModelConfig.tiny(**WIDTHS, face=(4, 4, 4, 4, 4)), np.random.default_rng(1)
+    shapes = parameters.parameter_shapes(config)
+    values = {name: rng.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
+    return parameters.build(config, values, "drawn")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """One of four faces, one of which nobody knows the faces, one of three faces that share two slots."""
+    folder, rng = tmp_path_factory.mktemp("media"), np.random.default_rng(2)
+    box, changing = np.array([0.1, 0.2, 0.4, 0.6], np.float32), np.zeros((15, 3), bool)
+    changing[:6, 0] = changing[3:, 2] = changing[9:, 1] = True  # column 1 takes the slot that column 0 leaves
+    tracks = {"changing": changing, "crowded": np.ones((6, 4), bool), "unknown": None}
+
+    def video(name):
+        mask, file, length = tracks[name], folder / f"{name}.mkv", LENGTHS[name]
+        write_video(file, list(rng.integers(0, 255, (length, 72, 128, 3), np.uint8)), codec="ffv1", pix_fmt="bgr0")
+        boxes = None if mask is None else (box + 0.1 * np.arange(mask.shape[1])[:, None]) * mask[..., None]
+        points = rng.uniform(0, 72, (length, 5, 2)).astype(np.float32)
+        return SimpleNamespace(
+            id=name, video=file, sound=None, n_frames=length, fps=25.0, grid=(72, 128), knows_subjects=True,
+            frames=lambda: read_frames(file), fixations=lambda: points, talking=lambda: None,
+            tracks=lambda: None if mask is None else (boxes.astype(np.float32), mask), density_picture=lambda _: None,
+        )  # fmt: skip
+
+    return [video(name) for name in LENGTHS]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return model_rows("model", {}, ["no faces"])
+
+
+@pytest.fixture(scope="module")
+def evaluated(videos, rows, model, tmp_path_factory):
+    truths, prior = [Truth.of(video) for video in videos], centre_prior(videos, SCORING)
+    evaluation = Evaluation(truths, SCORING, prior, tmp_path_factory.mktemp("work"))
+    return evaluation, evaluation.run(rows, model=model, batch=2)
+
+
+def test_maps_and_weights_are_those_of_prediction(evaluated, videos, rows, model):
+    evaluation, _ = evaluated
+    for video in videos:
+        frames = list(stream(model, video.video, sound=video.sound, faces=video.tracks()))
+        np.testing.assert_allclose(
+            evaluation.maps(rows[0], video), np.stack([frame.map for frame in frames]), rtol=1e-4
+        )
+        weights = evaluation.face_weights(rows[0], video)
+        np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+        for frame, found in zip(frames, weights, strict=True):
+            expected = np.zeros(len(found))
+            expected[frame.faces.column], expected[-1] = frame.faces.weights, frame.faces.no_face
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_without_faces_no_face_has_the_weight(evaluated, videos, rows):
+    evaluation, _ = evaluated
+    for video in videos:
+        weights = evaluation.face_weights(rows[1], video)
+        np.testing.assert_array_equal(weights[:, :-1], 0)
+        np.testing.assert_array_equal(weights[:, -1], 1)
+    assert not np.allclose(evaluation.maps(rows[0], videos[0]), evaluation.maps(rows[1], videos[0]), rtol=1e-4)
+
+
+def test_gone_on_with_it_is_the_same(evaluated, rows, model):
+    evaluation, scores = evaluated
+    again = evaluation.run(rows, model=model)  # all there: nothing is computed
+    jax.tree.map(np.testing.assert_array_equal, again, scores)

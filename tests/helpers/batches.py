@@ -1,0 +1,107 @@
+"""Small drawn batches, a very small model and a stand-in for it, for tests of training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasal_jax.models import ModelConfig
+from vasal_jax.training.step import Training
+from vasal_jax.weights import parameters
+
+_OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}  # gone since
+FAST_COMPILE = {**_OLD_EMITTERS, "xla_backend_optimization_level": 0}
+"""Compiler options with which the whole model's step compiles in a fifth of the time, to run slowly."""
+
+SMALL = {
+    "texture": (2, 2, 2, 2, 2, 2),
+    "motion": (2, 2, 2, 2),
+    "combine": (2, 2, 2),
+    "lstm": (2, 2),
+    "audio": (2, 2, 2, 2),
+    "fusion": 2,
+}
+
+
+def small_config(**changes) -> ModelConfig:
+    """Two channels everywhere and a face branch that hears: every path of the model, at little cost."""
+    return ModelConfig(**(SMALL | {"face": (2, 2, 2, 3, 3), "face_audio": 2} | changes))
+
+
+def drawn_batch(clips: int, steps: int = 2, faces: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch as the data pipeline makes it, unevenly annotated.
+
+    Clip 0 has no fixations, clip 1 ends in padding, clip 2 has no faces, clip 3 has all; then again from the start.
+    """
+    rng = np.random.default_rng(seed)
+    kind = np.arange(clips) % 4
+    shape = (clips, steps)
+
+    def drawn(*size, low=0.0, high=1.0):
+        return rng.uniform(low, high, (*shape, *size)).astype(np.float32)
+
+    valid = np.ones(shape, bool)
+    valid[kind == 1, -1] = False
+    fixated = valid & (kind != 0)[:, None]
+    density = drawn(32, 32) ** 8 * fixated[..., None, None]
+    fixations = drawn(5, 2, high=32)
+    fixations[~fixated] = np.nan
+    fixations[:, :, 3:] = np.nan
+    mask = rng.random((*shape, faces)) < 0.8
+    mask[kind == 3] = True
+    mask[kind == 2] = False
+    corner = drawn(faces, 2, high=0.6)
+    boxes = np.concatenate([corner, corner + drawn(faces, 2, low=0.2, high=0.4)], -1)
+    known = rng.random((*shape, faces)) < 0.7
+    return {
+        "frames": drawn(256, 256, 3, low=-120, high=130),
+        "frames_past": drawn(256, 256, 3, low=-120, high=130),
+        "mel": drawn(16, 64, 64, 1, high=255),
+        "face_map": drawn(32, 32, 1, low=-14.9, high=240.1),
+        "face_crops": drawn(faces, 64, 64, 3, low=-120, high=130) * mask[..., None, None, None],
+        "face_boxes": boxes * mask[..., None],
+        "face_mask": mask,
+        "talking": rng.random((*shape, faces)) < 0.5,
+        "talking_known": known,
+        "density": density / np.maximum(density.sum((2, 3), keepdims=True), 1e-30),
+        "fixations": fixations,
+        "valid": valid,
+        "video": np.array([f"video-{clip}" for clip in range(clips)]),
+        "frame": np.tile(np.arange(steps, dtype=np.int32), (clips, 1)),
+    }
+
+
+def drawn_params(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    """Parameters of a model, of a size that keeps activations in bounds."""
+    rng = np.random.default_rng(seed)
+    shapes = parameters.parameter_shapes(config)
+    return {
+        name: rng.normal(0, 1 / np.sqrt(max(np.prod(shape[:-1]), 9)), shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+class StandIn(Training):
+    """Training of something that takes and gives what the model does and compiles in no time: a linear map."""
+
+    def forward(self, params, batch):
+        frames = batch["frames"].reshape(*batch["frames"].shape[:2], 32, 8, 32, 8, 3).mean((3, 5)) / 64
+        logits = frames @ params["visual.conv1_1.kernel"] + params["fusion.head.bias"]
+        crops = batch["face_crops"].mean((3, 4)) / 64
+        weights = jnp.where(batch["face_mask"], crops @ params["face.weight.kernel"], -jnp.inf)
+        none = jnp.broadcast_to(params["face.none.bias"], (*weights.shape[:2], 1))
+        return logits, {
+            "face_logits": jnp.concatenate([weights, none], -1),
+            "talking_logits": crops @ params["face.talking.kernel"],
+        }
+
+
+def stand_in_params() -> dict[str, np.ndarray]:
+    shapes = {
+        "visual.conv1_1.kernel": (3,),
+        "fusion.head.bias": (32, 32),
+        "face.weight.kernel": (3,),
+        "face.none.bias": (1,),
+        "face.talking.kernel": (3,),
+    }
+    rng = np.random.default_rng(5)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}

@@ -1,0 +1,57 @@
+"""A small model that weighs faces, and videos of squares that stand for faces, for tests that need both."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.helpers.media import write_video
+from tests.helpers.models import WIDTHS
+from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.weights import parameters
+
+HEIGHT, WIDTH = 96, 160
+SIDE = 24  # pixels of a face
+GRID = (1280, 720)  # in whose pixels `write_tracks` counts by default
+
+
+def weighing_model() -> VASal:
+    """The whole graph, a face branch that hears included, with drawn parameters: weights and maps are not flat."""
+    config = ModelConfig.tiny_full_audio_faces(**WIDTHS, face=(4, 6, 8, 12, 10), face_audio=6)
+    rng, values = np.random.default_rng(1), {}
+    for name, shape in sorted(parameters.parameter_shapes(config).items()):
+        fan_in = np.prod(shape[:-1]) if len(shape) > 1 and name.startswith("face.") else 25
+        values[name] = (rng.normal(0, 1, shape) / np.sqrt(fan_in)).astype(np.float32)
+    return parameters.build(config, values, "drawn")
+
+
+def paths(n: int) -> np.ndarray:
+    """Centres of two faces in 0..1 on n frames, float64 (n,2,2), the second a little later at a standstill."""
+    t = np.arange(n) / 100
+    return np.stack([np.stack([0.25 + t, 0.35 + t / 2], -1), np.stack([0.75 - t, np.full(n, 0.6)], -1)], axis=1)
+
+
+def boxes_of(centres: np.ndarray) -> np.ndarray:
+    """float32 (..., 4), x1, y1, x2, y2 in 0..1, of faces with these centres."""
+    half = SIDE / 2 / np.array((WIDTH, HEIGHT))
+    return np.concatenate([centres - half, centres + half], axis=-1).astype(np.float32)
+
+
+def write_talkers(path: Path, n: int, seed: int = 0) -> Path:
+    """A lossless video of two flickering bright squares on `paths`, with a sweeping tone."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for centres in paths(n):
+        image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+        for x, y in centres:
+            left, top = round(x * WIDTH - SIDE / 2), round(y * HEIGHT - SIDE / 2)
+            image[top : top + SIDE, left : left + SIDE] = rng.integers(205, 255, (SIDE, SIDE, 3))
+        frames.append(image)
+    time = np.arange(22050 * n // 25) / 22050
+    sound = 0.4 * np.sin(2 * np.pi * (200 + 300 * time) * time) * np.sin(9 * time)
+    return write_video(path, frames, codec="ffv1", pix_fmt="bgr0", sound=sound)
+
+
+def write_tracks(path: Path, n: int, size: tuple[int, int] = GRID) -> Path:
+    """The two faces as an MVVA tracking file in pixels of a picture of this width and height."""
+    np.save(path, boxes_of(paths(n)) * np.float32((*size, *size)))
+    return path

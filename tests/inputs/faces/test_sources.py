@@ -1,0 +1,198 @@
+"""Where faces come from, and the slots in which a face branch takes them."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.helpers import face_videos
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces import detection
+from vasal_jax.inputs.faces.crops import CROP_SIZE, crop_faces, model_crops
+from vasal_jax.inputs.faces.sources import BRANCH_FACES, FaceSlots, open_faces
+from vasal_jax.inputs.faces.tracks import gaussian_mixture, load_tracks, normalise_face_map
+from vasal_jax.inputs.video import probe, read_frames
+
+BOX = np.float32((0.1, 0.2, 0.3, 0.5))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return face_videos.write_talkers(tmp_path_factory.mktemp("video") / "v.mkv", 8)
+
+
+def _tracks(*columns: str) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks of columns such as "xx..x"; each box tells its frame and column."""
+    mask = np.array([[mark == "x" for mark in column] for column in columns]).T
+    frame, column = np.indices(mask.shape)
+    boxes = BOX + (frame[..., None] / 100 + column[..., None] / 1000).astype(np.float32)
+    return np.where(mask[..., None], boxes, 0), mask
+
+
+@pytest.mark.parametrize(
+    ("columns", "slots", "expected"),
+    [
+        (("xxxx",), 1, ["0000"]),
+        (("xx.xx",), 1, ["00.11"]),  # a gap ends a track: the branch forgets
+        (("xx...", "...xx"), 1, ["00.11"]),  # two columns share a slot
+        (("xx...", "..xxx"), 2, ["00...", "..111"]),  # but for a free frame in between
+        ((".xxxx", "xxxxx", "x..xx"), 3, None),
+        (("x.x.x.", "xx.xx.", ".....x"), 3, None),
+        ((".....", "....."), 0, []),
+        ((), 0, []),
+    ],
+)
+def test_each_track_has_a_slot_of_its_own(columns, slots, expected):
+    boxes, mask = _tracks(*columns) if columns else (np.zeros((5, 0, 4)), np.zeros((5, 0), bool))
+    found = FaceSlots.of(boxes, mask)
+    assert found.slots == slots
+    assert len(found) == len(mask)
+    if expected is not None:
+        marks = np.array([["." if number < 0 else str(number) for number in found[t].track] for t in range(len(mask))])
+        assert ["".join(row) for row in marks.T] == expected
+    seen: dict[int, tuple[int, int, int]] = {}  # slot, column and last frame of each track
+    for t in range(len(mask)):
+        faces = found[t]
+        assert sorted(faces.column[faces.mask]) == np.flatnonzero(mask[t]).tolist()
+        for slot in np.flatnonzero(faces.mask):
+            track, column = int(faces.track[slot]), int(faces.column[slot])
+            np.testing.assert_array_equal(faces.boxes[slot], boxes[t, column])
+            assert seen.get(track, (slot, column, t - 1)) == (slot, column, t - 1)
+            if track not in seen and t:  # a new one: nobody was here on the frame before, nor in its column
+                assert not found[t - 1].mask[slot]
+                assert not mask[t - 1, column]
+            seen[track] = slot, column, t
+        assert not faces.boxes[~faces.mask].any()
+        assert (faces.track[~faces.mask] == -1).all()
+    assert list(seen) == list(range(len(seen)))  # numbered as they begin
+
+
+def test_frames_behind_the_tracks_have_the_same_slots_and_no_faces():
+    slots = FaceSlots.of(*_tracks("xxx", "xxx"))
+    behind = slots[3]
+    assert behind.boxes.shape == (2, 4)
+    assert not behind.mask.any()
+
+
+def test_inputs_are_cut_from_whole_frames(video):
+    frames = list(read_frames(video))
+    boxes = face_videos.boxes_of(face_videos.paths(5))  # 5 of 8 frames
+    slots = FaceSlots.of(boxes, np.ones((5, 2), bool))
+    found = slots.inputs(frames[3:8])
+    assert {name: (value.shape, value.dtype.name) for name, value in found.items()} == {
+        "face_crops": ((5, 2, CROP_SIZE, CROP_SIZE, 3), "float32"),
+        "face_boxes": ((5, 2, 4), "float32"),
+        "face_mask": ((5, 2), "bool"),
+    }
+    assert found["face_mask"].sum(1).tolist() == [2, 2, 0, 0, 0]
+    there = np.ones(2, bool)
+    for step in range(2):
+        crops = crop_faces(frames[3 + step].image, boxes[3 + step], there)
+        np.testing.assert_array_equal(found["face_crops"][step], model_crops(crops, there))
+    assert found["face_crops"][0].std() > 20  # squares on a dark ground
+    assert not found["face_crops"][2:].any()
+
+
+def test_of_a_crowd_a_branch_gets_the_largest(video, caplog):
+    n = BRANCH_FACES + 3
+    sides = 0.05 + 0.02 * np.random.default_rng(0).permutation(n)
+    boxes = np.tile(np.stack([sides * 0, sides * 0, sides, sides], -1), (2, 1, 1))
+    mask = np.ones((2, n), bool)
+    mask[1, np.argsort(sides)[:3]] = False  # the second frame is not too full
+    faces = open_faces((boxes, mask), probe(video))
+    assert not caplog.records
+    found = faces.slots()
+    for t in range(2):
+        assert sorted(found[t].column[found[t].mask]) == sorted(np.argsort(sides)[3:])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"face boxes: 1 of 2 frames have more than {BRANCH_FACES} faces; the largest are kept"
+    ]
+
+
+def test_the_same_faces_from_everywhere(video, tmp_path, monkeypatch):
+    """File, file on another grid, arrays and, with a detector that is told, auto."""
+    info, expected = probe(video), face_videos.boxes_of(face_videos.paths(8))
+    on_video = face_videos.write_tracks(tmp_path / "a.npy", 8, (face_videos.WIDTH, face_videos.HEIGHT))
+    on_grid = face_videos.write_tracks(tmp_path / "b.npy", 8)
+    mask = np.ones((8, 2), bool)
+    monkeypatch.setattr(detection, "mtcnn_detector", lambda: lambda image: (expected[0], np.ones(2)))
+    for faces in (
+        open_faces(on_video, info),
+        open_faces(str(on_grid), info, tracks_size=face_videos.GRID),
+        open_faces((expected, mask), info),
+    ):
+        boxes, found = faces.tracks
+        np.testing.assert_allclose(boxes, expected, atol=1e-6)
+        assert found.all()
+        maps = faces.maps()
+        assert len(maps) == 8
+        np.testing.assert_allclose(maps(3), normalise_face_map(gaussian_mixture(expected[3], mask[3])), atol=1e-2)
+        assert open_faces(faces, info) is faces
+    done: list[int] = []
+    auto = open_faces("auto", info, progress=done.append)
+    assert done == list(range(1, 9))
+    np.testing.assert_allclose(auto.tracks[0][0], expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("source", [None, "none"])
+def test_no_faces(video, source):
+    faces = open_faces(source, probe(video))
+    assert len(faces.maps()) == 0
+    assert not faces.maps()(0).any()
+    found = faces.slots().inputs(list(read_frames(video))[:2])
+    assert found["face_crops"].shape == (2, 0, CROP_SIZE, CROP_SIZE, 3)
+
+
+def test_face_maps_are_no_boxes(video, tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), np.eye(32, dtype=np.uint8))
+    faces = open_faces(tmp_path, probe(video))
+    assert faces.maps()(0).any()
+    with pytest.raises(InputError, match="a model with a face branch makes its own") as error:
+        faces.slots()
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "mask", "found"),
+    [
+        (np.zeros((3, 2, 5)), np.ones((3, 2), bool), r"found float64 \(3, 2, 5\)"),
+        (np.zeros((3, 2, 4)), np.ones((3, 3), bool), r"bool \(3, 3\)"),
+        (np.zeros((3, 2, 4)), np.ones((3, 2)), r"float64 \(3, 2\)"),
+        (np.zeros((2, 4)), np.ones(2, bool), r"\(2, 4\)"),
+        (np.full((3, 2, 4), "a"), np.ones((3, 2), bool), "<U1"),
+        (np.tile((0, 0, 640, 360), (3, 2, 1)), np.ones((3, 2), bool), "numbers up to 640; divide"),
+    ],
+)
+def test_arrays_that_are_none(video, boxes, mask, found):
+    with pytest.raises(InputError, match=found):
+        open_faces((boxes, mask), probe(video))
+
+
+def test_boxes_that_are_none_are_left_out_and_counted(video, caplog):
+    boxes = np.array([[BOX, (0.2, 0.2, 0.2, 0.5), (np.nan, 0, 1, 1), (1.1, 0, 1.5, 1), (-0.5, -0.5, 0.5, 0.5), BOX]])
+    mask = np.array([[True] * 5 + [False]])
+    kept, found = open_faces((boxes, mask), probe(video)).tracks
+    assert found.tolist() == [[True, False, False, False, True, False]]
+    np.testing.assert_allclose(kept[0, 4], (0, 0, 0.5, 0.5))
+    assert not kept[~found].any()
+    assert [record.getMessage() for record in caplog.records] == [
+        "face boxes: 3 of 5 are not finite, without area or outside the picture, and left out"
+    ]
+
+
+def test_a_missing_detector_names_the_extra(video, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mtcnn", None)
+    with pytest.raises(InputError, match=r'pip install "vasal-jax\[faces\]"'):
+        open_faces("auto", probe(video))
+
+
+def test_tracks_on_another_grid_are_told_from_bad_ones(video, tmp_path, caplog):
+    """On a small picture, boxes of MVVA's grid lie outside; the one line says how to mend it."""
+    load_tracks(face_videos.write_tracks(tmp_path / "t.npy", 8), face_videos.WIDTH, face_videos.HEIGHT)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "outside 160x96" in line
+    assert "--tracks-size 1280x720" in line
+    caplog.clear()
+    load_tracks(tmp_path / "t.npy", *face_videos.GRID)
+    assert not caplog.records

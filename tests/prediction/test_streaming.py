@@ -1,0 +1,311 @@
+"""The stream of maps against the model called by hand on frames, sound and faces put together by hand."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.helpers import face_videos
+from tests.helpers.golden import FIXTURES, drawn_state
+from tests.helpers.media import write_video
+from tests.helpers.models import narrow_model
+from vasal_jax import predict
+from vasal_jax.errors import InputError
+from vasal_jax.inputs import audio, clips
+from vasal_jax.inputs.faces import tracks as face_tracks
+from vasal_jax.inputs.faces.sources import FaceSlots
+from vasal_jax.inputs.video import model_frame, read_frames
+from vasal_jax.models import ModelConfig, VASal, saliency
+from vasal_jax.models.layers import for_inference
+from vasal_jax.outputs.heatmap import stretched
+from vasal_jax.prediction import streaming
+from vasal_jax.system import processor
+from vasal_jax.weights import parameters, pytorch
+
+COUNTS = (1, 4, 11, 12, 13, 17, 24, 30)  # of frames; around the borders of clips
+
+
+@pytest.fixture(scope="module")
+def model() -> VASal:
+    config = ModelConfig.tiny()
+    return parameters.build(config, pytorch.from_pytorch(drawn_state(config), config, "drawn"), "drawn")
+
+
+def _video(folder, n: int):
+    """Lossless smooth motion, never the same frame twice, with a sweeping tone that outlasts it."""
+    y, x = np.mgrid[:48, :64]
+    frames = [
+        np.stack([127 + 120 * np.sin(x / 9 + t / 2), 127 + 120 * np.sin(y / 7 - t), (x * 4 + y + 9 * t) % 255], -1)
+        for t in range(n)
+    ]
+    time = np.arange(22050 * n // 25) / 22050
+    sound = 0.4 * np.sin(2 * np.pi * (200 + 300 * time) * time) * (1 + np.sin(9 * time)) / 2
+    frames = [frame.astype(np.uint8) for frame in frames]
+    return write_video(folder / f"{n}.mkv", frames, codec="ffv1", pix_fmt="bgr0", sound=sound)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    return {n: _video(folder, n) for n in COUNTS}
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tracks") / "t.npy"
+    np.save(path, np.array([[[5 + t, 8, 20 + t, 30], [40, 10 + t / 2, 55, 30 + t / 2]] for t in range(30)]))
+    return path
+
+
+def _batch(video, tracks) -> dict[str, jax.Array]:
+    """All frames of a video as one clip."""
+    decoded = [model_frame(frame.image) for frame in read_frames(video)]
+    n = len(decoded)
+    track = audio.load_spectrogram(video)
+    pictures = [audio.mel_picture(track, audio.hop_at(i / 25)) for i in range(n)]
+
+    def window(i: int) -> list[np.ndarray]:
+        """[i-8, i+8), shifted inwards; the last picture again where there are fewer than 16."""
+        start = min(max(i - 8, 0), max(n - 16, 0))
+        return [pictures[min(j, n - 1)] for j in range(start, start + 16)]
+
+    boxes, mask = face_tracks.load_tracks(tracks, 64, 48)
+    face_maps = [face_tracks.normalise_face_map(face_tracks.gaussian_mixture(boxes[i], mask[i])) for i in range(n)]
+    clip = {
+        "frames": np.stack(decoded),
+        "frames_past": np.stack([decoded[max(0, i - 5)] for i in range(n)]),
+        "mel": np.stack([window(i) for i in range(n)])[..., None],
+        "face_map": np.stack(face_maps)[..., None],
+    }
+    return {name: jnp.asarray(value)[None] for name, value in clip.items()}
+
+
+@nnx.jit
+def _logits(model: VASal, batch: dict[str, jax.Array]) -> jax.Array:
+    return model(**batch)[0][0]
+
+
+def _part(batch: dict[str, jax.Array], start: int, end: int) -> dict[str, jax.Array]:
+    return {name: value[:, start:end] for name, value in batch.items()}
+
+
+def _assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    """To 1e-5 of the largest value, which must stand well above a flat map's for this to mean anything."""
+    assert expected.max() > 5 * expected.mean()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+
+
+def test_the_released_model_stays_within_glibcs_heaps(monkeypatch):
+    """What a program puts aside is one block; one of more than 64 MB would be faulted in anew for every clip."""
+    monkeypatch.setattr(processor, "cores", lambda: 2)
+    graph, parameters = nnx.split(for_inference(VASal(ModelConfig.released(), rngs=nnx.Rngs(0))))
+    sizes = {"frames": (256, 256, 3), "frames_past": (256, 256, 3), "mel": (16, 64, 64, 1)}
+    batch = {name: np.zeros((1, streaming._STREAMED, *size), np.float32) for name, size in sizes.items()}
+    program = streaming.clip_features.lower(graph, parameters, batch).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 2**26
+
+
+@pytest.mark.parametrize("n", COUNTS)
+def test_a_stream_equals_one_long_clip(model, videos, tracks, n):
+    expected = saliency(_logits(model, _batch(videos[n], tracks)))
+    _assert_same(predict(model, videos[n], faces=tracks), np.asarray(expected))
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("face_branch", [False, True])
+def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
+    model, weighing, videos, tracks, monkeypatch, caplog, face_branch, released
+):
+    """A stream that learnt the shapes from its first clip, or wrong ones before it, would compile later or again."""
+    compiled = threading.Event()
+
+    def cut_clips(*arguments, **options):
+        for clip in usual(*arguments, **options):
+            if threading.current_thread().name == "prefetch":
+                assert compiled.wait(60)
+            yield clip
+
+    usual = clips.cut_clips
+    monkeypatch.setattr(clips, "cut_clips", cut_clips)
+    monkeypatch.setattr(streaming, "give_back_freed_memory", compiled.set)
+    jax.clear_caches()
+    with jax.log_compiles():
+        frames = list(streaming.stream(weighing if face_branch else model, videos[30], faces=tracks, released=released))
+    assert len(frames) == (24 if released else 30)
+    messages = [record.getMessage() for record in caplog.records]
+    for program in ("clip_features", "clip_results"):
+        assert len([text for text in messages if f"Finished XLA compilation of jit({program})" in text]) == 1
+
+
+@pytest.mark.parametrize("n", [11, 13, 24, 30])
+def test_clip_reset_forgets_every_12_frames(model, videos, tracks, n):
+    batch = _batch(videos[n], tracks)
+    parts = [_logits(model, _part(batch, start, start + 12)) for start in range(0, n, 12)]
+    expected = np.asarray(saliency(jnp.concatenate(parts)))
+    found = predict(model, videos[n], faces=tracks, clip_reset=True)
+    _assert_same(found, expected)
+    if n > 13:  # and the memory matters
+        assert np.abs(predict(model, videos[n], faces=tracks)[12:] - found[12:]).max() > 1e-3 * found.max()
+
+
+@pytest.mark.parametrize(("n", "windows"), [(17, [5]), (24, [5]), (30, [5, 17])])
+def test_released_windows_and_columns(model, videos, tracks, n, windows):
+    batch = _batch(videos[n], tracks)
+    logits = np.concatenate([_logits(model, _part(batch, start, start + 12)) for start in windows]).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    expected = exponentials / exponentials.sum(1, keepdims=True)  # over the 32 rows of each column
+    frames = list(streaming.stream(model, videos[n], faces=tracks, released=True))
+    assert [frame.index for frame in frames] == list(range(5, 5 + 12 * len(windows)))
+    found = np.stack([frame.map for frame in frames])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert expected.max() > 0.3
+
+
+def test_the_two_softmaxes_are_the_released_and_the_right_one():
+    """Of logits that the released model gave, with what it and the mended one make of them."""
+    with np.load(FIXTURES / "released_forward_seed7.npz") as released:
+        logits = jnp.asarray(released["logits"])
+        np.testing.assert_allclose(saliency(logits), released["softmax_spatial"], rtol=1e-4, atol=1e-9)
+        by_column = streaming.by_columns(logits)
+        np.testing.assert_allclose(by_column, released["softmax_released"], rtol=1e-4, atol=1e-7)
+
+
+def test_the_picture_made_of_a_map_is_the_released_one():
+    with np.load(FIXTURES / "released_preprocessing.npz") as released:
+        for found, expected in zip(released["post_in"], released["post_out"], strict=True):
+            np.testing.assert_allclose(stretched(found, 320, 180)[::6, ::8], expected, atol=1e-3 * 255)
+
+
+def test_frames_and_maps_stay_together(model, videos):
+    for n in (13, 24, 30):
+        frames = list(streaming.stream(model, videos[n]))
+        decoded = list(read_frames(videos[n]))
+        assert [frame.index for frame in frames] == list(range(n))
+        assert [frame.time for frame in frames] == [frame.time for frame in decoded]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, decoded, strict=True))
+
+
+def test_clips_of_several_videos_at_once(videos, tracks):
+    """Each as if it were alone, also as a share of a mesh of devices."""
+    model = narrow_model()
+    graph, parameters = nnx.split(model)
+    batches = [_part(_batch(videos[n], tracks), 0, 12) for n in (13, 24)]
+
+    def results(batch, **on):
+        features = streaming.clip_features(graph, parameters, batch, **on)
+        carry = model.initial_carry(len(batch["mel"]))
+        return streaming.clip_results(graph, parameters, features, batch, carry, **on)
+
+    alone = [results(batch) for batch in batches]
+    both = {name: jnp.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("videos",))
+    (maps, _, _), carry = results(both, mesh=mesh)
+    for lane, (expected, expected_carry) in enumerate(alone):
+        np.testing.assert_allclose(maps[lane], expected.maps[0], rtol=1e-5)
+        for found, value in zip(jax.tree.leaves(carry), jax.tree.leaves(expected_carry), strict=True):
+            np.testing.assert_allclose(found[lane], value[0], atol=1e-5)
+    assert np.abs(maps[0] - maps[1]).max() > 1e-3 * maps.max()
+
+
+def test_two_runs_are_identical(model, videos, tracks):
+    first, second = (predict(model, videos[30], faces=tracks) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory) -> tuple:
+    """29 frames of two faces: video, boxes, mask. The second face is away for a while, over the border of two clips,
+    and comes back as another track."""
+    video = face_videos.write_talkers(tmp_path_factory.mktemp("talking") / "v.mkv", 29)
+    mask = np.ones((29, 2), bool)
+    mask[9:15, 1] = False
+    return video, face_videos.boxes_of(face_videos.paths(29)), mask
+
+
+@pytest.fixture(scope="module")
+def weighing() -> VASal:
+    return face_videos.weighing_model()
+
+
+def _weighing_batch(video, boxes, mask) -> dict[str, jax.Array]:
+    """All frames of a video as one clip."""
+    frames, track = list(read_frames(video)), audio.load_spectrogram(video)
+    pictures = [audio.mel_picture(track, audio.hop_at(frame.time)) for frame in frames]
+    windows = [[pictures[j] for j in audio.window_indices(i, len(frames))] for i in range(len(frames))]
+    clip = {
+        "frames": np.stack([model_frame(frame.image) for frame in frames]),
+        "frames_past": np.stack([model_frame(frames[max(0, i - 5)].image) for i in range(len(frames))]),
+        "mel": np.array(windows)[..., None],
+        **FaceSlots.of(boxes, mask).inputs(frames),
+    }
+    return {name: jnp.asarray(value)[None] for name, value in clip.items()}
+
+
+@nnx.jit
+def _weighed(model: VASal, batch: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+    taps = {}
+    logits, _ = model(**batch, taps=taps)
+    return saliency(logits)[0], jax.nn.softmax(taps["face_logits"])[0], jax.nn.sigmoid(taps["talking_logits"])[0]
+
+
+def test_faces_are_weighed_as_in_one_long_clip(weighing, talking):
+    video, boxes, mask = talking
+    maps, weights, talks = map(np.asarray, _weighed(weighing, _weighing_batch(*talking)))
+    frames = list(streaming.stream(weighing, video, faces=(boxes, mask)))
+    _assert_same(np.stack([frame.map for frame in frames]), maps)
+    for frame, weight, talk, there, box in zip(frames, weights, talks, mask, boxes, strict=True):
+        found = frame.faces
+        assert found.track.tolist() == [0, 1 + (frame.index >= 15)][: there.sum()]
+        assert found.column.tolist() == [0, 1][: there.sum()]
+        np.testing.assert_array_equal(found.boxes, box[there])
+        np.testing.assert_allclose(found.weights, weight[:-1][there], atol=1e-5)
+        np.testing.assert_allclose(found.no_face, weight[-1], atol=1e-5)
+        np.testing.assert_allclose(found.talking, talk[there], atol=1e-5)
+        assert abs(found.weights.sum() + found.no_face - 1) < 1e-5
+    assert np.ptp([frame.faces.weights[0] for frame in frames]) > 0.05  # or all of this would mean little
+
+
+def test_memory_of_faces_is_handed_on(weighing, talking):
+    """Not that of pictures alone: the weights, which pictures do not enter, change with a reset."""
+    video, *faces = talking
+    kept, reset = (
+        np.array([f.faces.weights[0] for f in streaming.stream(weighing, video, faces=tuple(faces), clip_reset=way)])
+        for way in (False, True)
+    )
+    np.testing.assert_allclose(kept[:12], reset[:12], atol=1e-6)
+    assert np.abs(kept[12:] - reset[12:]).max() > 1e-3
+
+
+def test_no_faces_leave_all_weight_to_no_face(weighing, talking):
+    frames = list(streaming.stream(weighing, talking[0]))
+    assert len(frames) == 29
+    assert all(len(frame.faces.weights) == 0 and frame.faces.no_face == 1 for frame in frames)
+
+
+def test_tracks_and_arrays_are_the_same_faces(model, weighing, talking, tmp_path):
+    video, boxes, mask = talking
+    size = face_videos.WIDTH, face_videos.HEIGHT
+    face_tracks.save_tracks(tmp_path / "t.npy", boxes, mask, *size)
+    arrays = face_tracks.load_tracks(tmp_path / "t.npy", *size)
+    for each in (model, weighing):
+        from_file, from_arrays = (predict(each, video, faces=source) for source in (tmp_path / "t.npy", arrays))
+        np.testing.assert_array_equal(from_file, from_arrays)
+        assert np.abs(from_file - predict(each, video)).max() > 1e-3 * from_file.max()
+    assert next(streaming.stream(model, video, faces=(boxes, mask))).faces is None
+
+
+def test_a_face_branch_refuses_face_maps(weighing, talking, tmp_path):
+    (tmp_path / "0.jpg").touch()
+    with pytest.raises(InputError, match="a model with a face branch makes its own"):
+        predict(weighing, talking[0], faces=tmp_path)
+
+
+def test_a_stream_left_early_closes_its_files(model, videos):
+    frames = streaming.stream(model, videos[30])
+    assert next(frames).index == 0
+    frames.close()
+    assert not any(thread.name == "prefetch" for thread in threading.enumerate())

@@ -1,0 +1,131 @@
+"""Weights files: both forms whole, damaged ones refused with every problem named."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from flax import nnx
+
+from vasal_jax import weights
+from vasal_jax.errors import InputError
+from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.weights import parameters
+
+TINY = ModelConfig.tiny()
+
+
+@pytest.fixture(scope="module")
+def model() -> VASal:
+    return VASal(TINY, rngs=nnx.Rngs(4))
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "orbax folder"])
+def test_saved_weights_come_back_bit_for_bit(model, tmp_path, name):
+    path = tmp_path / name
+    weights.save(model, path)
+    weights.save(model, path)  # over the first
+    loaded = weights.load(path)
+    assert loaded.config == TINY
+    found, expected = parameters.arrays(loaded), parameters.arrays(model)
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[key], expected[key]) and found[key].dtype == np.float32 for key in expected)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_compute_type_is_a_choice_at_loading(model, tmp_path):
+    weights.save(model, tmp_path / "w.safetensors")
+    loaded = weights.load(tmp_path / "w.safetensors", dtype="bfloat16")
+    assert loaded.config == dataclasses.replace(TINY, dtype="bfloat16")
+    assert all(value.dtype == np.float32 for value in parameters.arrays(loaded).values())
+
+
+def write_file(path: Path, values, config: str | None = TINY.to_json()) -> Path:
+    path.write_bytes(safetensors.numpy.save(values, metadata=None if config is None else {"vasal_config": config}))
+    return path
+
+
+def test_every_problem_is_in_one_error(model, tmp_path):
+    values = parameters.arrays(model)
+    del values["fusion.head.bias"]
+    values["fusion.extra"] = np.zeros(3, np.float32)
+    values["audio.conv1.kernel"] = values["audio.conv1.kernel"].transpose(4, 0, 1, 2, 3).copy()
+    values["audio.conv1.bias"] = values["audio.conv1.bias"].astype(np.float64)
+    values["visual.conv1_1.bias"] = np.full(16, np.nan, np.float32)
+    values["visual.conv1_2.bias"] = np.full(16, -np.inf, np.float32)
+    path = write_file(tmp_path / "w.safetensors", values)
+    with pytest.raises(InputError) as caught:
+        weights.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: weights do not fit the model config, 6 problems")
+    for line in (
+        "unknown entry fusion.extra",
+        "missing entry fusion.head.bias (1,)",
+        "audio.conv1.kernel: expected shape (3, 3, 3, 1, 4), found (4, 3, 3, 3, 1)",
+        "audio.conv1.bias: expected float32, found float64",
+        "visual.conv1_1.bias: holds NaN or Inf",
+        "visual.conv1_2.bias: holds NaN or Inf",
+    ):
+        assert line in message
+
+
+def test_weights_of_another_config_are_refused(model, tmp_path):
+    path = write_file(tmp_path / "w.safetensors", parameters.arrays(model), ModelConfig.released().to_json())
+    with pytest.raises(InputError, match=re.escape("visual.conv1_1.kernel: expected shape (3, 3, 3, 64)")):
+        weights.load(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "has no vasal_config"),
+        ("no json", "not JSON"),
+        ("[1]", "expected an object"),
+        (json.dumps({"depth": 3}), "found .'depth'"),
+        (json.dumps({"fusion": 0}), "fusion must be a positive integer"),
+        (json.dumps({"fusion": 10**9}), "fusion must be a positive integer"),
+        (json.dumps({"lstm": [4]}), "lstm must be 2 positive integers"),
+        (json.dumps({"lstm": 4}), "lstm must be 2 positive integers"),
+        (json.dumps({"dtype": "int8"}), "dtype must be float32 or bfloat16"),
+    ],
+)
+def test_configs_from_outside_are_checked(model, tmp_path, config, message):
+    path = write_file(tmp_path / "w.safetensors", parameters.arrays(model), config)
+    with pytest.raises(InputError, match=message):
+        weights.load(path)
+
+
+def test_config_survives_json():
+    config = ModelConfig.tiny(fusion=24, dtype="bfloat16")
+    assert ModelConfig.from_json(config.to_json()) == config
+
+
+def test_files_that_are_no_weights(tmp_path):
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    (tmp_path / "empty").mkdir()
+    for name, message in (
+        ("cut.safetensors", "not a readable"),
+        ("empty", "not an Orbax"),
+        ("none", "no such weights"),
+    ):
+        with pytest.raises(InputError, match=message):
+            weights.load(tmp_path / name)
+
+
+def test_a_damaged_orbax_folder_is_refused(model, tmp_path):
+    path = tmp_path / "folder"
+    weights.save(model, path)
+    data = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(InputError, match=str(path)):
+        weights.load(path)
+
+
+def test_orbax_of_another_config_is_refused_before_it_is_read(model, tmp_path):
+    path = tmp_path / "folder"
+    weights.write(ModelConfig.released(), parameters.arrays(model), path)
+    with pytest.raises(InputError, match="expected shape"):
+        weights.load(path)

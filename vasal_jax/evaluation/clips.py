@@ -1,0 +1,121 @@
+"""Videos as they are scored: chunks of frames with the model's inputs, the truth, and maps made elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from vasal_jax.config import CLIP_LENGTH
+from vasal_jax.errors import InputError
+from vasal_jax.evaluation.ground_truth import Scoring, Truth, Video, derangement, negatives
+from vasal_jax.evaluation.rows import OTHER_MEL, MapRow, ModelRow, Read, Row
+from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, load_spectrogram, spectrogram
+from vasal_jax.inputs.clips import cut_clips
+from vasal_jax.inputs.faces.sources import Faces
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """T frames of a video; past its end the last one is repeated."""
+
+    truth: Truth
+    frames: range  # the real ones
+    batch: Arrays  # inputs of the model, (1, T, ...)
+    target: Arrays  # what `metrics.score` asks for besides the prediction, (1, T, ...)
+    given: dict[str, tuple[np.ndarray, Arrays]]  # maps (1, T, H, W) and target of the other rows
+
+    @property
+    def is_last(self) -> bool:
+        return self.frames.stop == self.truth.video.n_frames
+
+
+class Reader:
+    """Reads videos and their truth in chunks, from any thread.
+
+    Attributes:
+      slots: face slots of the chunks of all videos, for a model with a face branch; 0 for others.
+    """
+
+    def __init__(self, truths: Sequence[Truth], rows: Sequence[Row], scoring: Scoring, face_branch: bool = False):
+        self._scoring = scoring
+        self._negatives = negatives(truths, scoring)
+        self._room = max(truth.points.shape[1] for truth in truths)  # one shape for the fixations of all videos
+        self._given = [row for row in rows if isinstance(row, MapRow)]
+        self._has_model = any(isinstance(row, ModelRow) for row in rows)
+        shuffled = any(isinstance(row, ModelRow) and row.hears_another for row in rows)
+        self._face_slots = {truth.video.id: faces_of(truth.video).slots() for truth in truths} if face_branch else {}
+        self.slots = max((faces.slots for faces in self._face_slots.values()), default=0)
+        self._partners = derangement([truth.video for truth in truths], scoring) if shuffled else {}
+
+    def chunks(self, truths: Iterator[Truth]) -> Iterator[Chunk]:
+        for truth in truths:
+            target = self._targets(truth)
+            given = {row.name: self._open(row, truth, target) for row in self._given}
+            for frames, batch in self._batches(truth.video):
+                padded = [min(frames.start + step, frames.stop - 1) for step in range(CLIP_LENGTH)]
+                maps = {name: (read(padded)[None], own(padded)) for name, (read, own) in given.items()}
+                yield Chunk(truth, frames, batch, target(padded), maps)
+
+    def _open(self, row: MapRow, truth: Truth, target: Callable) -> tuple[Read, Callable]:
+        read, own = row.open(truth)
+        return read, target if own is truth else self._targets(own)
+
+    def _targets(self, truth: Truth) -> Callable[[Sequence[int]], Arrays]:
+        scoring, video = self._scoring, truth.video
+        pixels, mask = truth.pixels(scoring)
+        spare = self._room - mask.shape[1]
+        pixels, mask = np.pad(pixels, ((0, 0), (0, spare), (0, 0))), np.pad(mask, ((0, 0), (0, spare)))
+        others, others_mask = self._negatives[video.id]
+        seeds = np.random.default_rng(scoring.seed_of("AUC-B", video.id)).integers(2**31, size=video.n_frames)
+
+        def target(frames: Sequence[int]) -> Arrays:
+            values = {
+                "density": truth.density(frames, scoring),
+                "fixations": pixels[frames],
+                "mask": mask[frames],
+                "negatives": np.broadcast_to(others, (len(frames), *others.shape)),
+                "negatives_mask": np.broadcast_to(others_mask, (len(frames), *others_mask.shape)),
+                "seeds": seeds[frames].astype(np.int32),
+            }
+            return {name: value[None] for name, value in values.items()}
+
+        return target
+
+    def _batches(self, video: Video) -> Iterator[tuple[range, Arrays]]:
+        if not self._has_model:
+            for start in range(0, video.n_frames, CLIP_LENGTH):
+                yield range(start, min(start + CLIP_LENGTH, video.n_frames)), {}
+            return
+        seen = 0
+        faces = self._face_slots[video.id] if self._face_slots else faces_of(video).maps()
+        for clip in cut_clips(video.frames(), self._tracks(video), faces, CLIP_LENGTH):
+            frames = range(seen, seen + len(clip.frames))
+            seen = frames.stop
+            yield frames, {name: self._with_all_slots(name, value) for name, value in clip.batch.items()}
+        if seen != video.n_frames:
+            raise InputError(f"{video.video}: expected {video.n_frames} frames, found {seen}; check the dataset")
+
+    def _with_all_slots(self, name: str, value: np.ndarray) -> np.ndarray:
+        if not (self._face_slots and name.startswith("face_")):
+            return value
+        return np.pad(value, [(0, self.slots - value.shape[2] if axis == 2 else 0) for axis in range(value.ndim)])
+
+    def _tracks(self, video: Video) -> Arrays:
+        tracks = {"mel": _spectrogram(video)}
+        if self._partners:
+            other = _spectrogram(self._partners[video.id])
+            hops = ceil(video.n_frames / video.fps * SAMPLE_RATE / HOP)
+            tracks[OTHER_MEL] = np.tile(other, (1, ceil(hops / other.shape[1])))  # once more where it is shorter
+        return tracks
+
+
+def _spectrogram(video: Video) -> np.ndarray:
+    return spectrogram(()) if video.sound is None else load_spectrogram(video.sound)
+
+
+def faces_of(video: Video) -> Faces:
+    """The faces of a video as the model takes them; none where nobody said."""
+    return Faces(video.video, video.tracks() or (np.zeros((0, 0, 4), np.float32), np.zeros((0, 0), bool)))

@@ -1,0 +1,273 @@
+"""A table of scores as a page to look at: one HTML file that needs nothing but a browser."""
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vasal_jax.errors import InputError
+from vasal_jax.evaluation import tables
+from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, over_time, split_by
+from vasal_jax.evaluation.ground_truth import Scoring, Truth
+from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, Read
+from vasal_jax.evaluation.scores import Scores
+from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.outputs.heatmap import grey_map, overlay
+from vasal_jax.system.files import check_writable, naming_file_errors, replacing
+
+PAGE = "index.html"
+RANKING = "CC"  # the metric by which videos and frames are best and worst
+EXAMPLES = 3  # videos, the best and as many worst
+PICTURE_SIDE = 480  # pixels of a picture's longer side
+MAX_SERIES = 600_000  # numbers in the curves over time, about 7 bytes each; more frames are averaged
+
+_SHAPES = {"prior-mark": "3V19", "people-mark": "11h.01", "own-mark": "11h.01"}  # a tick, dots: not colour alone
+
+SECTIONS = {
+    "table": "Table",
+    "distributions": "Distributions over videos",
+    "examples": "Best and worst videos",
+    "time": "Over time",
+    "faces": "By number of faces",
+    "speaking": "By who speaks",
+    "weights": "Face weights",
+    "videos": "All videos",
+    "settings": "Settings",
+}
+
+
+def check(folder: Path) -> None:
+    """To be called before long work. Raises `InputError` where Jinja is not installed or the folder not writable."""
+    _jinja()
+    check_writable(folder / PAGE if folder.exists() else folder)
+
+
+def write_report(
+    folder: Path,
+    results: Mapping[str, Any],
+    scores: Scores,
+    notes: Notes,
+    truths: Sequence[Truth],
+    scoring: Scoring,
+    open_maps: Callable[[Truth], Read],
+    face_weights: Mapping[str, np.ndarray],
+) -> Path:
+    """Writes `index.html` to the folder. Scores are shown of all rows, examples and breakdowns of the first one.
+
+    Nothing is loaded from elsewhere: pictures lie in the page, and a policy in its head forbids the browser any
+    request. Its size is bounded: under 10 MB for the 75 videos of a test split, whatever they show.
+
+    Args:
+      folder: made if need be.
+      results: of `results.summarise`.
+      scores: of `Evaluation.run`.
+      notes: by video, of `frame_notes`.
+      truths: of the videos.
+      scoring: the conventions.
+      open_maps: gives a reader of the first row's maps of a video.
+      face_weights: what `breakdowns.face_agreement` takes; empty where the first row does not weigh faces.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      InputError: a video cannot be read, Jinja is not installed, or the file system refused.
+    """
+    subject = results["rows"][0]["name"]
+    best, worst = _extremes(results["rows"][0]["videos"])
+    by_id = {truth.video.id: truth for truth in truths}
+    window, series = _series(scores, notes)
+
+    def examples(videos: Sequence[str]) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": video,
+                "scores": {name: results["rows"][0]["videos"][video][name] for name in ("CC", "NSS", "KL")},
+                "shots": _shots(by_id[video], scoring, open_maps, scores[subject][video][RANKING]),
+            }
+            for video in videos
+        ]
+
+    page = _template().render(
+        subject=subject,
+        caption=tables.caption(results["settings"]),
+        settings=results["settings"],
+        sections=SECTIONS,
+        metrics=METRICS,
+        lower=tables.LOWER_IS_BETTER,
+        rows=results["rows"],
+        distributions=[_distribution(results["rows"], metric) for metric in METRICS],
+        ranking=RANKING,
+        example_groups=[("Best", examples(best)), ("Worst", examples(worst))],
+        series=series,
+        window=window,
+        faces=_breakdown(split_by(scores, notes, "faces", FACES), subject),
+        speaking=_breakdown(split_by(scores, notes, "speaking", SPEAKING), subject),
+        agreement=face_agreement(truths, face_weights),
+        weighs_faces=bool(face_weights),
+    )
+    path = folder / PAGE
+    with naming_file_errors(folder):
+        folder.mkdir(exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+    return path
+
+
+def _jinja():
+    try:
+        import jinja2
+    except ImportError:
+        raise InputError("--report needs Jinja: pip install 'vasal-jax[report]'") from None
+    return jinja2
+
+
+def _template():
+    jinja2 = _jinja()
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return environment.from_string(files("vasal_jax.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8"))
+
+
+def _extremes(videos: Mapping[str, Mapping[str, float | None]]) -> tuple[list[str], list[str]]:
+    """The best videos, best first, and the worst ones, worst first; none is both."""
+    scored = [video for video in videos if videos[video][RANKING] is not None]
+    order = sorted(scored, key=lambda video: -videos[video][RANKING])
+    best = order[: min(EXAMPLES, math.ceil(len(order) / 2))]
+    return best, order[len(best) :][::-1][:EXAMPLES]
+
+
+@dataclass(frozen=True)
+class _Shot:
+    frame: int
+    seconds: float
+    score: float
+    size: tuple[int, int]  # width, height
+    pictures: list[tuple[str, str]]  # what it is, data URI
+
+
+def _shots(truth: Truth, scoring: Scoring, open_maps: Callable[[Truth], Read], values: np.ndarray) -> list[_Shot]:
+    """The frames of lowest, median and highest score, in this order."""
+    order = [int(frame) for frame in np.argsort(values) if np.isfinite(values[frame])]
+    chosen = list(dict.fromkeys((order[0], order[len(order) // 2], order[-1])))
+    read = open_maps(truth)
+    shots = {}
+    for frame in truth.video.frames():
+        if frame.index in chosen:
+            image = _small(frame.image)
+            density, saliency = truth.density([frame.index], scoring)[0], read([frame.index])[0]
+            pictures = {
+                "Frame": image,
+                "Where people looked": _dotted(_heated(image, density), truth, frame.index),
+                "Prediction": _heated(image, saliency),
+            }
+            size = image.shape[1::-1]
+            uris = [(kind, _data_uri(picture)) for kind, picture in pictures.items()]
+            shots[frame.index] = _Shot(frame.index, frame.time, float(values[frame.index]), size, uris)
+        if len(shots) == len(chosen):
+            break
+    return [shots[frame] for frame in chosen if frame in shots]
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    scale = min(1, PICTURE_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _heated(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    return overlay(image, grey_map(saliency, image.shape[1], image.shape[0]))
+
+
+def _dotted(image: np.ndarray, truth: Truth, frame: int) -> np.ndarray:
+    """The picture with the frame's fixations on it."""
+    pixels, mask = truth.pixels(Scoring(size=image.shape[:2]))
+    image = np.ascontiguousarray(image)
+    for x, y in pixels[frame][mask[frame]].tolist():
+        cv2.circle(image, (x, y), 2, (0, 0, 0), -1)
+        cv2.circle(image, (x, y), 1, (255, 255, 255), -1)
+    return image
+
+
+def _data_uri(image: np.ndarray) -> str:
+    _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def _series(scores: Scores, notes: Notes) -> tuple[int, dict[str, Any]]:
+    """How many frames are averaged, and the curves: rows, metrics and videos with `scores` by row and metric."""
+    total = len(scores) * len(METRICS) * sum(len(of["seconds"]) for of in notes.values())
+    window = max(1, math.ceil(total / MAX_SERIES))
+
+    def curve(values: np.ndarray) -> list[float | None]:
+        return [round(float(value), 3) if np.isfinite(value) else None for value in over_time(values, window)]
+
+    videos = []
+    for video, of in notes.items():
+        frame = float(of["seconds"][1]) if len(of["seconds"]) > 1 else 1.0
+        speaks = over_time(of["speaking"] > 0, window) >= 0.5 if "speaking" in of else np.array([])
+        curves = [[curve(rows[video][metric]) for metric in METRICS] for rows in scores.values()]
+        videos.append({"id": video, "step": frame * window, "speaking": speaks.astype(int).tolist(), "scores": curves})
+    return window, {"metrics": METRICS, "rows": list(scores), "videos": videos}
+
+
+def _distribution(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
+    """A strip a row: what the template's `panels` draws."""
+    columns = {row["name"]: np.array([of[metric] for of in row["videos"].values()], float) for row in rows}
+    columns = {name: values[np.isfinite(values)] for name, values in columns.items()}
+    place, low, high = _axis(np.concatenate([*columns.values()]))
+
+    def strip(name: str, values: np.ndarray) -> dict[str, Any]:
+        if not len(values):
+            return {"name": name, "label": f"{name}: no {metric}", "paths": []}
+        first, median, third = np.quantile(values, (0.25, 0.5, 0.75))
+        # Every dot a bit higher or lower than the next, so that equal ones are seen.
+        dots = "".join(f"M{place(value)},{11 + (i * 3) % 7 - 3}h.01" for i, value in enumerate(values))
+        label = f"{name}: {metric} of {len(values)} videos, median {median:.3f}, quartiles {first:.3f} and {third:.3f}"
+        box, mean = f"M{place(first)},11H{place(third)}", f"M{place(values.mean())},2V20"
+        return {"name": name, "label": label, "paths": [("box", box), ("dots", dots), ("mean", mean)]}
+
+    strips = [strip(name, values) for name, values in columns.items()]
+    return {"metric": metric, "low": low, "high": high, "strips": strips}
+
+
+def _breakdown(groups: Sequence[Group], subject: str) -> dict[str, Any] | None:
+    """What the template's `breakdown` draws: the subject between what needs no model and what people do."""
+    if not groups:
+        return None
+    kinds = {CENTRE_PRIOR: "prior-mark", PEOPLE: "people-mark", subject: "own-mark"}  # the last lies on top
+    marks = [(kind, row) for row, kind in kinds.items() if row in groups[0].means]
+
+    def chart(metric: str) -> dict[str, Any]:
+        shown = [group.means[row][metric] for group in groups for _, row in marks]
+        place, low, high = _axis(np.array([value for value in shown if value is not None]))
+        strips = []
+        for group in groups:
+            values = [(kind, row, group.means[row][metric]) for kind, row in marks]
+            known = [(kind, row, value) for kind, row, value in values if value is not None]
+            label = f"{group.name}, {metric}: " + ", ".join(f"{row} {value:.3f}" for _, row, value in known)
+            paths = [(kind, f"M{place(value)},{_SHAPES[kind]}") for kind, _, value in known]
+            strips.append({"name": group.name, "label": label, "paths": paths})
+        return {"metric": metric, "low": low, "high": high, "strips": strips}
+
+    return {"groups": groups, "marks": marks, "charts": [chart(metric) for metric in METRICS]}
+
+
+def _axis(values: np.ndarray) -> tuple[Callable[[float], str], float | None, float | None]:
+    """From a value to its place on a strip of 1000, and the strip's ends."""
+    if not len(values):
+        return str, None, None
+    low, high = float(values.min()), float(values.max())
+    if high - low < 1e-6:
+        low, high = low - 0.5, high + 0.5
+    return (lambda value: f"{(value - low) / (high - low) * 1000:.1f}"), low, high

@@ -1,0 +1,174 @@
+"""Rows scored on several videos at once, each video in a lane of its own, the lanes shared out over all devices."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import zip_longest
+from math import ceil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vasal_jax import metrics
+from vasal_jax.errors import InputError
+from vasal_jax.evaluation.clips import Arrays, Chunk, Reader
+from vasal_jax.evaluation.ground_truth import Truth, Video
+from vasal_jax.evaluation.rows import OTHER_MEL, ModelRow, Row
+from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.models.layers import for_inference
+from vasal_jax.models.vasal import VASal
+from vasal_jax.prediction.streaming import clip_features, clip_results
+from vasal_jax.system.background import prefetch
+
+_ALONG_VIDEOS, _EVERYWHERE = PartitionSpec("videos"), PartitionSpec()
+
+
+def score_videos(
+    reader: Reader,
+    truths: Sequence[Truth],
+    rows: Sequence[Row],
+    prior: np.ndarray,
+    model: VASal | None,
+    batch: int,
+    advance: Callable[[int], None],
+) -> Iterator[tuple[Video, dict[str, Arrays]]]:
+    """Scores of each video as it is through.
+
+    Args:
+      reader: of the rows' inputs.
+      truths: of the videos to score.
+      rows: those that `reader` was made for.
+      prior: float32 (H, W), the baseline of the information gain; its size is the truth's resolution.
+      model: for the model's rows.
+      batch: videos at once on a device.
+      advance: told of frames that are through.
+
+    Yields:
+      A video, and by row its `METRICS`, float32 (F,) each, NaN where a frame cannot be scored; of a model's rows also
+      `maps`, float32 (F, 32, 32), and `face_weights`, float32 (F, slots+1), of one with a face branch.
+
+    Raises:
+      InputError: an input cannot be read or a model's map is not finite.
+    """
+    devices = jax.devices()[: ceil(len(truths) / batch)]
+    lanes = batch * len(devices)
+    step = _Step(rows, prior, model, Mesh(np.array(devices), ("videos",)), lanes, reader.slots)
+    waiting = iter(truths)  # whichever lane is free takes the next video
+    whole = _Whole(advance)
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(prefetch(reader.chunks(waiting), depth=1)) for _ in range(lanes)]
+        ready = None
+        for chunks in zip_longest(*readers):
+            results = step(chunks)
+            # JAX computes in the background: what it computed before is taken in meanwhile.
+            if ready:
+                yield from whole.add(*ready)
+            ready = chunks, results
+        if ready:
+            yield from whole.add(*ready)
+
+
+class _Whole:
+    """Puts the scores of a video's chunks together."""
+
+    def __init__(self, advance: Callable[[int], None]):
+        self._advance = advance
+        self._parts: dict[str, list[dict[str, Arrays]]] = {}
+
+    def add(
+        self, chunks: Sequence[Chunk | None], results: dict[str, dict[str, jax.Array]]
+    ) -> Iterator[tuple[Video, dict[str, Arrays]]]:
+        """Takes in one step of all lanes, and gives out the videos that end with it."""
+        arrays = jax.device_get(results)
+        for lane, chunk in enumerate(chunks):
+            if chunk is None:
+                continue
+            video, count = chunk.truth.video, len(chunk.frames)
+            part = {row: {name: value[lane, :count] for name, value in of.items()} for row, of in arrays.items()}
+            _check_finite(part, video, chunk.frames)
+            parts = self._parts.setdefault(video.id, [])
+            parts.append(part)
+            self._advance(count)
+            if chunk.is_last:
+                del self._parts[video.id]
+                yield video, jax.tree.map(lambda *values: np.concatenate(values), *parts)
+
+
+def _check_finite(part: dict[str, Arrays], video: Video, frames: range) -> None:
+    for row, arrays in part.items():
+        finite = np.isfinite(arrays.get("maps", 0.0))
+        if not finite.all():
+            frame = frames[int(np.argmin(finite.all((1, 2))))]
+            raise InputError(
+                f"{row}: the map of frame {frame} of video {video.id} is not finite; the weights are damaged or of "
+                "another model"
+            )
+
+
+class _Step:
+    """Runs model and metrics on one chunk of each lane; remembers the model's state."""
+
+    def __init__(self, rows: Sequence[Row], prior: np.ndarray, model: VASal | None, mesh: Mesh, lanes: int, slots: int):
+        self._rows, self._mesh = rows, mesh
+        self._sharding = NamedSharding(mesh, _ALONG_VIDEOS)
+        self._prior = jax.device_put(prior, NamedSharding(mesh, _EVERYWHERE))
+        if model is not None:
+            self._graph, parameters = nnx.split(for_inference(model))
+            self._parameters = jax.device_put(parameters, NamedSharding(mesh, _EVERYWHERE))
+            self._start = jax.device_put(model.initial_carry(lanes, slots), self._sharding)
+            self._carries = {row.name: self._start for row in rows if isinstance(row, ModelRow)}
+
+    def __call__(self, chunks: Sequence[Chunk | None]) -> dict[str, dict[str, jax.Array]]:
+        """By row each metric (lanes, T), of a model what it says besides; lanes without a chunk hold anything."""
+        filler = next(chunk for chunk in chunks if chunk is not None)
+        chunks = [chunk or filler for chunk in chunks]
+        target = self._together([chunk.target for chunk in chunks])
+        batch = self._together([chunk.batch for chunk in chunks])
+        fresh = jnp.array([chunk.frames.start == 0 for chunk in chunks])
+        results = {}
+        for row in self._rows:
+            if isinstance(row, ModelRow):
+                said = self._run(row, batch, fresh)
+                results[row.name] = {**self._score(said["maps"], target), **said}
+            else:
+                given = self._together([chunk.given[row.name] for chunk in chunks])
+                results[row.name] = self._score(*given)
+        return results
+
+    def _together(self, trees: list) -> Any:
+        joined = jax.tree.map(lambda *parts: np.concatenate(parts), *trees)
+        return jax.device_put(joined, self._sharding)
+
+    def _run(self, row: ModelRow, batch: dict[str, jax.Array], fresh: jax.Array) -> dict[str, jax.Array]:
+        inputs = {name: value for name, value in row.change(batch).items() if name != OTHER_MEL}
+        carry = _restarted(fresh, self._start, self._carries[row.name])
+        features = clip_features(self._graph, self._parameters, inputs, mesh=self._mesh)
+        said, self._carries[row.name] = clip_results(
+            self._graph, self._parameters, features, inputs, carry, mesh=self._mesh
+        )
+        return {"maps": said.maps} | ({} if said.weights is None else {"face_weights": said.weights})
+
+    def _score(self, maps: jax.Array, target: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        return _score(maps, target, self._prior, self._mesh)
+
+
+@jax.jit
+def _restarted(fresh: jax.Array, start: Any, carry: Any) -> Any:
+    """The carry, begun anew in the lanes that begin a video."""
+    return jax.tree.map(lambda s, c: jnp.where(fresh.reshape(-1, *[1] * (c.ndim - 1)), s, c), start, carry)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _score(maps: jax.Array, target: dict[str, jax.Array], prior: jax.Array, mesh: Mesh) -> dict[str, jax.Array]:
+    def run(maps, target, prior):
+        size = prior.shape
+        maps = maps if maps.shape[-2:] == size else metrics.resized(maps, size)
+        scores = metrics.score(maps, baseline=prior, **target)
+        return {name: scores[name] for name in METRICS}
+
+    specs = (_ALONG_VIDEOS, _ALONG_VIDEOS, _EVERYWHERE)
+    return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=_ALONG_VIDEOS)(maps, target, prior)

@@ -1,0 +1,170 @@
+"""Scores of a dataset's videos, row by row of a table, kept video by video so that a run can be gone on with."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vasal_jax import __version__
+from vasal_jax.evaluation.clips import Arrays, Reader, faces_of
+from vasal_jax.evaluation.ground_truth import Scoring, Truth, Video
+from vasal_jax.evaluation.rows import Row
+from vasal_jax.evaluation.scorer import score_videos
+from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.models.vasal import VASal
+from vasal_jax.system.files import naming_file_errors, replacing
+
+logger = logging.getLogger(__name__)
+
+Scores = dict[str, dict[str, Arrays]]
+"""Row, video, metric: float32 (F,), NaN for frames that cannot be scored."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A set of videos to score rows on.
+
+    Every video's scores are written to the work folder as soon as it is through. Where they were made with the same
+    settings and files, they are taken as they are: a run that was stopped goes on, and a row that is added later is
+    computed alone. Scores depend neither on that nor on the number of devices. (The number of a CPU's threads, of which
+    JAX has at least one for each device it simulates, moves the last bits of a model's maps.)
+
+    Attributes:
+      truths: of the videos, which have different IDs.
+      scoring: the conventions.
+      prior: float32 `scoring.size`, from `centre_prior`: the baseline of the information gain.
+      work: the folder; made if need be.
+    """
+
+    truths: Sequence[Truth]
+    scoring: Scoring
+    prior: np.ndarray
+    work: Path
+    _stamps: dict[tuple, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def run(
+        self,
+        rows: Sequence[Row],
+        *,
+        model: VASal | None = None,
+        batch: int = 1,
+        advance: Callable[[int], None] = lambda frames: None,
+    ) -> Scores:
+        """Scores every row on every frame of every video, on all devices that JAX has.
+
+        Args:
+          rows: what to score, with different names; those of a model need `model`.
+          model: the model.
+          batch: videos at once on a device.
+          advance: told of frames that are through.
+
+        Raises:
+          InputError: an input cannot be read, a map is not finite, or the work folder cannot be written.
+        """
+        with naming_file_errors(self.work):
+            self.work.mkdir(parents=True, exist_ok=True)
+        scores: Scores = {row.name: {} for row in rows}
+        todo: list[Truth] = []
+        lacking: set[str] = set()
+        for truth in self.truths:
+            found = {row.name: self._load(row, truth.video, METRICS) for row in rows}
+            lacking |= (lacks := {name for name, arrays in found.items() if arrays is None})
+            if lacks:
+                todo.append(truth)
+            else:
+                advance(truth.video.n_frames)
+            for name, arrays in found.items():
+                scores[name][truth.video.id] = arrays
+        todo_rows = [row for row in rows if row.name in lacking]
+        if todo:
+            reader = Reader(self.truths, todo_rows, self.scoring, model is not None and model.face is not None)
+            for video, results in score_videos(reader, todo, todo_rows, self.prior, model, batch, advance):
+                for row in todo_rows:
+                    self._save(row, video, results[row.name])
+                    scores[row.name][video.id] = {name: results[row.name][name] for name in METRICS}
+        return scores
+
+    def maps(self, row: Row, video: Video) -> np.ndarray:
+        """The maps of a model's row, after `run` with it: float32 (F, 32, 32), each summing to 1."""
+        return self._load(row, video, ["maps"])["maps"]
+
+    def face_weights(self, row: Row, video: Video) -> np.ndarray:
+        """The face weights of a row of a model with a face branch, after `run` with it.
+
+        Returns:
+          float32 (F, N+1), of the N faces of the video's tracks, 0 where they are not there, and of "no face"; they
+          sum to 1.
+        """
+        by_slot = self._load(row, video, ["face_weights"])["face_weights"]
+        faces = faces_of(video)
+        by_face = np.zeros((len(by_slot), faces.tracks[1].shape[1] + 1), np.float32)
+        by_face[:, -1] = by_slot[:, -1]
+        for index, slots in enumerate(faces.slots().frames):
+            held = np.flatnonzero(slots.mask)
+            by_face[index, slots.column[held]] = by_slot[index, held]
+        return by_face
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """What all scores depend on: the fixations of all videos, through the negatives."""
+        digest = hashlib.sha256(self.prior.tobytes())
+        for truth in self.truths:
+            digest.update(f"{truth.video.id} {truth.points.shape} {truth.video.grid}".encode())
+            digest.update(truth.points.tobytes())
+        return {**dataclasses.asdict(self.scoring), "truth": digest.hexdigest(), **versions()}
+
+    def _place(self, row: Row, video: Video) -> tuple[Path, str]:
+        """The file of one row and video, under a name that says what it depends on, and that in words."""
+        key = row.stamp, video.id
+        if key not in self._stamps:
+            self._stamps[key] = row.stamp(video)
+        settings = {**self._settings, **row.settings, "video": video.id, "files": self._stamps[key]}
+        text = json.dumps(settings, sort_keys=True)
+        return self.work / f"{video.id}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz", text
+
+    def _load(self, row: Row, video: Video, names: Sequence[str]) -> Arrays | None:
+        path, _ = self._place(row, video)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in names}
+        except FileNotFoundError:
+            return None
+        # A damaged archive ends in nearly any exception.
+        except Exception:
+            logger.warning("%s: damaged, video %s is scored again", path, video.id)
+            return None
+
+    def _save(self, row: Row, video: Video, arrays: Arrays) -> None:
+        path, settings = self._place(row, video)
+        with replacing(path) as temporary:
+            np.savez(temporary, settings=np.array(settings), **arrays)
+
+
+def frame_notes(video: Video) -> Arrays:
+    """What may explain the scores of frames.
+
+    Returns:
+      (F,) each: `seconds`, and of datasets that know, `faces`, how many there are, and `speaking`, how many of them.
+    """
+    notes: Arrays = {"seconds": np.arange(video.n_frames) / video.fps}
+    tracks, talking = video.tracks(), video.talking()
+    if tracks is not None:
+        notes["faces"] = tracks[1].sum(1)
+        if talking is not None:
+            notes["speaking"] = (talking.T & tracks[1]).sum(1)
+    return notes
+
+
+def versions() -> dict[str, str]:
+    """What computed, down to the platform."""
+    numbers = {"python": platform.python_version(), "vasal_jax": __version__, "jax": jax.__version__}
+    return {**numbers, "numpy": np.__version__, "platform": jax.default_backend()}

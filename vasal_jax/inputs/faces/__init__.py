@@ -1,0 +1,5 @@
+"""The faces of a video: found or read, as tracks, maps and crops."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+"""Operations of the model, in the form that is fastest where they run."""

@@ -1,0 +1,5 @@
+"""Arrays to files: videos, pictures, maps and tables, without JAX."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+"""The machine below: memory, processor, files, threads, terminal."""

@@ -1,0 +1,66 @@
+"""The command lines: a typed dataclass of arguments and one function each."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+from rich.console import Console
+from tyro.conf import arg
+
+from vasal_jax.errors import InputError
+
+console = Console(stderr=True)
+
+# Arguments whose help reads as a person would write it.
+OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+Flag = Annotated[bool, arg(help_behavior_hint="")]
+
+
+def run(command: Callable[[], int]) -> int:
+    """Runs a command as a person's: its exit code, or 2 with one line for a mistake, 130 for Ctrl-C."""
+    for package in ("vasal_jax", "data"):
+        logging.getLogger(package).handlers = [_LineHandler(logging.WARNING)]
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; no output was left half written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _give_up_stdout()
+        return 141
+    except OSError as error:
+        # A disk, a pipe or a limit of the system, where no file could be named.
+        print(f"error: {error}", file=sys.stderr)
+        _give_up_stdout()
+        return 2
+
+
+def end_without(extra: str, error: ModuleNotFoundError) -> NoReturn:
+    """Ends a program whose imports showed that an extra is not installed: one line, exit code 2."""
+    package = error.name.partition(".")[0]
+    print(f"error: {package} is not installed; this needs pip install 'vasal-jax[{extra}]'", file=sys.stderr)
+    sys.exit(2)
+
+
+def _give_up_stdout() -> None:
+    """Where what reads our output went away or is full, nothing more may be written to it, not even at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _LineHandler(logging.Handler):
+    """A line a record, above a progress bar where one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,117 @@
+"""Model weights on disk: one `.safetensors` file or an Orbax folder, each with the model config inside."""
+
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from vasal_jax.config import ModelConfig
+from vasal_jax.errors import InputError
+from vasal_jax.models.vasal import VASal
+from vasal_jax.system.files import replacing
+from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, parameter_shapes
+
+PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
+_CONFIG_KEY = "vasal_config"
+
+
+def load(path: str | Path, *, dtype: str | None = None) -> VASal:
+    """The model in a weights file or folder.
+
+    Args:
+      path: `.safetensors`, an Orbax folder written by `save`, or a PyTorch checkpoint of the released model
+        (`.pkl`, `.pt`, `.pth`; needs PyTorch).
+      dtype: compute type in place of the stored one, float32 or bfloat16.
+
+    Raises:
+      InputError: a missing or unreadable file, no config, or parameters that do not fit it (all are listed).
+    """
+    config, values = read(Path(path))
+    if dtype is not None:
+        config = dataclasses.replace(config, dtype=dtype)
+    return build(config, values, path)
+
+
+def read(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Arrays]:
+    """Config and parameters of any weights file; `config` says what a PyTorch file, which has none, holds.
+
+    Raises `InputError` as `load`.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such weights; expected .safetensors, an Orbax folder or a PyTorch checkpoint")
+    if path.is_dir():
+        return _read_orbax(path)
+    if path.suffix.lower() in PYTORCH_SUFFIXES:
+        from vasal_jax import torch_weights  # needs PyTorch, which nothing else here does
+
+        config = config or ModelConfig.released()
+        return config, torch_weights.from_pytorch(torch_weights.read(path), config, path)
+    return _read_safetensors(path)
+
+
+def save(model: VASal, path: str | Path) -> None:
+    """Writes a model to `path`: a `.safetensors` file, or else an Orbax folder. Replaces what is there, whole.
+
+    Raises `InputError` if the file system refuses.
+    """
+    write(model.config, arrays(model), Path(path))
+
+
+def write(config: ModelConfig, values: Arrays, path: Path) -> None:
+    """Writes config and parameters as `save` does."""
+    with replacing(path) as temporary:
+        if path.suffix == ".safetensors":
+            temporary.write_bytes(safetensors.numpy.save(values, metadata={_CONFIG_KEY: config.to_json()}))
+        else:
+            import orbax.checkpoint.experimental.v1 as ocp
+
+            ocp.save(temporary.absolute(), values, custom_metadata={_CONFIG_KEY: config.to_json()})
+
+
+def _read_safetensors(path: Path) -> tuple[ModelConfig, Arrays]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            config = _config((file.metadata() or {}).get(_CONFIG_KEY), path)
+            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (safetensors.SafetensorError, OSError, TypeError) as error:
+        raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
+
+
+def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
+    import orbax.checkpoint.experimental.v1 as ocp
+
+    path = path.absolute()
+    try:
+        metadata = ocp.metadata(path)
+    except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
+        raise InputError(f"{path}: not an Orbax weights folder ({error})") from None
+    config = _config((metadata.custom_metadata or {}).get(_CONFIG_KEY), path)
+    # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
+    check_arrays(metadata.metadata, parameter_shapes(config), path)
+    # A failed load leaves other readers behind, who report their errors to an event loop that is closed by then.
+    usual, closed = sys.unraisablehook, "Event loop is closed"
+    sys.unraisablehook = lambda report: None if closed in str(report.exc_value) else usual(report)
+    try:
+        values = ocp.load(path)
+        sys.unraisablehook = usual
+    except Exception as error:
+        logging.getLogger("asyncio").addFilter(_not_an_orphan)
+        raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
+    return config, {key: np.asarray(value) for key, value in values.items()}
+
+
+def _not_an_orphan(record: logging.LogRecord) -> bool:
+    """Whether an asyncio log record is about something else than a reader whose load has failed already."""
+    return "_wrap_awaitable" not in record.getMessage()
+
+
+def _config(text: str | None, path: Path) -> ModelConfig:
+    if text is None:
+        raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
+    try:
+        return ModelConfig.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,196 @@
+"""PyTorch state dicts of the released graph to our parameters and back, by one key table, bit for bit."""
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vasal_jax.config import ModelConfig
+from vasal_jax.errors import InputError
+from vasal_jax.system.files import replacing
+from vasal_jax.weights.parameters import Arrays, check_arrays, parameter_shapes
+
+try:
+    import torch
+except ImportError:
+    raise InputError(
+        "PyTorch is not installed, and PyTorch checkpoints cannot be read or written without it; "
+        "install torch, or use weights in .safetensors form"
+    ) from None
+
+
+class _Layout(NamedTuple):
+    to_jax: Callable[[np.ndarray], np.ndarray]
+    to_torch: Callable[[np.ndarray], np.ndarray]
+
+
+_BIAS = _Layout(lambda b: b, lambda b: b)
+_CONV2D = _Layout(lambda k: k.transpose(2, 3, 1, 0), lambda k: k.transpose(3, 2, 0, 1))
+_CONV3D = _Layout(lambda k: k.transpose(2, 3, 4, 1, 0), lambda k: k.transpose(4, 3, 0, 1, 2))
+# Ours is the kernel of the ordinary convolution over the zero-spread input, hence the flip; PyTorch's is (in, out).
+_TRANSPOSED = _Layout(lambda k: k.transpose(2, 3, 0, 1)[::-1, ::-1], lambda k: k[::-1, ::-1].transpose(2, 3, 0, 1))
+_GATES = "ifco"  # the order of our fused gates, under the released letters (c is the candidate g)
+
+_LAYERS = {  # ours: released name
+    "visual.conv1_1": "conv1_1",
+    "visual.conv1_2": "conv1_2",
+    "visual.conv2_1": "conv2_1",
+    "visual.conv2_2": "conv2_2",
+    "visual.conv3_1": "conv3_1",
+    "visual.conv4_1": "conv4_1",
+    "visual.flow1": "flow_conv1.0",
+    "visual.flow2": "flow_conv2.0",
+    "visual.flow3": "flow_conv3.0",
+    "visual.combine1": "combine_conv1",
+    "visual.combine2": "combine_conv2",
+    "visual.combine3": "combine_conv3",
+    "audio.conv1": "conv1_3d",
+    "audio.conv2a": "conv2a_3d",
+    "audio.conv2b": "conv2b_3d",
+    "audio.conv3": "conv3_3d",
+    "fusion.visual1": "conv_normal_visual1",
+    "fusion.audio1": "conv_normal_audio1",
+    "fusion.face1": "conv_normal_face1",
+    "fusion.visual2": "conv_normal_visual2",
+    "fusion.audio2": "conv_normal_audio2",
+    "fusion.face2": "conv_normal_face2",
+    "fusion.head": "visual_hmap",
+}
+
+
+def _table() -> dict[str, tuple[tuple[str, ...], _Layout]]:
+    """Our parameter: the released entries it is made of, along the last axis, and the layout of each."""
+    table: dict[str, tuple[tuple[str, ...], _Layout]] = {}
+    for ours, theirs in _LAYERS.items():
+        table[f"{ours}.kernel"] = ((f"{theirs}.weight",), _CONV3D if theirs.endswith("_3d") else _CONV2D)
+        table[f"{ours}.bias"] = ((f"{theirs}.bias",), _BIAS)
+    table["visual.flow_up.kernel"] = (("flow_deconv5.0.weight",), _TRANSPOSED)
+    for cell in range(2):
+        ours, theirs = f"visual.lstm.cells.{cell}", f"cell{cell}"
+        table[f"{ours}.input.kernel"] = (tuple(f"{theirs}.Wx{g}.weight" for g in _GATES), _CONV2D)
+        table[f"{ours}.input.bias"] = (tuple(f"{theirs}.Wx{g}.bias" for g in _GATES), _BIAS)
+        table[f"{ours}.recurrent.kernel"] = (tuple(f"{theirs}.Wh{g}.weight" for g in _GATES), _CONV2D)
+    return table
+
+
+TABLE = _table()
+
+# torchvision's VGG-16: the layers that are our texture path.
+_VGG16 = {
+    "conv1_1": "features.0",
+    "conv1_2": "features.2",
+    "conv2_1": "features.5",
+    "conv2_2": "features.7",
+    "conv3_1": "features.10",
+    "conv4_1": "features.17",
+}
+_VGG16_STD = np.array([0.229, 0.224, 0.225], np.float32)  # torchvision's channel deviations, RGB in 0..1
+
+
+def from_pytorch(state: Mapping[str, np.ndarray], config: ModelConfig, source: str | Path) -> Arrays:
+    """Our parameters from a released state dict.
+
+    Args:
+      state: released name to array.
+      config: the sizes expected.
+      source: named in errors.
+
+    Raises:
+      InputError: lists every entry unknown, missing, misshapen, not float32, or holding NaN or Inf.
+    """
+    check_arrays(state, pytorch_shapes(config), source)
+    return {
+        ours: np.ascontiguousarray(np.concatenate([layout.to_jax(state[key]) for key in theirs], axis=-1))
+        for ours, (theirs, layout) in TABLE.items()
+    }
+
+
+def to_pytorch(values: Mapping[str, np.ndarray]) -> Arrays:
+    """The released state dict of our parameters: the inverse of `from_pytorch`, bit for bit."""
+    state = {}
+    for ours, (theirs, layout) in TABLE.items():
+        for key, part in zip(theirs, np.split(values[ours], len(theirs), axis=-1), strict=True):
+            state[key] = np.ascontiguousarray(layout.to_torch(part))
+    return state
+
+
+def pytorch_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every released entry for a config."""
+    blank = {ours: np.broadcast_to(np.float32(0), shape) for ours, shape in parameter_shapes(config).items()}
+    return {key: value.shape for key, value in to_pytorch(blank).items()}
+
+
+def read(path: Path) -> Arrays:
+    """The state dict in a PyTorch file, legacy or zip, saved from CPU or GPU, bare or under state_dict or model.
+
+    A `module.` prefix on every key (from DataParallel) is taken off. Only tensors and plain containers are admitted:
+    nothing in the file is run.
+
+    Raises:
+      InputError: not a PyTorch file, code in it, or no state dict of tensors.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about pickles of other protocols
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a hostile or damaged file can make torch.load raise nearly anything
+        raise InputError(f"{path}: {_why_refused(error)}") from None
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(f"{path}: expected a state dict of tensors, found {type(content).__name__}")
+    others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise InputError(f"{path}: expected tensors alone in the state dict, found others under {', '.join(others)}")
+    keys = [str(key) for key in content]
+    prefix = "module." if all(key.startswith("module.") for key in keys) else ""
+    return {key.removeprefix(prefix): _array(value) for key, value in zip(keys, content.values(), strict=True)}
+
+
+def write(values: Mapping[str, np.ndarray], path: Path) -> None:
+    """Writes our parameters to `path` as a state dict under the released names."""
+    state = {key: torch.tensor(value) for key, value in to_pytorch(values).items()}
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def vgg16_texture(path: Path, config: ModelConfig) -> Arrays:
+    """The texture path's parameters, by our names, from a torchvision VGG-16 state dict.
+
+    torchvision feeds its network (rgb / 255 - mean) / std, we feed rgb - mean, so 1 / (255 std) goes into the first
+    kernel. The means differ by less than half a grey level, which is let be.
+
+    Raises:
+      InputError: as `read`, or entries missing, misshapen, not float32, or holding NaN or Inf.
+    """
+    state = read(path)
+    shapes = pytorch_shapes(config)
+    expected = {
+        f"{theirs}.{part}": shapes[f"{ours}.{part}"] for ours, theirs in _VGG16.items() for part in ("weight", "bias")
+    }
+    check_arrays({key: state[key] for key in expected if key in state}, expected, path)
+    first = f"{_VGG16['conv1_1']}.weight"
+    state[first] = state[first] / (255 * _VGG16_STD)[:, None, None]
+    values = {}
+    for ours, theirs in _VGG16.items():
+        values[f"visual.{ours}.kernel"] = _CONV2D.to_jax(state[f"{theirs}.weight"])
+        values[f"visual.{ours}.bias"] = state[f"{theirs}.bias"]
+    return values
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
+    """The tensor as NumPy; left as it is where NumPy has no such type, for `check_arrays` to name."""
+    plain = tensor.dtype == torch.float32 and tensor.layout == torch.strided
+    return tensor.detach().numpy() if plain else tensor
+
+
+def _why_refused(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror or error})"
+    code = re.search(r"GLOBAL ['\"]?([\w.]+)", str(error))
+    # PyTorch's own text is kept away: it advises to load such files with code execution allowed.
+    found = f"code or objects ({code[1]})" if code else "something else, or a damaged or cut file"
+    return f"refused: expected a PyTorch file of tensors alone, found {found}; nothing of it was run"
