@@ -1,4 +1,7 @@
 from .formats import (
+    PYTORCH_SUFFIXES as PYTORCH_SUFFIXES,
+)
+from .formats import (
     load as load,
 )
 from .formats import (

@@ -45,10 +45,10 @@ def read(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Ar
     if path.is_dir():
         return _read_orbax(path)
     if path.suffix.lower() in PYTORCH_SUFFIXES:
-        from vasal_jax import torch_weights  # needs PyTorch, which nothing else here does
+        from vasal_jax.weights import pytorch  # needs PyTorch, which nothing else here does
 
         config = config or ModelConfig.released()
-        return config, torch_weights.from_pytorch(torch_weights.read(path), config, path)
+        return config, pytorch.from_pytorch(pytorch.read(path), config, path)
     return _read_safetensors(path)
 
 
