@@ -33,7 +33,7 @@ from data.synthetic import SyntheticArgs, generate
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture, window_indices
 from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
-from vasal_jax.inputs.faces.tracks import gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
 from vasal_jax.system.memory import keep_freed_memory

@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from data.clips import Clip, ClipOptions
+from vasal_jax.config import MAP_SIZE
 from vasal_jax.inputs.audio import PICTURE_SIZE, TOP_DB, WINDOW
 from vasal_jax.inputs.faces.crops import CROP_SIZE
-from vasal_jax.inputs.faces.tracks import MAP_SIZE
 from vasal_jax.inputs.video import FRAME_SIZE, RGB_MEAN
 
 # What is looked up for a clip: its examples, then the fields of `Clip` behind `examples`.

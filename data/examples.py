@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.records import VideoRecord
+from vasal_jax.config import MAP_SIZE
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import PICTURE_SIZE, hop_at, load_spectrogram, mel_picture
 from vasal_jax.inputs.faces.crops import CROP_SIZE, crop_faces
-from vasal_jax.inputs.faces.tracks import MAP_SIZE, gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density, valid_points
 from vasal_jax.inputs.video import FRAME_SIZE
 

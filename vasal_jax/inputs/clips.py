@@ -20,8 +20,8 @@ from vasal_jax.inputs.audio import (
     mel_picture,
     window_indices,
 )
+from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots, FaceSource, open_faces
-from vasal_jax.inputs.faces.tracks import FaceMaps
 from vasal_jax.inputs.video import Frame, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)

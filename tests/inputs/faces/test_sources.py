@@ -10,8 +10,9 @@ from tests.helpers import face_videos
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces import detection
 from vasal_jax.inputs.faces.crops import CROP_SIZE, crop_faces, model_crops
-from vasal_jax.inputs.faces.sources import BRANCH_FACES, FaceSlots, open_faces
-from vasal_jax.inputs.faces.tracks import gaussian_mixture, load_tracks, normalise_face_map
+from vasal_jax.inputs.faces.maps import FaceMaps, gaussian_mixture, normalise_face_map
+from vasal_jax.inputs.faces.sources import BRANCH_FACES, Faces, FaceSlots, open_faces
+from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
 
 BOX = np.float32((0.1, 0.2, 0.3, 0.5))
@@ -196,3 +197,40 @@ def test_tracks_on_another_grid_are_told_from_bad_ones(video, tmp_path, caplog):
     caplog.clear()
     load_tracks(tmp_path / "t.npy", *face_videos.GRID)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("source", [None, "none"])
+def test_no_face_maps(video, source):
+    maps = open_faces(source, probe(video)).maps()
+    assert len(maps) == 0
+    assert 0 not in maps
+    np.testing.assert_array_equal(maps(3), np.zeros((32, 32), np.float32))
+
+
+def _maps_of(folder, tracks: np.ndarray) -> FaceMaps:
+    """The maps of tracks in pixels of 640x480, by way of a file."""
+    np.save(folder / "tracks.npy", tracks)
+    return Faces("tracks", load_tracks(folder / "tracks.npy", 640, 480)).maps()
+
+
+def test_no_frames_at_all(tmp_path):
+    maps = _maps_of(tmp_path, np.zeros((0, 3, 4)))
+    assert len(maps) == 0
+    assert not maps(0).any()
+
+
+def test_track_maps_show_the_faces(tmp_path):
+    tracks = np.full((3, 2, 4), np.nan)
+    tracks[0, 0] = 80, 60, 160, 180  # centre (120, 120) of 640x480
+    tracks[2] = [400, 0, 480, 60], [40, 400, 120, 480]
+    maps = _maps_of(tmp_path, tracks)
+    assert len(maps) == 3
+    assert [i in maps for i in range(4)] == [True, True, True, False]
+    row, column = np.unravel_index(maps(0).argmax(), (32, 32))
+    assert row in (7, 8)
+    assert column in (5, 6)
+    assert (maps(0).min(), maps(0).max()) == (pytest.approx(-14.9), pytest.approx(240.1, abs=1e-3))
+    assert not maps(1).any()
+    boxes, mask = load_tracks(tmp_path / "tracks.npy", 640, 480)
+    np.testing.assert_array_equal(maps(2), normalise_face_map(gaussian_mixture(boxes[2], mask[2])))
+    assert not maps(3).any()

@@ -1,6 +1,9 @@
 from .detection import (
     detect_tracks as detect_tracks,
 )
+from .maps import (
+    FaceMaps as FaceMaps,
+)
 from .sources import (
     Faces as Faces,
 )
@@ -9,9 +12,6 @@ from .sources import (
 )
 from .sources import (
     open_faces as open_faces,
-)
-from .tracks import (
-    FaceMaps as FaceMaps,
 )
 from .tracks import (
     load_tracks as load_tracks,

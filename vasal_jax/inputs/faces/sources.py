@@ -12,7 +12,8 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.detection import detect_tracks
-from vasal_jax.inputs.faces.tracks import FaceMaps, gaussian_mixture, keep_largest, load_tracks, open_face_maps
+from vasal_jax.inputs.faces.maps import FaceMaps, folder_maps, gaussian_mixture
+from vasal_jax.inputs.faces.tracks import keep_largest, load_tracks
 from vasal_jax.inputs.video import Frame, VideoInfo
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def open_faces(
     size = tracks_size or (video.width, video.height)
     if Path(source).suffix.lower() == ".npy" and os.path.isfile(source):
         return Faces(source, load_tracks(source, *size))
-    return Faces(source, None, open_face_maps(source, *size))
+    return Faces(source, None, folder_maps(source))
 
 
 class FacesOfFrame(NamedTuple):
