@@ -34,7 +34,7 @@ from data.splits import canonical
 from train import train
 from vasal_jax import weights
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Scoring, Truth, centre_prior
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows, without
 from vasal_jax.evaluation.scores import Evaluation, Scores
 from vasal_jax.models import ModelConfig
@@ -86,7 +86,7 @@ def prove(args: ProofArgs) -> int:
     prepare(args)
     learn_all(args)
     evaluation = evaluation_of(args)
-    rows = baseline_rows(evaluation.truths, evaluation.prior, evaluation.scoring)
+    rows = baseline_rows(evaluation.truths, evaluation.prior, evaluation.conventions)
     scores = evaluation.run([row for row in rows if row.name in (CENTRE_PRIOR, PEOPLE)])
     for name in VARIANTS:
         scores |= score(name, evaluation, args)
@@ -199,11 +199,11 @@ def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
 
 def evaluation_of(args: ProofArgs) -> Evaluation:
     """Of the videos that are tested on."""
-    scoring = Scoring()
+    conventions = Conventions()
     dataset, splits = open_dataset(args.folder / "faces", split=split_rule(args))
-    truths = [Truth.of(video) for video in splits.select(dataset.records, "test")]
-    prior = centre_prior(splits.select(dataset.records, "training"), scoring)
-    return Evaluation(truths, scoring, prior, args.folder / "scores")
+    truths = [GroundTruth.of(video) for video in splits.select(dataset.records, "test")]
+    prior = centre_prior(splits.select(dataset.records, "training"), conventions)
+    return Evaluation(truths, conventions, prior, args.folder / "scores")
 
 
 def score(name: str, evaluation: Evaluation, args: ProofArgs) -> Scores:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, face_agreement, over_time, split_by
-from vasal_jax.evaluation.ground_truth import Truth
+from vasal_jax.evaluation.ground_truth import GroundTruth
 from vasal_jax.metrics.saliency import METRICS
 
 
@@ -58,7 +58,7 @@ def truth_with_faces(points, boxes, mask, talking):
         tracks=lambda: (np.array(boxes, np.float32), np.array(mask)),
         talking=lambda: None if talking is None else np.array(talking, bool),
     )
-    return Truth(video, np.array(points, np.float32))
+    return GroundTruth(video, np.array(points, np.float32))
 
 
 LEFT, RIGHT, NOWHERE = (10, 10), (90, 90), (50, 50)

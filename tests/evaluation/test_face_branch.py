@@ -1,4 +1,4 @@
-"""Scoring a model with a face branch: its faces come from the dataset, its weights are kept beside the maps."""
+"""Conventions a model with a face branch: its faces come from the dataset, its weights are kept beside the maps."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.media import write_video
 from tests.helpers.models import WIDTHS
-from vasal_jax.evaluation.ground_truth import Scoring, Truth, centre_prior
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.rows import model_rows
 from vasal_jax.evaluation.scores import Evaluation
 from vasal_jax.inputs.video import read_frames
@@ -16,7 +16,7 @@ from vasal_jax.models import ModelConfig
 from vasal_jax.prediction.streaming import stream
 from vasal_jax.weights import parameters
 
-SCORING = Scoring(size=(36, 64), sigma=5.0, negatives=100)
+CONVENTIONS = Conventions(size=(36, 64), sigma=5.0, negatives=100)
 LENGTHS = {"crowded": 6, "unknown": 4, "changing": 15}  # in two lanes, the last comes after the first
 
 
@@ -57,8 +57,8 @@ def rows():
 
 @pytest.fixture(scope="module")
 def evaluated(videos, rows, model, tmp_path_factory):
-    truths, prior = [Truth.of(video) for video in videos], centre_prior(videos, SCORING)
-    evaluation = Evaluation(truths, SCORING, prior, tmp_path_factory.mktemp("work"))
+    truths, prior = [GroundTruth.of(video) for video in videos], centre_prior(videos, CONVENTIONS)
+    evaluation = Evaluation(truths, CONVENTIONS, prior, tmp_path_factory.mktemp("work"))
     return evaluation, evaluation.run(rows, model=model, batch=2)
 
 

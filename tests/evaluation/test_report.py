@@ -18,7 +18,7 @@ import pytest
 from data.synthetic import SyntheticArgs, generate
 from evaluate import main
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Scoring, Truth
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth
 from vasal_jax.evaluation.report import SECTIONS, write_report
 from vasal_jax.evaluation.scores import frame_notes
 from vasal_jax.evaluation.statistics import summarise
@@ -83,9 +83,16 @@ def write(folder, videos, scores=None, weights=None, settings=SETTINGS):
     scores = scores or scores_of(videos)
     results = summarise(scores, settings)
     notes = {video.id: frame_notes(video) for video in videos}
-    truths, saliency = [Truth.of(video) for video in videos], np.ones((1, 32, 32), np.float32) / 1024
+    truths, saliency = [GroundTruth.of(video) for video in videos], np.ones((1, 32, 32), np.float32) / 1024
     path = write_report(
-        folder, results, scores, notes, truths, Scoring((36, 64)), lambda truth: lambda frames: saliency, weights or {}
+        folder,
+        results,
+        scores,
+        notes,
+        truths,
+        Conventions((36, 64)),
+        lambda truth: lambda frames: saliency,
+        weights or {},
     )
     assert path == folder / "index.html"
     return path.read_text(encoding="utf-8"), results

@@ -1,4 +1,4 @@
-"""Scoring of videos, against the metrics called by hand on maps and truth put together by hand."""
+"""Conventions of videos, against the metrics called by hand on maps and truth put together by hand."""
 
 import dataclasses
 import os
@@ -18,7 +18,7 @@ from tests.helpers.media import write_video, write_wav
 from tests.helpers.models import narrow_model
 from vasal_jax import metrics, predict
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Scoring, Truth, centre_prior
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.evaluation.rows import ABLATIONS, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, frame_notes
@@ -28,7 +28,7 @@ from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models import VASal
 
 GRID = (72, 128)
-SCORING = Scoring(size=(36, 64), sigma=5.0, negatives=200, seed=3)
+CONVENTIONS = Conventions(size=(36, 64), sigma=5.0, negatives=200, seed=3)
 
 
 @dataclass
@@ -94,8 +94,8 @@ def model() -> VASal:
     return narrow_model()
 
 
-def evaluation_of(videos, work: Path, scoring: Scoring = SCORING) -> Evaluation:
-    return Evaluation([Truth.of(video) for video in videos], scoring, centre_prior(videos, scoring), work)
+def evaluation_of(videos, work: Path, conventions: Conventions = CONVENTIONS) -> Evaluation:
+    return Evaluation([GroundTruth.of(video) for video in videos], conventions, centre_prior(videos, conventions), work)
 
 
 def assert_equal(first, second) -> None:
@@ -107,7 +107,7 @@ def assert_equal(first, second) -> None:
 def by_hand(video: Recorded, maps: np.ndarray, prior: np.ndarray) -> dict[str, np.ndarray]:
     """CC, KL, NSS and IG of maps (F, 36, 64), frame by frame in float64."""
     points = video.fixations()
-    density = fixation_density(points, SCORING.size, GRID, SCORING.sigma)
+    density = fixation_density(points, CONVENTIONS.size, GRID, CONVENTIONS.sigma)
     found = {name: [] for name in ("CC", "KL", "NSS", "IG")}
     for p, q, frame in zip(maps.astype(float), density.astype(float), points, strict=True):
         x, y = (np.floor(frame[np.isfinite(frame[:, 0])]) / 2).astype(int).T  # a pixel of the map is 2x2 of the grid
@@ -134,7 +134,7 @@ def test_scores_are_those_of_the_maps(videos, model, tmp_path):
         assert maps.shape == (video.n_frames, 32, 32)
         np.testing.assert_allclose(maps, alone.maps(rows[0], video), rtol=1e-5)
         assert set(scores[video.id]) == set(METRICS)
-        large = np.asarray(metrics.resized(maps, SCORING.size))
+        large = np.asarray(metrics.resized(maps, CONVENTIONS.size))
         for name, expected in by_hand(video, large, evaluation.prior).items():
             np.testing.assert_allclose(scores[video.id][name], expected, atol=1e-5, err_msg=name)
             assert np.isnan(expected).nonzero()[0].tolist() == [1]
@@ -150,7 +150,10 @@ def test_maps_are_those_of_a_stream(videos, model, tmp_path):
 
 
 def test_stopping_and_going_on_gives_the_same(videos, model, tmp_path):
-    rows = [*model_rows("m", {}, ["muted"]), *baseline_rows([Truth.of(v) for v in videos], np.ones((36, 64)), SCORING)]
+    rows = [
+        *model_rows("m", {}, ["muted"]),
+        *baseline_rows([GroundTruth.of(v) for v in videos], np.ones((36, 64)), CONVENTIONS),
+    ]
     whole = evaluation_of(videos, tmp_path / "whole").run(rows, model=model)
 
     def stop(frames: int) -> None:
@@ -177,7 +180,7 @@ def test_only_what_is_new_is_computed(videos, model, tmp_path):
     run = lambda rows, **kwargs: evaluation_of(videos[1:], tmp_path, **kwargs).run(rows, model=model)  # noqa: E731
     rows = model_rows("m", {"weights": 1}, [])
     first = run(rows)
-    people = baseline_rows([Truth.of(video) for video in videos[1:]], np.ones((36, 64), np.float32), SCORING)
+    people = baseline_rows([GroundTruth.of(video) for video in videos[1:]], np.ones((36, 64), np.float32), CONVENTIONS)
     assert_equal(run([*rows, *people])["m"], first["m"])
     assert [video.reads for video in videos] == [0, 1, 1]
     path = next(path for path in tmp_path.iterdir() if path.name.startswith("c-"))
@@ -186,7 +189,7 @@ def test_only_what_is_new_is_computed(videos, model, tmp_path):
     assert videos[1].reads == 1
     run(model_rows("m", {"weights": 2}, []))
     assert videos[1].reads == 2
-    run(rows, scoring=dataclasses.replace(SCORING, seed=4))
+    run(rows, conventions=dataclasses.replace(CONVENTIONS, seed=4))
     assert videos[1].reads == 3
 
 
@@ -221,18 +224,18 @@ def test_ablations_take_away_what_they_say(videos, model, tmp_path):
     assert frozen["frames"].tolist() == [1, 1]
 
 
-def maps_folder(root: Path, videos, scoring: Scoring = SCORING) -> Path:
+def maps_folder(root: Path, videos, conventions: Conventions = CONVENTIONS) -> Path:
     """The truth itself as maps."""
     root.mkdir()
     for video in videos:
-        density = fixation_density(video.fixations(), scoring.size, GRID, scoring.sigma)
+        density = fixation_density(video.fixations(), conventions.size, GRID, conventions.sigma)
         np.savez(root / f"{video.id}.npz", maps=density)
     return root
 
 
 def scored_folder(videos, folder: Path, work: Path, allow_missing: bool = False):
     maps, _ = find_maps(folder, {video.id: video.n_frames for video in videos})
-    return evaluation_of(videos, work).run([folder_row(folder, maps, SCORING, allow_missing)])[folder.name]
+    return evaluation_of(videos, work).run([folder_row(folder, maps, CONVENTIONS, allow_missing)])[folder.name]
 
 
 def test_truth_against_itself_is_perfect(videos, tmp_path):
@@ -247,7 +250,7 @@ def test_truth_against_itself_is_perfect(videos, tmp_path):
 
 
 def test_maps_of_another_size_are_resized_and_that_is_said_once(videos, tmp_path, caplog):
-    folder = maps_folder(tmp_path / "large", videos, dataclasses.replace(SCORING, size=GRID))
+    folder = maps_folder(tmp_path / "large", videos, dataclasses.replace(CONVENTIONS, size=GRID))
     scores = scored_folder(videos, folder, tmp_path / "work")
     assert np.nanmin(scores["a"]["CC"]) > 0.999
     messages = [record.getMessage() for record in caplog.records]
@@ -268,8 +271,8 @@ def test_maps_that_are_not_finite(videos, tmp_path):
 
 
 def test_baselines(videos, tmp_path):
-    truths, prior = [Truth.of(video) for video in videos], centre_prior(videos, SCORING)
-    rows = baseline_rows(truths, prior, SCORING)
+    truths, prior = [GroundTruth.of(video) for video in videos], centre_prior(videos, CONVENTIONS)
+    rows = baseline_rows(truths, prior, CONVENTIONS)
     scores = evaluation_of(videos, tmp_path).run(rows)
     assert list(scores) == ["centre prior", "uniform map", "half of the subjects"]
     looked = np.arange(26) != 1
@@ -278,11 +281,11 @@ def test_baselines(videos, tmp_path):
     np.testing.assert_array_equal(scores["centre prior"]["a"]["IG"][looked], 0)
     assert np.nanmean(scores["half of the subjects"]["a"]["NSS"]) > np.nanmean(scores["centre prior"]["a"]["NSS"])
     videos[0].knows_subjects = False
-    assert [row.name for row in baseline_rows(truths, prior, SCORING)] == ["centre prior", "uniform map"]
+    assert [row.name for row in baseline_rows(truths, prior, CONVENTIONS)] == ["centre prior", "uniform map"]
 
 
 def test_one_video_alone_has_no_shuffled_auc(videos, tmp_path):
-    scores = evaluation_of(videos[:1], tmp_path).run(baseline_rows([], np.ones((36, 64), np.float32), SCORING))
+    scores = evaluation_of(videos[:1], tmp_path).run(baseline_rows([], np.ones((36, 64), np.float32), CONVENTIONS))
     assert np.isnan(scores["uniform map"]["a"]["sAUC"]).all()
     assert np.isfinite(scores["uniform map"]["a"]["AUC-J"]).sum() == 25
 
@@ -310,17 +313,17 @@ def test_notes_of_frames(videos):
 RUN = """
 import sys
 from pathlib import Path
-from tests import test_evaluation as test
+from tests.evaluation import test_scores as test
 from tests.helpers.models import narrow_model
 from vasal_jax.evaluation.rows import baseline_rows, model_rows
-from vasal_jax.evaluation.ground_truth import Truth
+from vasal_jax.evaluation.ground_truth import GroundTruth
 
 media, work = map(Path, sys.argv[1:])
 lengths = {"a": 26, "b": 12, "c": 5, "d": 29, "e": 14}
 videos = [test.Recorded(n, media / f"{n}.mkv", media / f"{n}.wav", lengths[n], i) for i, n in enumerate(lengths)]
 evaluation = test.evaluation_of(videos, work)
 rows = model_rows("m", {}, ["muted", "another video's sound"])
-rows += baseline_rows(evaluation.truths, evaluation.prior, test.SCORING)
+rows += baseline_rows(evaluation.truths, evaluation.prior, test.CONVENTIONS)
 evaluation.run(rows, model=narrow_model(), advance=lambda frames: print(frames, flush=True))
 """
 

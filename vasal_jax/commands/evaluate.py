@@ -18,7 +18,7 @@ from tyro.conf import Positional, arg
 from vasal_jax import weights
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import report, statistics, tables
-from vasal_jax.evaluation.ground_truth import Scoring, Truth, Video, centre_prior
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.evaluation.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
@@ -111,19 +111,19 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
     """Runs the command; returns its exit code. Raises `InputError`."""
     keep_freed_memory(one_heap=cpu_computes())
     use_compilation_cache()
-    scoring = _scoring(args)
+    conventions = _conventions(args)
     _check_choices(args)
     model = args.weights and weights.load(args.weights, dtype=args.dtype)
     split = open_split(args)
-    truths = [Truth.of(video) for video in split.videos]
-    prior = centre_prior(split.training, scoring)
-    rows = _rows(args, truths, prior, scoring, model)
+    truths = [GroundTruth.of(video) for video in split.videos]
+    prior = centre_prior(split.training, conventions)
+    rows = _rows(args, truths, prior, conventions, model)
     with ExitStack() as stack:
         kept = args.out and statistics.beside(args.out, "_work")
         work = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        evaluation = Evaluation(truths, scoring, prior, work)
+        evaluation = Evaluation(truths, conventions, prior, work)
         scores = _with_progress(evaluation, rows, model, args.batch)
-        summary = statistics.summarise(scores, _settings(args, split, truths, scoring, model))
+        summary = statistics.summarise(scores, _settings(args, split, truths, conventions, model))
         print(tables.markdown(summary))
         notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
         if args.out:
@@ -132,7 +132,7 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
         if args.report:
             maps = partial(_open_maps, evaluation, rows[0])
             faces = _face_weights(evaluation, rows[0], split.videos) if model and model.face else {}
-            print(f"wrote {report.write_report(args.report, summary, scores, notes, truths, scoring, maps, faces)}")
+            print(f"wrote {report.write_report(args.report, summary, scores, notes, truths, conventions, maps, faces)}")
     return 0
 
 
@@ -145,7 +145,7 @@ def compare(args: CompareArgs) -> int:
     return 0
 
 
-def _scoring(args: EvaluateArgs) -> Scoring:
+def _conventions(args: EvaluateArgs) -> Conventions:
     size = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", args.resolution)
     width, height = map(int, size.groups()) if size else (0, 0)
     if not (32 <= width <= MAX_SIDE and 32 <= height <= MAX_SIDE):
@@ -154,7 +154,7 @@ def _scoring(args: EvaluateArgs) -> Scoring:
     for name, (low, high) in limits.items():
         if not low <= getattr(args, name) <= high:
             raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
-    return Scoring((height, width), args.sigma, args.negatives, args.seed)
+    return Conventions((height, width), args.sigma, args.negatives, args.seed)
 
 
 def _check_choices(args: EvaluateArgs) -> None:
@@ -183,7 +183,7 @@ def _ablations(args: EvaluateArgs) -> list[str]:
 
 
 def _rows(
-    args: EvaluateArgs, truths: Sequence[Truth], prior: np.ndarray, scoring: Scoring, model: VASal | None
+    args: EvaluateArgs, truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions, model: VASal | None
 ) -> list[Row]:
     if args.shuffle_sound and len(truths) < 2:
         raise InputError(f"--shuffle-sound: expected two videos or more, found {len(truths)} in split {args.split!r}")
@@ -200,8 +200,8 @@ def _rows(
                 f"{folder}: maps of {len(missing)} videos are missing or incomplete; make them, or leave such frames "
                 "out with --allow-missing"
             )
-        rows.append(folder_row(folder.resolve(), maps, scoring, args.allow_missing))
-    rows += baseline_rows(truths, prior, scoring)
+        rows.append(folder_row(folder.resolve(), maps, conventions, args.allow_missing))
+    rows += baseline_rows(truths, prior, conventions)
     names = [row.name for row in rows]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"expected rows of different names, found {', '.join(twice)} twice; rename a folder or file")
@@ -221,7 +221,7 @@ def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None,
         return evaluation.run(rows, model=model, batch=batch, advance=lambda frames: progress.advance(task, frames))
 
 
-def _open_maps(evaluation: Evaluation, row: Row, truth: Truth) -> Read:
+def _open_maps(evaluation: Evaluation, row: Row, truth: GroundTruth) -> Read:
     """A reader of the maps that a row was scored with."""
     if isinstance(row, MapRow):
         return row.open(truth)[0]
@@ -234,7 +234,7 @@ def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> 
 
 
 def _settings(
-    args: EvaluateArgs, split: Split, truths: Sequence[Truth], scoring: Scoring, model: VASal | None
+    args: EvaluateArgs, split: Split, truths: Sequence[GroundTruth], conventions: Conventions, model: VASal | None
 ) -> dict[str, Any]:
     """What the numbers mean and what made them."""
     own = truths[0].has_pictures
@@ -246,15 +246,15 @@ def _settings(
         "split_rule": split.rule,
         "videos": len(truths),
         "frames": sum(truth.video.n_frames for truth in truths),
-        "frames_without_fixations": sum(int((~truth.pixels(scoring)[1].any(1)).sum()) for truth in truths),
-        "density": "the dataset's own maps" if own else f"Gaussian, sigma {scoring.sigma:g} pixels of {grid}",
-        "sigma": None if own else scoring.sigma,
-        "truth_resolution": "x".join(map(str, scoring.size[::-1])),
-        "negatives_per_video": scoring.negatives,
+        "frames_without_fixations": sum(int((~truth.pixels(conventions)[1].any(1)).sum()) for truth in truths),
+        "density": "the dataset's own maps" if own else f"Gaussian, sigma {conventions.sigma:g} pixels of {grid}",
+        "sigma": None if own else conventions.sigma,
+        "truth_resolution": "x".join(map(str, conventions.size[::-1])),
+        "negatives_per_video": conventions.negatives,
         "centre_prior": learnt if split.training else "Gaussian at the centre",
         "information_gain_over": "centre prior",
         "sim": "maps summing to 1, without stretching them first",
-        "seed": scoring.seed,
+        "seed": conventions.seed,
         **(_model_settings(args.weights, model) if model else {}),
         "maps": [str(folder) for folder in args.maps],
         "versions": versions(),

@@ -1,8 +1,8 @@
 from .ground_truth import (
-    Scoring as Scoring,
+    Conventions as Conventions,
 )
 from .ground_truth import (
-    Truth as Truth,
+    GroundTruth as GroundTruth,
 )
 from .ground_truth import (
     centre_prior as centre_prior,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vasal_jax.evaluation.clips import Arrays
-from vasal_jax.evaluation.ground_truth import Truth
+from vasal_jax.evaluation.ground_truth import GroundTruth
 from vasal_jax.evaluation.scores import Scores
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.training.losses import fixation_shares
@@ -96,7 +96,7 @@ class Agreement:
     gaze_on_speakers: float | None
 
 
-def face_agreement(truths: Sequence[Truth], weights: Mapping[str, np.ndarray]) -> list[Agreement]:
+def face_agreement(truths: Sequence[GroundTruth], weights: Mapping[str, np.ndarray]) -> list[Agreement]:
     """Compares a model's face weights with the shares of the fixations (`losses.fixation_shares`).
 
     Args:
@@ -117,7 +117,7 @@ def face_agreement(truths: Sequence[Truth], weights: Mapping[str, np.ndarray]) -
 _FRAME = np.dtype([("faces", int), *[(name, float) for name in ("same", "chance", "divergence", "weight", "gaze")]])
 
 
-def _frame_agreements(truth: Truth, weights: np.ndarray) -> np.ndarray:
+def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
     """A record a frame that counts; `weight` and `gaze` are NaN where nobody talks or nobody said."""
     boxes, mask = truth.video.tracks()
     if mask.shape[1] < 2:

@@ -1,4 +1,4 @@
-"""Videos as they are scored: chunks of frames with the model's inputs, the truth, and maps made elsewhere."""
+"""Videos as they are scored: clips of frames with the model's inputs, the truth, and maps made elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Scoring, Truth, Video, derangement, negatives
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement, negatives
 from vasal_jax.evaluation.rows import OTHER_MEL, MapRow, ModelRow, Read, Row
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, load_spectrogram, spectrogram
 from vasal_jax.inputs.clips import cut_clips
@@ -18,10 +18,10 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
+class ScoredClip:
     """T frames of a video; past its end the last one is repeated."""
 
-    truth: Truth
+    truth: GroundTruth
     frames: range  # the real ones
     batch: Arrays  # inputs of the model, (1, T, ...)
     target: Arrays  # what `metrics.score` asks for besides the prediction, (1, T, ...)
@@ -32,48 +32,50 @@ class Chunk:
         return self.frames.stop == self.truth.video.n_frames
 
 
-class Reader:
-    """Reads videos and their truth in chunks, from any thread.
+class ClipReader:
+    """Reads videos and their truth in clips, from any thread.
 
     Attributes:
-      slots: face slots of the chunks of all videos, for a model with a face branch; 0 for others.
+      slots: face slots of the clips of all videos, for a model with a face branch; 0 for others.
     """
 
-    def __init__(self, truths: Sequence[Truth], rows: Sequence[Row], scoring: Scoring, face_branch: bool = False):
-        self._scoring = scoring
-        self._negatives = negatives(truths, scoring)
+    def __init__(
+        self, truths: Sequence[GroundTruth], rows: Sequence[Row], conventions: Conventions, face_branch: bool = False
+    ):
+        self._conventions = conventions
+        self._negatives = negatives(truths, conventions)
         self._room = max(truth.points.shape[1] for truth in truths)  # one shape for the fixations of all videos
         self._given = [row for row in rows if isinstance(row, MapRow)]
         self._has_model = any(isinstance(row, ModelRow) for row in rows)
         shuffled = any(isinstance(row, ModelRow) and row.hears_another for row in rows)
         self._face_slots = {truth.video.id: faces_of(truth.video).slots() for truth in truths} if face_branch else {}
         self.slots = max((faces.slots for faces in self._face_slots.values()), default=0)
-        self._partners = derangement([truth.video for truth in truths], scoring) if shuffled else {}
+        self._partners = derangement([truth.video for truth in truths], conventions) if shuffled else {}
 
-    def chunks(self, truths: Iterator[Truth]) -> Iterator[Chunk]:
+    def clips(self, truths: Iterator[GroundTruth]) -> Iterator[ScoredClip]:
         for truth in truths:
             target = self._targets(truth)
             given = {row.name: self._open(row, truth, target) for row in self._given}
             for frames, batch in self._batches(truth.video):
                 padded = [min(frames.start + step, frames.stop - 1) for step in range(CLIP_LENGTH)]
                 maps = {name: (read(padded)[None], own(padded)) for name, (read, own) in given.items()}
-                yield Chunk(truth, frames, batch, target(padded), maps)
+                yield ScoredClip(truth, frames, batch, target(padded), maps)
 
-    def _open(self, row: MapRow, truth: Truth, target: Callable) -> tuple[Read, Callable]:
+    def _open(self, row: MapRow, truth: GroundTruth, target: Callable) -> tuple[Read, Callable]:
         read, own = row.open(truth)
         return read, target if own is truth else self._targets(own)
 
-    def _targets(self, truth: Truth) -> Callable[[Sequence[int]], Arrays]:
-        scoring, video = self._scoring, truth.video
-        pixels, mask = truth.pixels(scoring)
+    def _targets(self, truth: GroundTruth) -> Callable[[Sequence[int]], Arrays]:
+        conventions, video = self._conventions, truth.video
+        pixels, mask = truth.pixels(conventions)
         spare = self._room - mask.shape[1]
         pixels, mask = np.pad(pixels, ((0, 0), (0, spare), (0, 0))), np.pad(mask, ((0, 0), (0, spare)))
         others, others_mask = self._negatives[video.id]
-        seeds = np.random.default_rng(scoring.seed_of("AUC-B", video.id)).integers(2**31, size=video.n_frames)
+        seeds = np.random.default_rng(conventions.seed_of("AUC-B", video.id)).integers(2**31, size=video.n_frames)
 
         def target(frames: Sequence[int]) -> Arrays:
             values = {
-                "density": truth.density(frames, scoring),
+                "density": truth.density(frames, conventions),
                 "fixations": pixels[frames],
                 "mask": mask[frames],
                 "negatives": np.broadcast_to(others, (len(frames), *others.shape)),

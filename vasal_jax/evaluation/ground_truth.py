@@ -46,7 +46,7 @@ class Video(Protocol):
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Conventions:
     """The conventions of a table; they stand beside every number."""
 
     size: tuple[int, int] = (360, 640)  # height, width at which everything is compared: half of MVVA's grid
@@ -60,7 +60,7 @@ class Scoring:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class GroundTruth:
     """Where people looked in one video.
 
     Attributes:
@@ -73,31 +73,31 @@ class Truth:
     has_pictures: bool = False
 
     @classmethod
-    def of(cls, video: Video) -> "Truth":
+    def of(cls, video: Video) -> "GroundTruth":
         return cls(video, video.fixations(), video.density_picture(0) is not None)
 
-    def pixels(self, scoring: Scoring) -> tuple[np.ndarray, np.ndarray]:
+    def pixels(self, conventions: Conventions) -> tuple[np.ndarray, np.ndarray]:
         """The fixations at the truth's resolution: int32 (F, S, 2) x, y and the bool mask (F, S) of the real ones."""
-        return fixated_pixels(self.points, scoring.size, self.video.grid)
+        return fixated_pixels(self.points, conventions.size, self.video.grid)
 
-    def density(self, frames: Sequence[int], scoring: Scoring) -> np.ndarray:
+    def density(self, frames: Sequence[int], conventions: Conventions) -> np.ndarray:
         """Densities of some frames: float32 (T, *size), not negative, zeros where nobody looked anywhere."""
         if self.has_pictures:
-            return np.stack([fit(self.video.density_picture(frame), scoring.size) for frame in frames])
-        return fixation_density(self.points[list(frames)], scoring.size, self.video.grid, scoring.sigma)
+            return np.stack([resized_to(self.video.density_picture(frame), conventions.size) for frame in frames])
+        return fixation_density(self.points[list(frames)], conventions.size, self.video.grid, conventions.sigma)
 
-    def halves(self, scoring: Scoring) -> tuple["Truth", "Truth"]:
+    def halves(self, conventions: Conventions) -> tuple["GroundTruth", "GroundTruth"]:
         """Two halves of the subjects who looked at the video at all, drawn by the seed; the second is not smaller."""
         present = np.flatnonzero(valid_points(self.points, self.video.grid).any(0))
-        drawn = np.random.default_rng(scoring.seed_of("halves", self.video.id)).permutation(present)
+        drawn = np.random.default_rng(conventions.seed_of("halves", self.video.id)).permutation(present)
         first = np.isin(np.arange(self.points.shape[1]), drawn[: len(drawn) // 2])[:, None]
         return (
-            Truth(self.video, np.where(first, self.points, np.nan)),
-            Truth(self.video, np.where(first, np.nan, self.points)),
+            GroundTruth(self.video, np.where(first, self.points, np.nan)),
+            GroundTruth(self.video, np.where(first, np.nan, self.points)),
         )
 
 
-def fit(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized_to(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map at another size, float32, by `metrics.resized`."""
     return np.asarray(array if array.shape == size else _resized(array, size), np.float32)
 
@@ -105,7 +105,7 @@ def fit(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 _resized = jax.jit(resized, static_argnames="size")
 
 
-def centre_prior(videos: Sequence[Video], scoring: Scoring) -> np.ndarray:
+def centre_prior(videos: Sequence[Video], conventions: Conventions) -> np.ndarray:
     """The mean fixation density of (training) videos, each counting the same, with 1% spread over the picture.
 
     Without any video: a Gaussian at the centre, a quarter of the picture's height and width wide.
@@ -113,9 +113,9 @@ def centre_prior(videos: Sequence[Video], scoring: Scoring) -> np.ndarray:
     Returns:
       float32 `size`, summing to 1.
     """
-    height, width = scoring.size
+    height, width = conventions.size
     if videos:
-        prior = sum(_mean_density(video, scoring) for video in videos)
+        prior = sum(_mean_density(video, conventions) for video in videos)
     else:
         y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in (height, width))
         prior = np.exp(-0.5 * (y[:, None] ** 2 + x**2) / GAUSSIAN_PRIOR**2)
@@ -123,15 +123,15 @@ def centre_prior(videos: Sequence[Video], scoring: Scoring) -> np.ndarray:
     return prior.astype(np.float32)
 
 
-def _mean_density(video: Video, scoring: Scoring) -> np.ndarray:
+def _mean_density(video: Video, conventions: Conventions) -> np.ndarray:
     # Of all fixations at once: blurring is linear, and a video has half a thousand frames.
-    counts = fixation_counts(video.fixations().reshape(-1, 2), scoring.size, video.grid)
-    scale = np.divide(scoring.size, video.grid)
-    density = gaussian_filter(counts.astype(np.float64), scoring.sigma * scale, mode="constant")
+    counts = fixation_counts(video.fixations().reshape(-1, 2), conventions.size, video.grid)
+    scale = np.divide(conventions.size, video.grid)
+    density = gaussian_filter(counts.astype(np.float64), conventions.sigma * scale, mode="constant")
     return density / max(density.sum(), 1)
 
 
-def negatives(truths: Sequence[Truth], scoring: Scoring) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def negatives(truths: Sequence[GroundTruth], conventions: Conventions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The shuffled AUC's negatives of each video: fixations of the other ones, of all their frames.
 
     Returns:
@@ -140,18 +140,18 @@ def negatives(truths: Sequence[Truth], scoring: Scoring) -> dict[str, tuple[np.n
     """
     fixated = {}
     for truth in truths:
-        pixels, mask = truth.pixels(scoring)
+        pixels, mask = truth.pixels(conventions)
         fixated[truth.video.id] = pixels[mask]
     chosen = {}
     for video in fixated:
         others = [pixels for other, pixels in fixated.items() if other != video]
         pool = np.concatenate([*others, np.zeros((0, 2), np.int32)])
-        chosen[video] = choose_negatives(pool, scoring.negatives, scoring.seed_of("negatives", video))
+        chosen[video] = choose_negatives(pool, conventions.negatives, conventions.seed_of("negatives", video))
     return chosen
 
 
-def derangement(videos: Sequence[Video], scoring: Scoring) -> dict[str, Video]:
+def derangement(videos: Sequence[Video], conventions: Conventions) -> dict[str, Video]:
     """Another video for each, every one given once: drawn by the seed. Needs two videos."""
-    order = np.random.default_rng(scoring.seed_of("derangement", "")).permutation(len(videos))
+    order = np.random.default_rng(conventions.seed_of("derangement", "")).permutation(len(videos))
     # A cycle through all of them leaves none in its place.
     return {videos[i].id: videos[j] for i, j in zip(order, np.roll(order, -1), strict=True)}

@@ -15,7 +15,7 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
 from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, over_time, split_by
-from vasal_jax.evaluation.ground_truth import Scoring, Truth
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth
 from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, Read
 from vasal_jax.evaluation.scores import Scores
 from vasal_jax.metrics.saliency import METRICS
@@ -54,9 +54,9 @@ def write_report(
     results: Mapping[str, Any],
     scores: Scores,
     notes: Notes,
-    truths: Sequence[Truth],
-    scoring: Scoring,
-    open_maps: Callable[[Truth], Read],
+    truths: Sequence[GroundTruth],
+    conventions: Conventions,
+    open_maps: Callable[[GroundTruth], Read],
     face_weights: Mapping[str, np.ndarray],
 ) -> Path:
     """Writes `index.html` to the folder. Scores are shown of all rows, examples and breakdowns of the first one.
@@ -70,7 +70,7 @@ def write_report(
       scores: of `Evaluation.run`.
       notes: by video, of `frame_notes`.
       truths: of the videos.
-      scoring: the conventions.
+      conventions: the conventions.
       open_maps: gives a reader of the first row's maps of a video.
       face_weights: what `breakdowns.face_agreement` takes; empty where the first row does not weigh faces.
 
@@ -90,7 +90,7 @@ def write_report(
             {
                 "id": video,
                 "scores": {name: results["rows"][0]["videos"][video][name] for name in ("CC", "NSS", "KL")},
-                "shots": _shots(by_id[video], scoring, open_maps, scores[subject][video][RANKING]),
+                "shots": _shots(by_id[video], conventions, open_maps, scores[subject][video][RANKING]),
             }
             for video in videos
         ]
@@ -155,7 +155,9 @@ class _Shot:
     pictures: list[tuple[str, str]]  # what it is, data URI
 
 
-def _shots(truth: Truth, scoring: Scoring, open_maps: Callable[[Truth], Read], values: np.ndarray) -> list[_Shot]:
+def _shots(
+    truth: GroundTruth, conventions: Conventions, open_maps: Callable[[GroundTruth], Read], values: np.ndarray
+) -> list[_Shot]:
     """The frames of lowest, median and highest score, in this order."""
     order = [int(frame) for frame in np.argsort(values) if np.isfinite(values[frame])]
     chosen = list(dict.fromkeys((order[0], order[len(order) // 2], order[-1])))
@@ -164,7 +166,7 @@ def _shots(truth: Truth, scoring: Scoring, open_maps: Callable[[Truth], Read], v
     for frame in truth.video.frames():
         if frame.index in chosen:
             image = _small(frame.image)
-            density, saliency = truth.density([frame.index], scoring)[0], read([frame.index])[0]
+            density, saliency = truth.density([frame.index], conventions)[0], read([frame.index])[0]
             pictures = {
                 "Frame": image,
                 "Where people looked": _dotted(_heated(image, density), truth, frame.index),
@@ -189,9 +191,9 @@ def _heated(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     return overlay(image, grey_map(saliency, image.shape[1], image.shape[0]))
 
 
-def _dotted(image: np.ndarray, truth: Truth, frame: int) -> np.ndarray:
+def _dotted(image: np.ndarray, truth: GroundTruth, frame: int) -> np.ndarray:
     """The picture with the frame's fixations on it."""
-    pixels, mask = truth.pixels(Scoring(size=image.shape[:2]))
+    pixels, mask = truth.pixels(Conventions(size=image.shape[:2]))
     image = np.ascontiguousarray(image)
     for x, y in pixels[frame][mask[frame]].tolist():
         cv2.circle(image, (x, y), 2, (0, 0, 0), -1)

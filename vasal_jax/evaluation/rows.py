@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import UNIFORM_SHARE, Scoring, Truth, Video, fit
+from vasal_jax.evaluation.ground_truth import UNIFORM_SHARE, Conventions, GroundTruth, Video, resized_to
 from vasal_jax.evaluation.map_folders import VideoMaps
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class ModelRow(Row):
 class MapRow(Row):
     """Maps from elsewhere: `open` gives a reader of a video's maps, and the truth they are held against."""
 
-    open: Callable[[Truth], tuple[Read, Truth]]
+    open: Callable[[GroundTruth], tuple[Read, GroundTruth]]
 
 
 def _mute(batch: Batch) -> Batch:
@@ -106,25 +106,25 @@ def model_rows(name: str, settings: Mapping[str, Any], ablations: Sequence[str])
     ]
 
 
-def baseline_rows(truths: Sequence[Truth], prior: np.ndarray, scoring: Scoring) -> list[MapRow]:
+def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions) -> list[MapRow]:
     """What every model is to be compared with: centre prior, uniform map and, where subjects are known, people."""
     rows = [
         _constant(CENTRE_PRIOR, prior),
-        _constant(UNIFORM, np.full(scoring.size, 1 / np.prod(scoring.size), np.float32)),
+        _constant(UNIFORM, np.full(conventions.size, 1 / np.prod(conventions.size), np.float32)),
     ]
     if all(truth.video.knows_subjects for truth in truths):
-        rows.append(MapRow(name=PEOPLE, settings={"row": "half"}, open=_other_people(scoring)))
+        rows.append(MapRow(name=PEOPLE, settings={"row": "half"}, open=_other_people(conventions)))
     return rows
 
 
-def folder_row(folder: Path, maps: Mapping[str, VideoMaps], scoring: Scoring, allow_missing: bool) -> MapRow:
+def folder_row(folder: Path, maps: Mapping[str, VideoMaps], conventions: Conventions, allow_missing: bool) -> MapRow:
     """Maps made elsewhere, from `find_maps`, brought to the truth's resolution; that they have another is logged once.
 
     A frame whose map is missing or not finite gets NaN, and so no scores, if `allow_missing`; else it is an error.
     """
     told = []
 
-    def open_video(truth: Truth) -> tuple[Read, Truth]:
+    def open_video(truth: GroundTruth) -> tuple[Read, GroundTruth]:
         video = maps.get(truth.video.id)
         read = video and video.open()
 
@@ -139,14 +139,14 @@ def folder_row(folder: Path, maps: Mapping[str, VideoMaps], scoring: Scoring, al
                         f"{video.path}: the map of frame {frame} of video {truth.video.id} has values that are not "
                         "finite; mend it, or leave such frames out with --allow-missing"
                     )
-                return np.full(scoring.size, np.nan, np.float32)
-            if found.shape != scoring.size and not told:
+                return np.full(conventions.size, np.nan, np.float32)
+            if found.shape != conventions.size and not told:
                 told.append(found.shape)
-                (height, width), (to_height, to_width) = found.shape, scoring.size
+                (height, width), (to_height, to_width) = found.shape, conventions.size
                 logger.warning(
                     "%s: maps of %dx%d are resized to the truth's %dx%d", folder, width, height, to_width, to_height
                 )
-            return fit(found, scoring.size)
+            return resized_to(found, conventions.size)
 
         return maps_of, truth
 
@@ -158,21 +158,21 @@ def folder_row(folder: Path, maps: Mapping[str, VideoMaps], scoring: Scoring, al
 
 
 def _constant(name: str, array: np.ndarray) -> MapRow:
-    def open_video(truth: Truth) -> tuple[Read, Truth]:
+    def open_video(truth: GroundTruth) -> tuple[Read, GroundTruth]:
         return (lambda frames: np.broadcast_to(array, (len(frames), *array.shape))), truth
 
     return MapRow(name=name, settings={"row": name}, open=open_video)
 
 
-def _other_people(scoring: Scoring) -> Callable[[Truth], tuple[Read, Truth]]:
+def _other_people(conventions: Conventions) -> Callable[[GroundTruth], tuple[Read, GroundTruth]]:
     """The density of half of the subjects, 1% spread over the picture, against the others."""
 
-    def open_video(truth: Truth) -> tuple[Read, Truth]:
-        half, others = truth.halves(scoring)
+    def open_video(truth: GroundTruth) -> tuple[Read, GroundTruth]:
+        half, others = truth.halves(conventions)
 
         def read(frames: Sequence[int]) -> np.ndarray:
-            density = half.density(frames, scoring)
-            spread = (1 - UNIFORM_SHARE) * density + np.float32(UNIFORM_SHARE / np.prod(scoring.size))
+            density = half.density(frames, conventions)
+            spread = (1 - UNIFORM_SHARE) * density + np.float32(UNIFORM_SHARE / np.prod(conventions.size))
             # Where none of them looked anywhere they predict nothing, rather than a uniform map.
             return np.where(density.any((1, 2), keepdims=True), spread, np.float32(np.nan))
 

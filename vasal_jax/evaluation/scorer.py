@@ -15,8 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vasal_jax import metrics
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.clips import Arrays, Chunk, Reader
-from vasal_jax.evaluation.ground_truth import Truth, Video
+from vasal_jax.evaluation.clips import Arrays, ClipReader, ScoredClip
+from vasal_jax.evaluation.ground_truth import GroundTruth, Video
 from vasal_jax.evaluation.rows import OTHER_MEL, ModelRow, Row
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.layers import for_inference
@@ -28,8 +28,8 @@ _ALONG_VIDEOS, _EVERYWHERE = PartitionSpec("videos"), PartitionSpec()
 
 
 def score_videos(
-    reader: Reader,
-    truths: Sequence[Truth],
+    reader: ClipReader,
+    truths: Sequence[GroundTruth],
     rows: Sequence[Row],
     prior: np.ndarray,
     model: VASal | None,
@@ -56,44 +56,44 @@ def score_videos(
     """
     devices = jax.devices()[: ceil(len(truths) / batch)]
     lanes = batch * len(devices)
-    step = _Step(rows, prior, model, Mesh(np.array(devices), ("videos",)), lanes, reader.slots)
+    step = _LaneScorer(rows, prior, model, Mesh(np.array(devices), ("videos",)), lanes, reader.slots)
     waiting = iter(truths)  # whichever lane is free takes the next video
-    whole = _Whole(advance)
+    whole = _VideoScores(advance)
     with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(prefetch(reader.chunks(waiting), depth=1)) for _ in range(lanes)]
+        readers = [stack.enter_context(prefetch(reader.clips(waiting), depth=1)) for _ in range(lanes)]
         ready = None
-        for chunks in zip_longest(*readers):
-            results = step(chunks)
+        for clips in zip_longest(*readers):
+            results = step(clips)
             # JAX computes in the background: what it computed before is taken in meanwhile.
             if ready:
                 yield from whole.add(*ready)
-            ready = chunks, results
+            ready = clips, results
         if ready:
             yield from whole.add(*ready)
 
 
-class _Whole:
-    """Puts the scores of a video's chunks together."""
+class _VideoScores:
+    """Puts the scores of a video's clips together."""
 
     def __init__(self, advance: Callable[[int], None]):
         self._advance = advance
         self._parts: dict[str, list[dict[str, Arrays]]] = {}
 
     def add(
-        self, chunks: Sequence[Chunk | None], results: dict[str, dict[str, jax.Array]]
+        self, clips: Sequence[ScoredClip | None], results: dict[str, dict[str, jax.Array]]
     ) -> Iterator[tuple[Video, dict[str, Arrays]]]:
         """Takes in one step of all lanes, and gives out the videos that end with it."""
         arrays = jax.device_get(results)
-        for lane, chunk in enumerate(chunks):
-            if chunk is None:
+        for lane, clip in enumerate(clips):
+            if clip is None:
                 continue
-            video, count = chunk.truth.video, len(chunk.frames)
+            video, count = clip.truth.video, len(clip.frames)
             part = {row: {name: value[lane, :count] for name, value in of.items()} for row, of in arrays.items()}
-            _check_finite(part, video, chunk.frames)
+            _check_finite(part, video, clip.frames)
             parts = self._parts.setdefault(video.id, [])
             parts.append(part)
             self._advance(count)
-            if chunk.is_last:
+            if clip.is_last:
                 del self._parts[video.id]
                 yield video, jax.tree.map(lambda *values: np.concatenate(values), *parts)
 
@@ -109,8 +109,8 @@ def _check_finite(part: dict[str, Arrays], video: Video, frames: range) -> None:
             )
 
 
-class _Step:
-    """Runs model and metrics on one chunk of each lane; remembers the model's state."""
+class _LaneScorer:
+    """Runs model and metrics on one clip of each lane; remembers the model's state."""
 
     def __init__(self, rows: Sequence[Row], prior: np.ndarray, model: VASal | None, mesh: Mesh, lanes: int, slots: int):
         self._rows, self._mesh = rows, mesh
@@ -122,20 +122,20 @@ class _Step:
             self._start = jax.device_put(model.initial_carry(lanes, slots), self._sharding)
             self._carries = {row.name: self._start for row in rows if isinstance(row, ModelRow)}
 
-    def __call__(self, chunks: Sequence[Chunk | None]) -> dict[str, dict[str, jax.Array]]:
-        """By row each metric (lanes, T), of a model what it says besides; lanes without a chunk hold anything."""
-        filler = next(chunk for chunk in chunks if chunk is not None)
-        chunks = [chunk or filler for chunk in chunks]
-        target = self._together([chunk.target for chunk in chunks])
-        batch = self._together([chunk.batch for chunk in chunks])
-        fresh = jnp.array([chunk.frames.start == 0 for chunk in chunks])
+    def __call__(self, clips: Sequence[ScoredClip | None]) -> dict[str, dict[str, jax.Array]]:
+        """By row each metric (lanes, T), of a model what it says besides; lanes without a clip hold anything."""
+        filler = next(clip for clip in clips if clip is not None)
+        clips = [clip or filler for clip in clips]
+        target = self._together([clip.target for clip in clips])
+        batch = self._together([clip.batch for clip in clips])
+        fresh = jnp.array([clip.frames.start == 0 for clip in clips])
         results = {}
         for row in self._rows:
             if isinstance(row, ModelRow):
                 said = self._run(row, batch, fresh)
                 results[row.name] = {**self._score(said["maps"], target), **said}
             else:
-                given = self._together([chunk.given[row.name] for chunk in chunks])
+                given = self._together([clip.given[row.name] for clip in clips])
                 results[row.name] = self._score(*given)
         return results
 

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from vasal_jax import __version__
-from vasal_jax.evaluation.clips import Arrays, Reader, faces_of
-from vasal_jax.evaluation.ground_truth import Scoring, Truth, Video
+from vasal_jax.evaluation.clips import Arrays, ClipReader, faces_of
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video
 from vasal_jax.evaluation.rows import Row
 from vasal_jax.evaluation.scorer import score_videos
 from vasal_jax.metrics.saliency import METRICS
@@ -40,13 +40,13 @@ class Evaluation:
 
     Attributes:
       truths: of the videos, which have different IDs.
-      scoring: the conventions.
-      prior: float32 `scoring.size`, from `centre_prior`: the baseline of the information gain.
+      conventions: the conventions.
+      prior: float32 `conventions.size`, from `centre_prior`: the baseline of the information gain.
       work: the folder; made if need be.
     """
 
-    truths: Sequence[Truth]
-    scoring: Scoring
+    truths: Sequence[GroundTruth]
+    conventions: Conventions
     prior: np.ndarray
     work: Path
     _stamps: dict[tuple, Any] = field(default_factory=dict, init=False, repr=False)
@@ -73,7 +73,7 @@ class Evaluation:
         with naming_file_errors(self.work):
             self.work.mkdir(parents=True, exist_ok=True)
         scores: Scores = {row.name: {} for row in rows}
-        todo: list[Truth] = []
+        todo: list[GroundTruth] = []
         lacking: set[str] = set()
         for truth in self.truths:
             found = {row.name: self._load(row, truth.video, METRICS) for row in rows}
@@ -86,7 +86,7 @@ class Evaluation:
                 scores[name][truth.video.id] = arrays
         todo_rows = [row for row in rows if row.name in lacking]
         if todo:
-            reader = Reader(self.truths, todo_rows, self.scoring, model is not None and model.face is not None)
+            reader = ClipReader(self.truths, todo_rows, self.conventions, model is not None and model.face is not None)
             for video, results in score_videos(reader, todo, todo_rows, self.prior, model, batch, advance):
                 for row in todo_rows:
                     self._save(row, video, results[row.name])
@@ -120,7 +120,7 @@ class Evaluation:
         for truth in self.truths:
             digest.update(f"{truth.video.id} {truth.points.shape} {truth.video.grid}".encode())
             digest.update(truth.points.tobytes())
-        return {**dataclasses.asdict(self.scoring), "truth": digest.hexdigest(), **versions()}
+        return {**dataclasses.asdict(self.conventions), "truth": digest.hexdigest(), **versions()}
 
     def _place(self, row: Row, video: Video) -> tuple[Path, str]:
         """The file of one row and video, under a name that says what it depends on, and that in words."""
