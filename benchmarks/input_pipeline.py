@@ -30,8 +30,8 @@ from data.builder import main as prepare
 from data.datasets import open_dataset
 from data.records import VideoRecord
 from data.synthetic import SyntheticArgs, generate
+from vasal_jax.config import FRAME_OFFSET
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture, window_indices
-from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density

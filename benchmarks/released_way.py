@@ -9,20 +9,18 @@ No face maps: ours gets none either.
 """
 
 import sys
-from types import ModuleType
 
 import cv2
 import librosa
 import numpy as np
 import torch
 
-from benchmarks.harness.processes import ROOT
+from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET, MEL_STEPS, RGB_MEAN, ModelConfig
+from vasal_jax.weights.pytorch_reference import VASalReference
 
-T, OFFSET = 12, 5  # frames of a clip, frames between x1 and x2
 FPS = 24  # whatever the file's
 SAMPLE_RATE, HOP = 22050, 512
-PICTURE_HOPS, WINDOW = 20, 16
-RGB_MEAN = np.float32((123.68, 116.779, 103.939))
+PICTURE_HOPS = 20
 
 
 def main(video: str, sound: str, weights: str, out: str, device: str) -> None:
@@ -31,12 +29,12 @@ def main(video: str, sound: str, weights: str, out: str, device: str) -> None:
     pictures = sound_pictures(sound, len(frames))
     height, width = frames[0].shape[:2]
     writer = cv2.VideoWriter(out, cv2.VideoWriter_fourcc(*"mp4v"), FPS, (width, height))
-    for start in range(0, len(frames) - OFFSET - T + 1, T):
-        shown = range(start + OFFSET, start + OFFSET + T)
-        past, now = ([model_frame(frames[i - back]) for i in shown] for back in (OFFSET, 0))
+    for start in range(0, len(frames) - FRAME_OFFSET - CLIP_LENGTH + 1, CLIP_LENGTH):
+        shown = range(start + FRAME_OFFSET, start + FRAME_OFFSET + CLIP_LENGTH)
+        past, now = ([model_frame(frames[i - back]) for i in shown] for back in (FRAME_OFFSET, 0))
         heard = [[pictures[j] for j in window(i, len(frames))] for i in shown]
         x1, x2 = (np.stack(images).transpose(0, 3, 1, 2) for images in (past, now))
-        inputs = (x1, x2, np.array(heard)[:, None], np.zeros((T, 1, 32, 32), np.float32))
+        inputs = (x1, x2, np.array(heard)[:, None], np.zeros((CLIP_LENGTH, 1, 32, 32), np.float32))
         with torch.no_grad():
             logits = model(*(torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in inputs))
             maps = torch.softmax(logits[:, 0], 1).cpu().numpy()  # over the rows of each column
@@ -46,12 +44,6 @@ def main(video: str, sound: str, weights: str, out: str, device: str) -> None:
 
 
 def load_model(weights: str) -> torch.nn.Module:
-    # The package around the sizes loads JAX, for which the release does not have to wait.
-    models = sys.modules.setdefault("vasal_jax.models", ModuleType("vasal_jax.models"))
-    models.__path__ = [str(ROOT / "vasal_jax" / "models")]
-    from vasal_jax.config import ModelConfig
-    from vasal_jax.weights.pytorch_reference import VASalReference
-
     model = VASalReference(ModelConfig.released())
     model.load_state_dict(torch.load(weights, weights_only=True))
     return model
@@ -87,8 +79,8 @@ def sound_pictures(sound: str, count: int) -> list[np.ndarray]:
 
 def window(i: int, count: int) -> range:
     """The frames whose pictures are heard with frame i."""
-    start = max(0, min(i - WINDOW // 2, count - WINDOW))
-    return range(start, start + WINDOW)
+    start = max(0, min(i - MEL_STEPS // 2, count - MEL_STEPS))
+    return range(start, start + MEL_STEPS)
 
 
 def coloured(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data.prepared import PreparedVideo
+from vasal_jax.config import FRAME_OFFSET
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import window_indices
-from vasal_jax.inputs.clips import FRAME_OFFSET
 
 
 @dataclass(frozen=True)

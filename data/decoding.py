@@ -3,16 +3,14 @@
 import tensorflow as tf
 
 from data.clips import Clip, ClipOptions
-from vasal_jax.config import MAP_SIZE
-from vasal_jax.inputs.audio import PICTURE_SIZE, TOP_DB, WINDOW
-from vasal_jax.inputs.faces.crops import CROP_SIZE
-from vasal_jax.inputs.video import FRAME_SIZE, RGB_MEAN
+from vasal_jax.config import CROP_SIZE, FRAME_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS, RGB_MEAN
+from vasal_jax.inputs.audio import TOP_DB
 
 # What is looked up for a clip: its examples, then the fields of `Clip` behind `examples`.
 LOOKED_UP = (
     tf.TensorSpec((None,), tf.string),
     *(tf.TensorSpec((None,), tf.int32) for _ in ("pictures", "frame_at", "past_at", "own_at")),
-    tf.TensorSpec((None, WINDOW), tf.int32),
+    tf.TensorSpec((None, MEL_STEPS), tf.int32),
     tf.TensorSpec((None,), tf.bool),
     tf.TensorSpec((None,), tf.int32),
     tf.TensorSpec((), tf.string),
@@ -30,7 +28,7 @@ _EXAMPLE = {
     "talking": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
     "talking_known": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
     "face_map": tf.io.FixedLenFeature((MAP_SIZE, MAP_SIZE), tf.float32),
-    "mel": tf.io.FixedLenFeature((PICTURE_SIZE, PICTURE_SIZE), tf.float32),
+    "mel": tf.io.FixedLenFeature((MEL_SIZE, MEL_SIZE), tf.float32),
     "density": tf.io.FixedLenFeature((MAP_SIZE, MAP_SIZE), tf.float32),
     "fixations": tf.io.FixedLenSequenceFeature((2,), tf.float32, allow_missing=True),
 }
@@ -57,7 +55,7 @@ def assemble(looked_up: list[tf.Tensor], options: ClipOptions, subjects: int) ->
     result = {
         "frames": (frames, (FRAME_SIZE, FRAME_SIZE, 3)),
         "frames_past": (frames_past, (FRAME_SIZE, FRAME_SIZE, 3)),
-        "mel": (_heard(stored["mel"], clip), (WINDOW, PICTURE_SIZE, PICTURE_SIZE, 1)),
+        "mel": (_heard(stored["mel"], clip), (MEL_STEPS, MEL_SIZE, MEL_SIZE, 1)),
         "face_map": (_mirrored(own["face_map"], clip.flip, axis=2)[..., None], (MAP_SIZE, MAP_SIZE, 1)),
         **{name: (values, (options.faces, *values.shape[2:])) for name, values in faces.items()},
         "density": (_mirrored(own["density"], clip.flip, axis=2), (MAP_SIZE, MAP_SIZE)),

@@ -8,13 +8,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.records import VideoRecord
-from vasal_jax.config import MAP_SIZE
+from vasal_jax.config import CROP_SIZE, FRAME_SIZE, MAP_SIZE, MEL_SIZE
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import PICTURE_SIZE, hop_at, load_spectrogram, mel_picture
-from vasal_jax.inputs.faces.crops import CROP_SIZE, crop_faces
+from vasal_jax.inputs.audio import hop_at, load_spectrogram, mel_picture
+from vasal_jax.inputs.faces.crops import crop_faces
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density, valid_points
-from vasal_jax.inputs.video import FRAME_SIZE
 
 JPEG_QUALITY = 95
 _NO_CROPS = crop_faces(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 4)), np.zeros(1, bool))
@@ -35,7 +34,7 @@ def features() -> tfds.features.FeaturesDict:
             "talking": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
             "talking_known": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
             "face_map": tfds.features.Tensor(shape=(MAP_SIZE, MAP_SIZE), dtype=np.float32),  # faces all alike
-            "mel": tfds.features.Tensor(shape=(PICTURE_SIZE, PICTURE_SIZE), dtype=np.float32),
+            "mel": tfds.features.Tensor(shape=(MEL_SIZE, MEL_SIZE), dtype=np.float32),
             "density": tfds.features.Tensor(shape=(MAP_SIZE, MAP_SIZE), dtype=np.float32),  # sums to 1, or zeros
             # centres of the fixated pixels as shares 0..1 of the picture, NaN where a subject has none
             "fixations": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),

@@ -1,8 +1,10 @@
-"""The sizes of a VASal model, as one frozen, serialisable dataclass with named presets."""
+"""The constants of a model's inputs and outputs, and the sizes of a model as a frozen, serialisable dataclass."""
 
 import dataclasses
 import json
 from typing import Any
+
+import numpy as np
 
 from vasal_jax.errors import InputError
 
@@ -13,6 +15,19 @@ MEL_SIZE = 64  # side of a log-mel picture
 MEL_STEPS = 16  # log-mel pictures in the window of one frame
 MAP_SIZE = 32  # side of the face map and of the saliency map
 CROP_SIZE = 64  # side of a face's crop, in pixels
+
+RGB_MEAN = np.array((123.68, 116.779, 103.939), np.float32)
+"""Mean colour that is subtracted from frames and crops, as in the training of the released model."""
+
+MAP_MEAN = 14.9
+"""Mean of the ready-made face maps, 0..255, that is subtracted from them, as in the training of the released model."""
+
+SIGMA_SCALE = 0.425
+"""Standard deviation of a face's Gaussian in sides of its box, so that its full width at half maximum is the box. The
+release does not give it: this is the project's own choice."""
+
+MIN_SIGMA = 0.5 / MAP_SIZE
+"""Smallest standard deviation of a face's Gaussian, half a cell: a narrower one can fall between cells and vanish."""
 
 
 @dataclasses.dataclass(frozen=True)

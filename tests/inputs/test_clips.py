@@ -5,9 +5,10 @@ import pytest
 
 from tests.helpers import face_videos
 from tests.helpers.media import picture, write_video
+from vasal_jax.config import FRAME_OFFSET
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
-from vasal_jax.inputs.clips import FRAME_OFFSET, VideoClips, cut_clips
+from vasal_jax.inputs.clips import VideoClips, cut_clips
 from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots
 from vasal_jax.inputs.video import Frame, model_frame

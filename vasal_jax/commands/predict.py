@@ -15,9 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
-from vasal_jax.config import CLIP_LENGTH
+from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.clips import FRAME_OFFSET
 from vasal_jax.inputs.faces.sources import Faces, open_faces
 from vasal_jax.inputs.faces.tracks import save_tracks
 from vasal_jax.inputs.video import MAX_SIDE, VideoInfo, probe

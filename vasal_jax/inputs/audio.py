@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 from av.stream import Disposition
 
+from vasal_jax.config import MEL_SIZE, MEL_STEPS
 from vasal_jax.inputs.video import decode, first_line, open_media
 
 logger = logging.getLogger(__name__)
@@ -20,8 +21,6 @@ HOP = 512  # samples
 N_FFT = 2048
 MELS = 128
 PICTURE_HOPS = 20  # hops that one picture shows, centred on its frame
-PICTURE_SIZE = 64
-WINDOW = 16  # pictures that the model takes for one frame
 TOP_DB = 80.0
 FLOOR = 1e-10  # power under which everything is silence
 
@@ -117,10 +116,10 @@ def mel_picture(spectrogram: np.ndarray, hop: int) -> np.ndarray:
     hops = spectrogram.shape[1]
     start = hop - PICTURE_HOPS // 2
     if start >= hops:
-        return np.zeros((PICTURE_SIZE, PICTURE_SIZE), np.float32)
+        return np.zeros((MEL_SIZE, MEL_SIZE), np.float32)
     start = min(max(start, 0), hops - PICTURE_HOPS)
     window = np.ascontiguousarray(spectrogram[:, start : start + PICTURE_HOPS])
-    return cv2.resize(window, (PICTURE_SIZE, PICTURE_SIZE))
+    return cv2.resize(window, (MEL_SIZE, MEL_SIZE))
 
 
 def window_indices(i: int, n: int) -> np.ndarray:
@@ -129,8 +128,8 @@ def window_indices(i: int, n: int) -> np.ndarray:
     Returns:
       int64 (16,), within 0..n-1. With fewer than 16 frames the last one is repeated.
     """
-    start = max(0, min(i - WINDOW // 2, n - WINDOW))
-    return np.minimum(np.arange(start, start + WINDOW), n - 1)
+    start = max(0, min(i - MEL_STEPS // 2, n - MEL_STEPS))
+    return np.minimum(np.arange(start, start + MEL_STEPS), n - 1)
 
 
 def video_start(container) -> float | None:

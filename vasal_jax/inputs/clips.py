@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasal_jax.config import FRAME_OFFSET, MEL_STEPS
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import (
     HOP,
     MELS,
     PICTURE_HOPS,
     SAMPLE_RATE,
-    WINDOW,
     hop_at,
     load_spectrogram,
     mel_picture,
@@ -25,8 +25,6 @@ from vasal_jax.inputs.faces.sources import FaceSlots, FaceSource, open_faces
 from vasal_jax.inputs.video import Frame, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
-
-FRAME_OFFSET = 5  # frames between `frames_past` and `frames`, as the released model was trained
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def cut_clips(
     start = first = FRAME_OFFSET if released else 0
     while True:
         # The sound of a frame shows the 7 frames after it, and never fewer than 16 frames at all.
-        needed = max(start + length + WINDOW // 2 - 1, WINDOW)
+        needed = max(start + length + MEL_STEPS // 2 - 1, MEL_STEPS)
         while count < needed and (frame := next(frames, None)) is not None:
             hop = hop_at(frame.time)
             pictures = {name: mel_picture(track, hop) for name, track in tracks.items()}
@@ -167,7 +165,7 @@ def cut_clips(
         shown = clip + clip[-1:] * (length - len(clip))
         yield Clip(clip, _batch(shown, count, held, faces), faces if isinstance(faces, FaceSlots) else None)
         start += length
-        for index in [i for i in held if i < start - WINDOW]:
+        for index in [i for i in held if i < start - MEL_STEPS]:
             del held[index]
 
 

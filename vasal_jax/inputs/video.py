@@ -16,12 +16,11 @@ from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
+from vasal_jax.config import FRAME_SIZE, RGB_MEAN
 from vasal_jax.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-FRAME_SIZE = 256
-RGB_MEAN = np.array((123.68, 116.779, 103.939), np.float32)  # what the released model was trained with
 MAX_SIDE = 16384
 FALLBACK_FPS = 25.0
 MAX_DECODER_THREADS = 4

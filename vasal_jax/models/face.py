@@ -19,13 +19,18 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.config import CROP_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS, ModelConfig
+from vasal_jax.config import (
+    CROP_SIZE,
+    MAP_MEAN,
+    MAP_SIZE,
+    MEL_SIZE,
+    MEL_STEPS,
+    MIN_SIGMA,
+    SIGMA_SCALE,
+    ModelConfig,
+)
 from vasal_jax.models.layers import Conv, by_frame, over_time
 from vasal_jax.ops.pooling import max_pool
-
-MAP_MEAN = 14.9  # mean of the face maps that the released fusion was trained with
-SIGMA_SCALE = 0.425  # of a box's sides, so that a Gaussian's full width at half maximum is the box
-MIN_SIGMA = 0.5 / MAP_SIZE  # half a cell; a narrower Gaussian can fall between the cells and vanish
 
 # Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
 # speaks in twice the time.

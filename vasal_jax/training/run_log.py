@@ -103,7 +103,7 @@ class Watch:
 
     def overlay(self, number: int, index: int, batch: dict[str, np.ndarray], logits: np.ndarray) -> None:
         """Shows the middle frame of a batch's first clip, with the truth and the prediction over it side by side."""
-        from vasal_jax.inputs.video import RGB_MEAN
+        from vasal_jax.config import RGB_MEAN
         from vasal_jax.outputs.heatmap import grey_map, overlay
 
         middle = logits.shape[1] // 2

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import face_videos
+from vasal_jax.config import CROP_SIZE
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces import detection
-from vasal_jax.inputs.faces.crops import CROP_SIZE, crop_faces, model_crops
+from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.maps import FaceMaps, gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.faces.sources import BRANCH_FACES, Faces, FaceSlots, open_faces
 from vasal_jax.inputs.faces.tracks import load_tracks

@@ -3,9 +3,8 @@
 import cv2
 import numpy as np
 
-from vasal_jax.inputs.video import RGB_MEAN
+from vasal_jax.config import CROP_SIZE, RGB_MEAN
 
-CROP_SIZE = 64  # pixels a side
 MARGIN = 1.3  # side of the square that is cut out, in longer sides of the box: chin, hair and some neck come along
 
 

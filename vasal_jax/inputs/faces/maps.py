@@ -9,14 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vasal_jax.config import MAP_SIZE
+from vasal_jax.config import MAP_MEAN, MAP_SIZE, MIN_SIGMA, SIGMA_SCALE
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey
-
-MAP_MEAN = 14.9  # mean of the face maps that the released model was trained with
-# This project's own choice: the Gaussian's full width at half maximum is the box.
-SIGMA_SCALE = 0.425
-MIN_SIGMA = 0.5 / MAP_SIZE  # half a cell; a narrower Gaussian can fall between the cells and vanish
 
 
 @dataclass(frozen=True)
