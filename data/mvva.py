@@ -27,7 +27,8 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.fixations import GRID, SIGMA, compare_saliency, saliency_path
 from vasal_jax.inputs.images import read_grey
-from vasal_jax.inputs.video import VideoInfo, open_media, probe, read_frames, video_stream
+from vasal_jax.inputs.media import open_media, video_stream
+from vasal_jax.inputs.video import VideoInfo, probe, read_frames
 
 logger = logging.getLogger(__name__)
 STDERR = Console(stderr=True)

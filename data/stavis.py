@@ -24,7 +24,8 @@ from data.records import Dataset, Problem, VideoRecord
 from data.splits import read_list
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey, read_rgb
-from vasal_jax.inputs.video import Frame, open_media
+from vasal_jax.inputs.media import open_media
+from vasal_jax.inputs.video import Frame
 
 logger = logging.getLogger(__name__)
 

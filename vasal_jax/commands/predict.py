@@ -19,7 +19,8 @@ from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.sources import Faces, open_faces
 from vasal_jax.inputs.faces.tracks import save_tracks
-from vasal_jax.inputs.video import MAX_SIDE, VideoInfo, probe
+from vasal_jax.inputs.media import MAX_SIDE
+from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
 from vasal_jax.prediction.streaming import FrameMap, stream

@@ -12,7 +12,7 @@ import soxr
 from av.stream import Disposition
 
 from vasal_jax.config import MEL_SIZE, MEL_STEPS
-from vasal_jax.inputs.video import decode, first_line, open_media
+from vasal_jax.inputs.media import decode, first_line, open_media
 
 logger = logging.getLogger(__name__)
 

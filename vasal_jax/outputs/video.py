@@ -14,7 +14,7 @@ from av.video.reformatter import Colorspace
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import SAMPLE_RATE, video_start
-from vasal_jax.inputs.video import decode, open_media
+from vasal_jax.inputs.media import decode, open_media
 from vasal_jax.system.files import replacing
 
 SUFFIXES = (".mp4", ".mkv", ".mov")
