@@ -1,10 +1,9 @@
 """Scores by what is known of the frames, over time, and face weights against the gaze."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, face_agreement, over_time, split_by
 from vasal_jax.evaluation.ground_truth import GroundTruth
 from vasal_jax.metrics.saliency import METRICS
@@ -52,11 +51,10 @@ def test_over_time(window, expected):
 
 
 def truth_with_faces(points, boxes, mask, talking):
-    video = SimpleNamespace(
-        id="a",
-        grid=(100, 100),
-        tracks=lambda: (np.array(boxes, np.float32), np.array(mask)),
-        talking=lambda: None if talking is None else np.array(talking, bool),
+    boxes, mask = np.array(boxes, np.float32), np.array(mask)
+    flags = None if talking is None else np.array(talking, bool)
+    video = RecordedVideo(
+        "a", len(mask), grid=(100, 100), boxes=boxes, mask=mask, flags=flags, speakers_known=flags is not None
     )
     return GroundTruth(video, np.array(points, np.float32))
 

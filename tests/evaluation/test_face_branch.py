@@ -1,17 +1,15 @@
 """Conventions a model with a face branch: its faces come from the dataset, its weights are kept beside the maps."""
 
-from types import SimpleNamespace
-
 import jax
 import numpy as np
 import pytest
 
 from tests.helpers.media import write_video
 from tests.helpers.models import WIDTHS
+from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.rows import model_rows
 from vasal_jax.evaluation.scores import Evaluation
-from vasal_jax.inputs.video import read_frames
 from vasal_jax.models import ModelConfig
 from vasal_jax.prediction.streaming import stream
 from vasal_jax.weights import parameters
@@ -41,11 +39,7 @@ def videos(tmp_path_factory):
         write_video(file, list(rng.integers(0, 255, (length, 72, 128, 3), np.uint8)), codec="ffv1", pix_fmt="bgr0")
         boxes = None if mask is None else (box + 0.1 * np.arange(mask.shape[1])[:, None]) * mask[..., None]
         points = rng.uniform(0, 72, (length, 5, 2)).astype(np.float32)
-        return SimpleNamespace(
-            id=name, video=file, sound=None, n_frames=length, fps=25.0, grid=(72, 128), knows_subjects=True,
-            frames=lambda: read_frames(file), fixations=lambda: points, talking=lambda: None,
-            tracks=lambda: None if mask is None else (boxes.astype(np.float32), mask), density_picture=lambda _: None,
-        )  # fmt: skip
+        return RecordedVideo(name, length, file, points=points, boxes=boxes, mask=mask, speakers_known=False)
 
     return [video(name) for name in LENGTHS]
 

@@ -1,10 +1,9 @@
 """GroundTruth at a resolution, and what is drawn or learnt from it."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior, derangement, negatives
 from vasal_jax.inputs.fixations import fixation_counts, fixation_density
 
@@ -12,20 +11,18 @@ GRID = (720, 1280)
 CONVENTIONS = Conventions(size=(45, 80), sigma=60.0, negatives=50, seed=1)
 
 
-def video(name: str, seed: int, frames: int = 6, subjects: int = 9) -> SimpleNamespace:
+def video(name: str, seed: int, frames: int = 6, subjects: int = 9) -> RecordedVideo:
     """Fixations around a place of its own; the last subject was never measured."""
     rng = np.random.default_rng(seed)
     points = rng.uniform((200, 100), (1000, 600)) + rng.normal(0, 60, (frames, subjects, 2))
     points[:, -1] = np.nan
     points[2, 0] = -5, 10
     points = points.astype(np.float32)
-    return SimpleNamespace(
-        id=name, n_frames=frames, grid=GRID, fixations=lambda: points, density_picture=lambda frame: None
-    )
+    return RecordedVideo(name, frames, grid=GRID, points=points)
 
 
 @pytest.fixture
-def videos() -> list[SimpleNamespace]:
+def videos() -> list[RecordedVideo]:
     return [video(name, seed) for seed, name in enumerate("abcd")]
 
 
@@ -44,7 +41,7 @@ def test_density_is_that_of_the_points_or_the_dataset_s_own(videos):
     np.testing.assert_array_equal(truth.density([4, 4], CONVENTIONS), expected[[4, 4]])
     own = np.zeros((90, 160), np.uint8)
     own[20:40, 30:60] = 200
-    videos[0].density_picture = lambda frame: own
+    videos[0].own_map = own
     density = GroundTruth.of(videos[0]).density([4], CONVENTIONS)
     assert density.shape == (1, 45, 80)
     assert density[0, 15, 20] == 200

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,12 +16,12 @@ import pytest
 
 from data.synthetic import SyntheticArgs, generate
 from evaluate import main
+from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth
 from vasal_jax.evaluation.report import SECTIONS, write_report
 from vasal_jax.evaluation.scores import frame_notes
 from vasal_jax.evaluation.statistics import summarise
-from vasal_jax.inputs.video import Frame
 from vasal_jax.metrics.saliency import METRICS
 
 SETTINGS = {"dataset": "drawn", "split": "test", "seed": 0, "maps": [], "config": {"lstm": (1, 2)}, "versions": {}}
@@ -36,38 +35,10 @@ HOSTILE = (
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A video of noise, in which pictures weigh the most."""
-
-    id: str
-    n_frames: int = 8
-    size: tuple[int, int] = (45, 80)
-    knows: bool = True  # of faces
-    fps: float = 25.0
-    grid: tuple[int, int] = field(default=(72, 128), init=False)
-    video = sound = None
-    knows_subjects = True
-
-    def rng(self):
-        return np.random.default_rng(len(self.id))
-
-    def frames(self):
-        image = self.rng().integers(0, 256, (*self.size, 3), np.uint8)
-        return (Frame(index, index / self.fps, image) for index in range(self.n_frames))
-
-    def fixations(self):
-        return self.rng().uniform(0, 72, (self.n_frames, 5, 2)).astype(np.float32)
-
-    def tracks(self):
-        boxes = np.tile(np.array([[0, 0, 0.3, 0.5], [0.3, 0.5, 1, 1]], np.float32), (self.n_frames, 1, 1))
-        return (boxes, np.ones((self.n_frames, 2), bool)) if self.knows else None
-
-    def talking(self):
-        return np.arange(2 * self.n_frames).reshape(2, -1) % 3 == 0 if self.knows else None
-
-    def density_picture(self, frame):
-        return None
+def recorded(name: str, n_frames: int = 8, **changes) -> RecordedVideo:
+    """A video of noise, in which pictures weigh the most; its two faces never talk at once."""
+    flags = np.arange(2 * n_frames).reshape(2, -1) % 3 == 0
+    return RecordedVideo(name, n_frames, seed=len(name), flags=flags, **changes)
 
 
 def scores_of(videos, rows=("model", "centre prior", "half of the subjects")):
@@ -151,7 +122,7 @@ def assert_self_contained(page: Page):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    videos = [Drawn(str(number)) for number in (7, 12, 120, 3, 55, 81, 90)]
+    videos = [recorded(str(number)) for number in (7, 12, 120, 3, 55, 81, 90)]
     scores = scores_of(videos)
     scores["model"]["12"]["CC"][3] = np.nan
     weights = {video.id: np.full((8, 3), 1 / 3, np.float32) for video in videos}
@@ -253,7 +224,7 @@ def test_breakdowns_and_face_weights(written):
 
 
 def test_what_is_not_known_is_left_out_with_a_line(tmp_path):
-    page = Page(write(tmp_path, [Drawn("1", knows=False)], scores_of([Drawn("1")], ["maps"]))[0])
+    page = Page(write(tmp_path, [recorded("1", boxes=None)], scores_of([recorded("1")], ["maps"]))[0])
     assert [attributes["id"] for attributes in page.all("section")] == list(SECTIONS)
     for line in (
         "Left out: maps does not weigh faces.",
@@ -266,7 +237,7 @@ def test_what_is_not_known_is_left_out_with_a_line(tmp_path):
 
 
 def test_videos_without_scores(tmp_path):
-    videos = [Drawn("1"), Drawn("2")]
+    videos = [recorded("1"), recorded("2")]
     scores = scores_of(videos)
     for metric in METRICS:
         scores["model"]["1"][metric][:] = np.nan
@@ -280,7 +251,7 @@ def test_videos_without_scores(tmp_path):
 
 
 def test_names_cannot_leave_their_place(tmp_path):
-    videos = [Drawn(name) for name in HOSTILE]
+    videos = [recorded(name) for name in HOSTILE]
     settings = {**SETTINGS, "dataset": HOSTILE[1], "config": {HOSTILE[0]: HOSTILE[1]}, "maps": list(HOSTILE[:5])}
     text, _ = write(tmp_path, videos, scores_of(videos, [*HOSTILE[:3], "centre prior"]), settings=settings)
     page = Page(text)
@@ -294,7 +265,7 @@ def test_names_cannot_leave_their_place(tmp_path):
 
 def test_its_size_is_bounded(tmp_path):
     """75 videos of the length and number of MVVA's test split, in pictures that compress as badly as can be."""
-    videos = [Drawn(f"{number:03d}", n_frames=480, size=(720, 1280)) for number in range(75)]
+    videos = [recorded(f"{number:03d}", 480, noise_size=(720, 1280)) for number in range(75)]
     scores = scores_of(videos, [f"row {number}" for number in range(8)])
     text, _ = write(tmp_path, videos, scores)
     assert 1e6 < len(text) < 15e6
@@ -306,7 +277,7 @@ def test_its_size_is_bounded(tmp_path):
 def test_without_jinja(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(InputError, match=r"pip install 'vasal-jax\[report\]'"):
-        write(tmp_path, [Drawn("1")])
+        write(tmp_path, [recorded("1")])
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -16,59 +14,19 @@ import pytest
 
 from tests.helpers.media import write_video, write_wav
 from tests.helpers.models import narrow_model
+from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax import metrics, predict
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.evaluation.rows import ABLATIONS, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, frame_notes
-from vasal_jax.inputs.fixations import fixation_density, valid_points
-from vasal_jax.inputs.video import Frame, read_frames
+from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models import VASal
 
 GRID = (72, 128)
 CONVENTIONS = Conventions(size=(36, 64), sigma=5.0, negatives=200, seed=3)
-
-
-@dataclass
-class Recorded:
-    """A video as datasets have it, cut shorter than its file."""
-
-    id: str
-    video: Path
-    sound: Path | None
-    n_frames: int
-    seed: int
-    has_faces: bool = True
-    fps: float = 25.0
-    grid: tuple[int, int] = GRID
-    knows_subjects: bool = True
-    reads: int = 0
-
-    def frames(self) -> Iterator[Frame]:
-        self.reads += 1
-        for frame in read_frames(self.video):
-            if frame.index < self.n_frames:
-                yield frame
-
-    def fixations(self) -> np.ndarray:
-        rng = np.random.default_rng(self.seed)
-        middle = rng.uniform((20, 10), (100, 60))
-        points = (middle + rng.normal(0, 12, (self.n_frames, 6, 2))).astype(np.float32)
-        points[~valid_points(points, GRID)] = np.nan
-        points[1] = np.nan  # a frame at which nobody looks
-        return points
-
-    def tracks(self):
-        boxes = np.tile(np.array([[0.1, 0.2, 0.3, 0.6], [0.5, 0.1, 0.8, 0.5]], np.float32), (self.n_frames, 1, 1))
-        return (boxes, np.ones((self.n_frames, 2), bool)) if self.has_faces else None
-
-    def talking(self):
-        return np.arange(self.n_frames) % np.array([[2], [3]]) == 0
-
-    def density_picture(self, frame: int):
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +41,15 @@ def media(tmp_path_factory) -> Path:
     return folder
 
 
+def recorded(media: Path, name: str, n_frames: int, seed: int) -> RecordedVideo:
+    """One of the files of `media`, cut to `n_frames`."""
+    return RecordedVideo(name, n_frames, media / f"{name}.mkv", media / f"{name}.wav", seed)
+
+
 @pytest.fixture
-def videos(media) -> list[Recorded]:
+def videos(media) -> list[RecordedVideo]:
     lengths = {"a": 26, "b": 12, "c": 5}
-    return [Recorded(n, media / f"{n}.mkv", media / f"{n}.wav", lengths[n], seed) for seed, n in enumerate("abc")]
+    return [recorded(media, n, lengths[n], seed) for seed, n in enumerate("abc")]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +67,7 @@ def assert_equal(first, second) -> None:
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-def by_hand(video: Recorded, maps: np.ndarray, prior: np.ndarray) -> dict[str, np.ndarray]:
+def by_hand(video: RecordedVideo, maps: np.ndarray, prior: np.ndarray) -> dict[str, np.ndarray]:
     """CC, KL, NSS and IG of maps (F, 36, 64), frame by frame in float64."""
     points = video.fixations()
     density = fixation_density(points, CONVENTIONS.size, GRID, CONVENTIONS.sigma)
@@ -141,7 +104,7 @@ def test_scores_are_those_of_the_maps(videos, model, tmp_path):
 
 
 def test_maps_are_those_of_a_stream(videos, model, tmp_path):
-    video = dataclasses.replace(videos[0], n_frames=30, has_faces=False)
+    video = dataclasses.replace(videos[0], n_frames=30, boxes=None)
     evaluation, rows = evaluation_of([video], tmp_path), model_rows("m", {}, [])
     evaluation.run(rows, model=model)
     expected = predict(model, video.video, sound=video.sound)
@@ -212,7 +175,7 @@ def test_ablations_take_away_what_they_say(videos, model, tmp_path):
 
     everything = ["a", "b", "c"]
     assert equals("m, muted", sound=None) == everything
-    assert equals("m, no faces", has_faces=False) == everything
+    assert equals("m, no faces", boxes=None) == everything
     heard = [equals("m, another video's sound", sound=video.sound) for video in videos]
     assert sorted(chain.from_iterable(heard)) == everything  # each is heard once,
     assert all(video.id not in ids for video, ids in zip(videos, heard, strict=True))  # and none with its own picture
@@ -307,7 +270,7 @@ def test_notes_of_frames(videos):
     assert notes["seconds"][-1] == 11 / 25
     assert notes["faces"].tolist() == [2] * 12
     assert notes["speaking"].tolist() == [2, 0, 1, 1, 1, 0, 2, 0, 1, 1, 1, 0]
-    assert list(frame_notes(dataclasses.replace(videos[1], has_faces=False))) == ["seconds"]
+    assert list(frame_notes(dataclasses.replace(videos[1], boxes=None))) == ["seconds"]
 
 
 RUN = """
@@ -320,7 +283,7 @@ from vasal_jax.evaluation.ground_truth import GroundTruth
 
 media, work = map(Path, sys.argv[1:])
 lengths = {"a": 26, "b": 12, "c": 5, "d": 29, "e": 14}
-videos = [test.Recorded(n, media / f"{n}.mkv", media / f"{n}.wav", lengths[n], i) for i, n in enumerate(lengths)]
+videos = [test.recorded(media, name, length, seed) for seed, (name, length) in enumerate(lengths.items())]
 evaluation = test.evaluation_of(videos, work)
 rows = model_rows("m", {}, ["muted", "another video's sound"])
 rows += baseline_rows(evaluation.truths, evaluation.prior, test.CONVENTIONS)
