@@ -96,22 +96,6 @@ def test_maps_score_as_they_do_in_the_metrics():
         assert float(found[name]) == pytest.approx(float(jnp.nanmean(values)), rel=1e-4), name
 
 
-@pytest.mark.parametrize(
-    ("fixations", "mask", "expected"),
-    [
-        ([[0.5, 0.5], [1.5, 0.5], [1.5, 1.5], [1.2, 0.1]], [True, True], [0.25, 0.75, 0]),
-        ([[0.5, 0.5], [1.5, 0.5]], [True, False], [0.5, 0, 0.5]),  # a masked face draws nothing
-        ([[1.0, 1.0], [np.nan, np.nan]], [True, True], [0.5, 0.5, 0]),  # on the edge of both: shared
-        ([[0.5, 0.5]], [False, False], [0, 0, 1]),
-        ([[np.nan, np.nan]], [True, True], [0, 0, 0]),
-        ([[3.0, 1.0]], [True, True], [0, 0, 0]),  # outside the picture
-    ],
-)
-def test_fixation_shares(fixations, mask, expected):
-    batch = one_frame(fixations=fixations, face_mask=mask)
-    np.testing.assert_allclose(losses.fixation_shares(batch, (2, 2))[0, 0], expected, atol=1e-7)
-
-
 def test_faces_and_talking():
     assert terms(one_frame())["faces"] == pytest.approx(2 * LOG2, abs=1e-6)  # all on the first, which weighs 1/4
     half = one_frame(fixations=[[0.5, 0.5], [1.5, 0.5]])

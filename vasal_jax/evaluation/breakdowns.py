@@ -8,8 +8,8 @@ import numpy as np
 from vasal_jax.evaluation.clips import Arrays
 from vasal_jax.evaluation.ground_truth import GroundTruth
 from vasal_jax.evaluation.scores import Scores
+from vasal_jax.metrics.face_shares import fixation_shares
 from vasal_jax.metrics.saliency import METRICS
-from vasal_jax.training.losses import fixation_shares
 
 Notes = Mapping[str, Arrays]
 """By video, what `evaluation.frame_notes` says of its frames."""
@@ -97,7 +97,7 @@ class Agreement:
 
 
 def face_agreement(truths: Sequence[GroundTruth], weights: Mapping[str, np.ndarray]) -> list[Agreement]:
-    """Compares a model's face weights with the shares of the fixations (`losses.fixation_shares`).
+    """Compares a model's face weights with the shares of the fixations (`metrics.fixation_shares`).
 
     Args:
       truths: of the videos.

@@ -1,3 +1,6 @@
+from .face_shares import (
+    fixation_shares as fixation_shares,
+)
 from .saliency import (
     EPSILON as EPSILON,
 )

@@ -14,6 +14,7 @@ import optax
 from jax import Array
 
 from vasal_jax.errors import InputError
+from vasal_jax.metrics.face_shares import fixation_shares, inside_map
 
 Batch = dict[str, Array]
 """Arrays of one batch by name. Read here, with B clips of T frames, N faces, S fixations:
@@ -123,33 +124,11 @@ def sums(logits: Array, taps: Batch, batch: Batch) -> Batch:
     return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}
 
 
-def fixation_shares(batch: Batch, size: tuple[int, int]) -> Array:
-    """Share of a frame's fixations on each face, the target of the face weights.
-
-    A fixation on overlapping faces is divided equally among them; one on no face counts for the last entry.
-
-    Args:
-      batch: with `fixations`, `face_boxes` and `face_mask`.
-      size: height and width of the map whose cells the fixations count.
-
-    Returns:
-      float32 (B, T, N+1), sums to 1; zeros where the frame has no fixations.
-    """
-    inside_map = _inside(batch["fixations"], size)
-    x, y = jnp.moveaxis(batch["fixations"], -1, 0) / jnp.array(size[::-1], jnp.float32)[:, None, None, None]
-    x1, y1, x2, y2 = jnp.moveaxis(batch["face_boxes"], -1, 0)[:, :, :, None]
-    x, y = x[..., None], y[..., None]
-    on_face = (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2) & batch["face_mask"][:, :, None]
-    faces = jnp.concatenate([on_face, ~on_face.any(-1, keepdims=True)], -1)  # (B, T, S, N+1)
-    shares = inside_map[..., None] * faces / faces.sum(-1, keepdims=True)
-    return shares.sum(-2) / jnp.maximum(inside_map.sum(-1), 1)[..., None]
-
-
 def _annotated(batch: Batch) -> Batch:
     """Where each term has something to say: bool (B, T), for talking (B, T, N)."""
     valid = batch["valid"]
     has_density = valid & (batch["density"] > 0).any((-2, -1))
-    has_fixation = valid & _inside(batch["fixations"], batch["density"].shape[2:]).any(-1)
+    has_fixation = valid & inside_map(batch["fixations"], batch["density"].shape[2:]).any(-1)
     masks = {"kl": has_density, "cc": has_density, "nss": has_fixation}
     if "face_mask" in batch:
         masks["faces"] = has_fixation & batch["face_mask"].any(-1)
@@ -161,11 +140,6 @@ def _annotated(batch: Batch) -> Batch:
 def _speakers(batch: Batch) -> Array:
     """Which faces are seen and known to talk, bool (B, T, N)."""
     return batch["face_mask"] & batch["talking_known"] & batch["talking"]
-
-
-def _inside(fixations: Array, size: tuple[int, int]) -> Array:
-    """Which of the points (..., 2) lie on the map, its edge included; NaN does not."""
-    return ((fixations >= 0) & (fixations <= jnp.array(size[::-1], fixations.dtype))).all(-1)
 
 
 def _divergence(target: Array, log_probabilities: Array) -> Array:
@@ -188,7 +162,7 @@ def _standardised(x: Array) -> Array:
 def _scanpath_saliency(standard: Array, fixations: Array, size: tuple[int, int]) -> Array:
     """Mean over a frame's fixations of a standardised map (..., H*W); 0 without fixations."""
     height, width = size
-    inside = _inside(fixations, size)
+    inside = inside_map(fixations, size)
     cells = jnp.where(inside[..., None], fixations, 0).astype(jnp.int32)  # truncation: these are not negative
     column, row = jnp.minimum(cells[..., 0], width - 1), jnp.minimum(cells[..., 1], height - 1)
     values = jnp.take_along_axis(standard, row * width + column, -1)
