@@ -17,7 +17,7 @@ from tyro.conf import Positional, arg
 
 from vasal_jax import weights
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation import report, statistics, tables
+from vasal_jax.evaluation import report, result_files, statistics, tables
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.evaluation.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
@@ -119,7 +119,7 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
     prior = centre_prior(split.training, conventions)
     rows = _rows(args, truths, prior, conventions, model)
     with ExitStack() as stack:
-        kept = args.out and statistics.beside(args.out, "_work")
+        kept = args.out and result_files.beside(args.out, "_work")
         work = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         evaluation = Evaluation(truths, conventions, prior, work)
         scores = _with_progress(evaluation, rows, model, args.batch)
@@ -127,7 +127,7 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
         print(tables.markdown(summary))
         notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
         if args.out:
-            for path in statistics.write_all(args.out, summary, scores, notes):
+            for path in result_files.write_all(args.out, summary, scores, notes):
                 print(f"wrote {path}")
         if args.report:
             maps = partial(_open_maps, evaluation, rows[0])
@@ -138,7 +138,7 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
 
 def compare(args: CompareArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
-    first, second = statistics.read_json(args.first), statistics.read_json(args.second)
+    first, second = result_files.read_json(args.first), result_files.read_json(args.second)
     found = statistics.compare(first, second, args.first_row, args.second_row)
     names = (row or table["rows"][0]["name"] for row, table in ((args.first_row, first), (args.second_row, second)))
     print(tables.comparison(found, *names))

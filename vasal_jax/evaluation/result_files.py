@@ -1,0 +1,123 @@
+"""The files of results: written beside each other as JSON, tables and CSV, and the JSON read again."""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vasal_jax.errors import InputError
+from vasal_jax.evaluation import tables
+from vasal_jax.evaluation.scores import Scores
+from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.system.files import replacing
+
+MAX_BYTES = 64 * 2**20  # of a file of results; one of 343 videos and 10 rows has 1e6
+
+
+def write_all(
+    path: Path, results: Mapping[str, Any], scores: Scores, notes: Mapping[str, Mapping[str, np.ndarray]]
+) -> list[Path]:
+    """Writes `R.json` and beside it the tables `R.md` and `R.tex`, `R_videos.csv` and `R_frames.csv`.
+
+    Args:
+      path: `R.json`.
+      results: of `statistics.summarise`.
+      scores: of `Evaluation.run`.
+      notes: by video, of `scores.frame_notes`.
+
+    Returns:
+      All paths written.
+
+    Raises:
+      InputError: the file system refused.
+    """
+    paths = [
+        path,
+        path.with_suffix(".md"),
+        path.with_suffix(".tex"),
+        beside(path, "_videos.csv"),
+        beside(path, "_frames.csv"),
+    ]
+    json_text = json.dumps(results, indent=1, allow_nan=False)
+    for target, text in zip(paths, (json_text, tables.markdown(results), tables.latex(results)), strict=False):
+        with replacing(target) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+    _write_csv(paths[3], _video_lines(results))
+    _write_csv(paths[4], _frame_lines(scores, notes))
+    return paths
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The name of something that belongs to a file of results: `R.json`, "_work" to `R_work`."""
+    return path.with_name(path.stem + ending)
+
+
+def _write_csv(path: Path, lines: Iterable[Sequence[Any]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines)
+
+
+def _video_lines(results: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    """For each row and video the means over its frames."""
+    yield ["row", "video", *METRICS]
+    for row in results["rows"]:
+        for video, numbers in row["videos"].items():
+            yield [row["name"], video, *numbers.values()]
+
+
+def _frame_lines(scores: Scores, notes: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Sequence[Any]]:
+    """For each row and frame its scores, empty where it has none, after what is known of it."""
+    names = list(dict.fromkeys(chain.from_iterable(notes.values())))
+    yield ["row", "video", "frame", *names, *METRICS]
+    for row, videos in scores.items():
+        for video, frames in videos.items():
+            known = [notes[video].get(name, [""] * len(frames[METRICS[0]])) for name in names]
+            columns = [*known, *(frames[metric] for metric in METRICS)]
+            for index, values in enumerate(zip(*columns, strict=True)):
+                yield [row, video, index, *map(_cell, values)]
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, np.floating):
+        return value
+    return f"{value:.6g}" if np.isfinite(value) else ""
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """Reads a file of results.
+
+    Raises:
+      InputError: the file is missing, or is none.
+    """
+    path = Path(path)
+    expected = f"{path}: expected results written by evaluate.py --out"
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"{expected}, at most {MAX_BYTES} bytes")
+        results = json.loads(content)
+        for row in results["rows"]:
+            for numbers in chain([row["mean_over_videos"], row["mean_over_frames"]], row["videos"].values()):
+                if not all(_is_number(numbers[metric]) for metric in METRICS):
+                    raise TypeError("no number")
+        if not results["rows"] or not all(isinstance(row["name"], str) for row in results["rows"]):
+            raise TypeError("no rows")
+        dict(results["settings"])
+    except OSError as error:
+        raise InputError(f"{expected}, cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{expected}, found something else or a damaged file") from None
+    return results
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
