@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vasal_jax import __version__, weights
+from vasal_jax.ablations import without_senses
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.rows import without
 from vasal_jax.models import VASal
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import naming_file_errors, replacing
@@ -60,11 +60,11 @@ def train(config: TrainConfig) -> int:
         drawn = training_batches(
             config.data, config.batch_size, config.seed, config.clips, start=start, fields=fields, **share
         )
-        return (without(batch, config.without) for batch in drawn)
+        return (without_senses(batch, config.without) for batch in drawn)
 
     def validation() -> Iterator[Batch]:
         ordered = evaluation_batches(config.data, "validation", config.batch_size, config.clips, **share)
-        return (without(batch, config.without) for batch in ordered)
+        return (without_senses(batch, config.without) for batch in ordered)
 
     stopped = fit(
         training, lambda: first_weights(config), config.run, batches, validation, config.loop, config.checkpoints

@@ -33,9 +33,10 @@ from data.records import VideoRecord
 from data.splits import canonical
 from train import train
 from vasal_jax import weights
+from vasal_jax.ablations import OTHER_SOUND, SENSES
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
-from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_rows, without
+from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
 from vasal_jax.models import ModelConfig
 from vasal_jax.system.files import naming_file_errors
@@ -49,7 +50,6 @@ VARIANTS = {
     "visual, faces": (ModelConfig.tiny_full(), ("sound",)),
     "all": (ModelConfig.tiny_full_audio_faces(), ()),
 }
-OTHER_SOUND = "another video's sound"
 METRICS = ("KL", "CC", "NSS")
 
 
@@ -216,9 +216,11 @@ def rows_of(name: str, folder: Path) -> list[ModelRow]:
     """The row of a variant, without the senses that it lacks; of the one with all also that with another's sound."""
     path = run_of(name, folder) / "weights.safetensors"
     settings = {"variant": name, "weights": [path.stat().st_size, path.stat().st_mtime_ns]}
-    row, *others = model_rows(name, settings, [OTHER_SOUND] if name == "all" else [])
     _, lacking = VARIANTS[name]
-    return [dataclasses.replace(row, change=lambda batch: without(batch, lacking)), *others]
+    rows = [model_row(name, settings, tuple(SENSES[sense] for sense in lacking))]
+    if name == "all":
+        rows.append(model_row(f"{name}, {OTHER_SOUND.name}", settings, (OTHER_SOUND,)))
+    return rows
 
 
 def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> None:

@@ -6,10 +6,11 @@ from math import ceil
 
 import numpy as np
 
+from vasal_jax.ablations import OTHER_MEL
 from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement, negatives
-from vasal_jax.evaluation.rows import OTHER_MEL, MapRow, ModelRow, Read, Row
+from vasal_jax.evaluation.rows import MapRow, ModelRow, Read, Row
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, load_spectrogram, spectrogram
 from vasal_jax.inputs.clips import cut_clips
 from vasal_jax.inputs.faces.sources import Faces
@@ -47,7 +48,7 @@ class ClipReader:
         self._room = max(truth.points.shape[1] for truth in truths)  # one shape for the fixations of all videos
         self._given = [row for row in rows if isinstance(row, MapRow)]
         self._has_model = any(isinstance(row, ModelRow) for row in rows)
-        shuffled = any(isinstance(row, ModelRow) and row.hears_another for row in rows)
+        shuffled = any(isinstance(row, ModelRow) and row.needs_other_sound for row in rows)
         self._face_slots = {truth.video.id: faces_of(truth.video).slots() for truth in truths} if face_branch else {}
         self.slots = max((faces.slots for faces in self._face_slots.values()), default=0)
         self._partners = derangement([truth.video for truth in truths], conventions) if shuffled else {}

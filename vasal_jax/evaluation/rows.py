@@ -10,20 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from vasal_jax.ablations import ABLATIONS, Ablation, Arrays
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import UNIFORM_SHARE, Conventions, GroundTruth, Video, resized_to
 from vasal_jax.evaluation.map_folders import VideoMaps
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, jax.Array]
 Read = Callable[[Sequence[int]], np.ndarray]  # frames to their maps, float32 (T, H, W) at the truth's resolution
-
-OTHER_MEL = "mel_of_another"  # the entry of a batch with the sound of another video
 
 CENTRE_PRIOR, UNIFORM, PEOPLE = "centre prior", "uniform map", "half of the subjects"  # names of the baselines
 
@@ -45,14 +41,20 @@ class Row:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ModelRow(Row):
-    """Maps of the model, after `change` of its inputs."""
+    """Maps of the model, after each of `ablations` of its inputs."""
 
-    change: Callable[[Batch], Batch] = dict
+    ablations: tuple[Ablation, ...] = ()
 
     @property
-    def hears_another(self) -> bool:
+    def needs_other_sound(self) -> bool:
         """Whether the sound of another video is needed."""
-        return self.change is _shuffle_sound
+        return any(ablation.needs_other_sound for ablation in self.ablations)
+
+    def change(self, batch: Arrays) -> Arrays:
+        """The model's inputs, from those of the whole model."""
+        for ablation in self.ablations:
+            batch = ablation.change(batch)
+        return batch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,48 +64,16 @@ class MapRow(Row):
     open: Callable[[GroundTruth], tuple[Read, GroundTruth]]
 
 
-def _mute(batch: Batch) -> Batch:
-    return batch | {"mel": jnp.zeros_like(batch["mel"])}
-
-
-def _shuffle_sound(batch: Batch) -> Batch:
-    return batch | {"mel": batch[OTHER_MEL]}
-
-
-def _drop_faces(batch: Batch) -> Batch:
-    return {name: jnp.zeros_like(value) if name.startswith("face_") else value for name, value in batch.items()}
-
-
-def _freeze_motion(batch: Batch) -> Batch:
-    return batch | {"frames_past": batch["frames"]}
-
-
-ABLATIONS: dict[str, Callable[[Batch], Batch]] = {
-    "muted": _mute,
-    "another video's sound": _shuffle_sound,
-    "no faces": _drop_faces,
-    "no motion": _freeze_motion,
-}
-"""What is taken from the model, by the name that its row has after the model's. Silence is zeros everywhere, no motion
-is a frame before that equals the frame."""
-
-_SENSES = {"sound": _mute, "faces": _drop_faces}
-
-
-def without(batch: Batch, senses: Sequence[str]) -> Batch:
-    """A model's inputs as one gets them who lacks some of the senses, "sound" and "faces"."""
-    for sense in senses:
-        batch = _SENSES[sense](batch)
-    return batch
-
-
 def model_rows(name: str, settings: Mapping[str, Any], ablations: Sequence[str]) -> list[ModelRow]:
     """The row of a model and one for each of the named `ABLATIONS`; `settings` tell the model from any other."""
-    changes = {name: dict, **{f"{name}, {ablation}": ABLATIONS[ablation] for ablation in ablations}}
-    return [
-        ModelRow(name=row, settings={**settings, "row": change.__name__}, stamp=_inputs_of, change=change)
-        for row, change in changes.items()
-    ]
+    changes = {name: (), **{f"{name}, {ablation}": (ABLATIONS[ablation],) for ablation in ablations}}
+    return [model_row(row, settings, change) for row, change in changes.items()]
+
+
+def model_row(name: str, settings: Mapping[str, Any], ablations: tuple[Ablation, ...] = ()) -> ModelRow:
+    """The row of a model after `ablations`, whose names are a part of the row's settings."""
+    settings = {**settings, "row": "model", "ablations": [ablation.name for ablation in ablations]}
+    return ModelRow(name=name, settings=settings, stamp=_inputs_of, ablations=ablations)
 
 
 def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions) -> list[MapRow]:

@@ -14,10 +14,11 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vasal_jax import metrics
+from vasal_jax.ablations import OTHER_MEL
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.clips import Arrays, ClipReader, ScoredClip
 from vasal_jax.evaluation.ground_truth import GroundTruth, Video
-from vasal_jax.evaluation.rows import OTHER_MEL, ModelRow, Row
+from vasal_jax.evaluation.rows import ModelRow, Row
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import VASal
