@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.media import write_wav
 from vasal_jax.inputs import audio, video
-from vasal_jax.inputs.faces import tracks
+from vasal_jax.inputs.faces import maps as face_maps
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "released_preprocessing.npz"
 TRACK_LENGTH = 3 * audio.SAMPLE_RATE
@@ -64,5 +64,5 @@ def test_face_maps(released):
         blobs = np.exp(-((xx - 8 - t / 4) ** 2 + (yy - 12) ** 2) / 18)
         blobs += 0.6 * np.exp(-((xx - 22) ** 2 + (yy - 14 + t / 6) ** 2) / 18)
         maps.append(np.zeros((32, 32)) if t == 5 else np.round(235 * blobs / blobs.max() + 7))
-    normalised = [tracks.normalise_face_map(grey.astype(np.uint8)) for grey in maps[5:17]]
+    normalised = [face_maps.normalise_face_map(grey.astype(np.uint8)) for grey in maps[5:17]]
     np.testing.assert_allclose(normalised, released["gmm_batch"][:, 0], atol=1e-3)
