@@ -5,7 +5,7 @@ import platform
 from typing import NamedTuple
 
 from benchmarks.harness.processes import in_fresh_process
-from vasal_jax.system.processor import described
+from vasal_jax.system.processor import cpuinfo
 
 
 class Machine(NamedTuple):
@@ -34,7 +34,7 @@ def conditions() -> str:
     import jax
     import torch
 
-    name = described("model name") or platform.processor() or platform.machine()
+    name = cpuinfo("model name") or platform.processor() or platform.machine()
     return (
         f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {jax.default_backend()} "
         f"{device()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"

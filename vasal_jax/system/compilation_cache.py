@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import jaxlib
 
-from vasal_jax.system.processor import described
+from vasal_jax.system.processor import cpuinfo
 
 _MAX_BYTES = 2**30  # of the whole folder; what was not used for longest is deleted first
 _WORTH_KEEPING = 0.2  # seconds of compilation; JAX's own second would leave out the packaged model's programs
@@ -52,5 +52,5 @@ def _own(status: os.stat_result) -> bool:
 
 def _processor() -> str:
     """A few letters that differ between processors with different instructions."""
-    facts = described("flags", "Features")
+    facts = cpuinfo("flags", "Features")
     return hashlib.sha256(f"{platform.machine()} {platform.processor()} {facts}".encode()).hexdigest()[:8]

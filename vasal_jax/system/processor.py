@@ -1,4 +1,4 @@
-"""What the processor can do, as Linux tells it."""
+"""The processor's instructions and cores, as Linux reports them."""
 
 import os
 from functools import cache
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 @cache
-def described(*names: str) -> str:
-    """What is said of the first core under the first of the names in /proc/cpuinfo; empty where nothing is."""
+def cpuinfo(*names: str) -> str:
+    """The value of the first of `names` in /proc/cpuinfo, for the first core; empty if absent."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -16,12 +16,12 @@ def described(*names: str) -> str:
 
 
 def has(*instructions: str) -> bool:
-    """Whether it has any of these sets of instructions, as Linux names them."""
-    return not set(described("flags", "Features").split()).isdisjoint(instructions)
+    """Whether the processor has any of these instruction sets, by their names in /proc/cpuinfo."""
+    return not set(cpuinfo("flags", "Features").split()).isdisjoint(instructions)
 
 
 def has_bfloat16() -> bool:
-    """Whether it multiplies bfloat16."""
+    """Whether the processor multiplies bfloat16."""
     return has("avx512_bf16", "amx_bf16", "bf16")
 
 
