@@ -11,10 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.harness.processes import failure, in_fresh_process, started
+from benchmarks.harness.processes import ROOT, in_fresh_process
 from benchmarks.harness.runner import command
 from benchmarks.harness.side_by_side import Comparison
 from benchmarks.harness.videos import draw_faces
+from vasal_jax.system.processes import failure, started
 
 GOAL = 15.0  # seconds
 CLIP = 2.0  # seconds
@@ -40,7 +41,7 @@ def first_map(video: Path, cache: str) -> float:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
         words = ["predict.py", video, "--frames", Path(folder) / "frames"]
         begin = time.perf_counter()
-        process = started(words, log, JAX_COMPILATION_CACHE_DIR=cache)
+        process = started(words, log, ROOT, JAX_COMPILATION_CACHE_DIR=cache)
         seconds = None
         while process.poll() is None:
             # The folder has another name until it is whole.
