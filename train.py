@@ -1,9 +1,9 @@
 """Trains a model: `python train.py PRESET --data PREPARED --run FOLDER`."""
 
-from vasal_jax.system.memory import keep_freed_memory, use_huge_pages
+from vasal_jax.system import memory
 
 if __name__ == "__main__":
-    use_huge_pages()  # starts anew, so before the libraries are loaded
+    memory.tune("train")  # before the libraries are loaded
 
 import dataclasses
 import json
@@ -20,7 +20,6 @@ from rich.table import Table
 
 from vasal_jax import __version__, weights
 from vasal_jax.ablations import without_senses
-from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.models import VASal
 from vasal_jax.system.compilation_cache import use_compilation_cache
@@ -33,7 +32,7 @@ from vasal_jax.weights.parameters import Arrays, arrays
 try:
     from configs import PRESETS
     from configs.train_config import TrainConfig
-    from data.pipeline import evaluation_batches, training_batches
+    from data.pipeline import Batch, evaluation_batches, training_batches
     from data.prepared import PreparedSplit
     from vasal_jax.training.loop import export, fit
 except ModuleNotFoundError as error:
@@ -46,8 +45,6 @@ def train(config: TrainConfig) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     use_compilation_cache()
     initialise_distributed(**dataclasses.asdict(config.distributed))
-    if jax.default_backend() != "cpu":
-        keep_freed_memory(one_heap=False)  # reading clips gains by it; a step on the CPU would lose
     settings = PreparedSplit(config.data, "training").settings
     PreparedSplit(config.data, "validation")  # now, rather than after the first thousand steps
     training = Training(config.model, config.loss, config.optimizer, config.updates, config.live_frames)

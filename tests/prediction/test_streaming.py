@@ -131,7 +131,8 @@ def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
 
     usual = clips.cut_clips
     monkeypatch.setattr(clips, "cut_clips", cut_clips)
-    monkeypatch.setattr(streaming, "give_back_freed_memory", compiled.set)
+    usual_ahead = streaming.computed_ahead
+    monkeypatch.setattr(streaming, "computed_ahead", lambda *arguments: (compiled.set(), usual_ahead(*arguments))[1])
     jax.clear_caches()
     with jax.log_compiles():
         frames = list(streaming.stream(weighing if face_branch else model, videos[30], faces=tracks, released=released))

@@ -15,7 +15,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 if {keep}:
-    assert memory.keep_freed_memory(one_heap=True)
+    memory.tune("evaluate")
 before = resident()
 blocks = [b"x" * 2**20 for _ in range(200)]
 del blocks
@@ -35,12 +35,31 @@ def test_freed_memory_is_kept_until_it_is_given_back(keep):
     assert after < 50
 
 
-HEAPS = """
-import ctypes, os, sys, threading
-sys.path[:0] = sys.argv[1:]
+COMPILES = """
+import sys
 from vasal_jax.system import memory
 
-assert memory.keep_freed_memory(one_heap=memory.cpu_computes())
+memory.tune(sys.argv[1])
+calls = []
+memory.give_back_freed_memory = lambda: calls.append(1)
+import jax
+jax.jit(lambda x: x + 1).lower(1.0).compile()
+print(len(calls))
+"""
+
+
+@pytest.mark.parametrize(("program", "trims"), [("predict", "1"), ("evaluate", "0")])
+def test_prediction_gives_back_what_compiling_took(program, trims):
+    done = subprocess.run([sys.executable, "-c", COMPILES, program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [trims]
+
+
+HEAPS = """
+import ctypes, os, sys, threading
+sys.path[:0] = sys.argv[1:2]
+from vasal_jax.system import memory
+
+memory.tune(sys.argv[2])
 malloc = ctypes.CDLL(None).malloc
 malloc.restype = ctypes.c_size_t
 places = []
@@ -52,11 +71,19 @@ print(abs(places[1] - places[0]) < 2**26)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
-@pytest.mark.parametrize(("plugin", "platforms", "one"), [(False, "", True), (True, "", False), (True, "cpu", True)])
-def test_threads_share_one_heap_unless_jax_is_for_an_accelerator(plugin, platforms, one, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "plugin", "platforms", "one"),
+    [
+        ("evaluate", False, "", True),
+        ("evaluate", True, "", False),
+        ("evaluate", True, "cpu", True),
+        ("predict", False, "", False),
+    ],
+)
+def test_threads_share_one_heap_where_evaluation_runs_on_a_cpu(program, plugin, platforms, one, tmp_path):
     if plugin:
         (tmp_path / "jax_plugins").mkdir()
-    command = [sys.executable, "-c", HEAPS, str(tmp_path)]
+    command = [sys.executable, "-c", HEAPS, str(tmp_path), program]
     environment = {**os.environ, "JAX_PLATFORMS": platforms}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(one)]
@@ -65,10 +92,10 @@ def test_threads_share_one_heap_unless_jax_is_for_an_accelerator(plugin, platfor
 HUGE = """
 import os, sys
 from pathlib import Path
-from vasal_jax.system.memory import use_huge_pages
+from vasal_jax.system.memory import tune
 
 print("begun", flush=True)
-use_huge_pages()
+tune("train")
 block = bytearray(2**26)
 print(os.environ["GLIBC_TUNABLES"], sys.argv[1:], sys.flags.optimize)
 print(" hg" in Path("/proc/self/smaps").read_text())

@@ -24,9 +24,9 @@ from vasal_jax.evaluation.rows import MapRow, Read, Row, baseline_rows, folder_r
 from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.models.vasal import VASal
+from vasal_jax.system import memory
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import check_writable
-from vasal_jax.system.memory import cpu_computes, keep_freed_memory
 from vasal_jax.system.terminal import Flag, OptionalFile, console
 
 logger = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class CompareArgs:
 
 def evaluate(args: EvaluateArgs, split: Split) -> int:
     """Runs the command on the videos that its arguments name; returns its exit code. Raises `InputError`."""
-    keep_freed_memory(one_heap=cpu_computes())
+    memory.tune("evaluate")
     use_compilation_cache()
     conventions = args.conventions
     model = args.weights and weights.load(args.weights, dtype=args.dtype)

@@ -24,8 +24,8 @@ from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
 from vasal_jax.prediction.streaming import FrameMap, stream
+from vasal_jax.system import memory
 from vasal_jax.system.compilation_cache import use_compilation_cache
-from vasal_jax.system.memory import keep_freed_memory
 from vasal_jax.system.terminal import Flag, OptionalFile, console
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
-    keep_freed_memory(one_heap=False)  # on two cores a clip takes no block that is too large for one
+    memory.tune("predict")
     use_compilation_cache()
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)

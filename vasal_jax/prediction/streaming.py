@@ -20,7 +20,6 @@ from vasal_jax.inputs.video import Frame
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import Carry, Features, VASal, saliency
 from vasal_jax.system.background import computed_ahead, prefetch
-from vasal_jax.system.memory import give_back_freed_memory
 
 _STREAMED = 2
 """Frames of a clip where its length changes nothing but speed and memory."""
@@ -110,7 +109,6 @@ def stream(
         features_of = clip_features.lower(graph, parameters, blank)
         results_of = clip_results.lower(graph, parameters, features_of.out_info, blank, carry, by_column=released)
         features_of, results_of = features_of.compile(), results_of.compile()
-        give_back_freed_memory()  # what compiling took, or it comes on top of the most that a clip takes
 
         def with_features(clip: Clip) -> tuple[Clip, Features]:
             return clip, jax.block_until_ready(features_of(parameters, clip.batch))

@@ -1,11 +1,11 @@
-"""How the process deals with memory that it has freed."""
+"""How a program's memory allocator deals with blocks that have been freed."""
 
 import contextlib
 import ctypes
 import os
 import sys
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's names for `mallopt`
 _KEPT = 2**31 - 1  # bytes at the top of the heap that are not worth giving back
@@ -14,18 +14,53 @@ _PAD = 64 * 2**20
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # for the variable GLIBC_TUNABLES
 
 
-def keep_freed_memory(one_heap: bool) -> bool:
-    """Tells glibc to keep large blocks for the next ones of their size, instead of giving them back.
+class _Policy(NamedTuple):
+    """What a program asks of glibc, by the kind of device on which JAX computes."""
 
-    A clip after the other asks for the same large blocks again and again; given back each time, they are faulted in and
-    zeroed page by page, which takes as long as some of the arithmetic. To be called at the start of a program that runs
-    for long, before the first computation; peak memory stays about the same.
+    huge_pages: tuple[str, ...]  # a training step faults in its memory 2 MB at a time in place of 4 kB
+    keep_freed: tuple[str, ...]  # each clip allocates the same large blocks; returned blocks are faulted in again
+    one_heap: tuple[str, ...]  # blocks over 64 MB fit a heap only if it is the only one; threads wait for each other
+    trim: tuple[str, ...]  # memory freed after compiling would come on top of the most that a clip takes
+
+
+_CPU, _ACCELERATOR = "cpu", "accelerator"
+_POLICIES = {
+    # Reading clips gains by kept memory. A training step on a CPU loses: one heap makes its threads wait, and several
+    # hold no block over 64 MB.
+    "train": _Policy(huge_pages=(_CPU, _ACCELERATOR), keep_freed=(_ACCELERATOR,), one_heap=(), trim=()),
+    # On two cores no block of a clip is too large for one of several heaps.
+    "predict": _Policy(huge_pages=(), keep_freed=(_CPU, _ACCELERATOR), one_heap=(), trim=(_CPU, _ACCELERATOR)),
+    # Batches of videos need larger blocks. The many threads that compile for an accelerator would wait for one heap
+    # seven times as long as they compile.
+    "evaluate": _Policy(huge_pages=(), keep_freed=(_CPU, _ACCELERATOR), one_heap=(_CPU,), trim=()),
+}
+
+
+def tune(program: Literal["train", "predict", "evaluate"]) -> None:
+    """Sets the memory allocator of this process as the program needs it. For commands alone, never for the library.
+
+    To be called before the first computation. "train" starts the process anew (for huge pages there is no call, only
+    an environment variable), so there it must come before anything else is loaded. Nothing happens where the C library
+    is not glibc.
+    """
+    policy, device = _POLICIES[program], _CPU if jax_runs_on_cpu() else _ACCELERATOR
+    if device in policy.huge_pages:
+        use_huge_pages()
+    if device in policy.keep_freed:
+        keep_freed_memory(one_heap=device in policy.one_heap)
+    if device in policy.trim:
+        trim_after_compiling()
+
+
+def keep_freed_memory(one_heap: bool) -> bool:
+    """Tells glibc to keep freed blocks for the next ones of their size, instead of returning them to the system.
+
+    Each clip allocates the same large blocks. If glibc returns them to the system, each allocation faults its pages in
+    again and zeroes them, which takes as long as some of the arithmetic. Peak memory stays about the same.
 
     Args:
-      one_heap: all threads take from one heap. XLA computes on a CPU in threads of its own, whose heaps glibc limits to
-        64 MB, so that larger blocks are mapped and faulted in anew all the same. But threads wait for each other: those
-        of a large program's training step for longer than they gain (see `use_huge_pages`), and the many that compile
-        for an accelerator seven times as long as they compile.
+      one_heap: all threads allocate from one heap. XLA computes on a CPU in its own threads, whose heaps glibc limits
+        to 64 MB; larger blocks are mapped and faulted in anew all the same.
 
     Returns:
       Whether the C library took it; False where it is not glibc.
@@ -37,16 +72,15 @@ def keep_freed_memory(one_heap: bool) -> bool:
     return mallopt is not None and all(mallopt(*setting) for setting in settings)
 
 
-def cpu_computes() -> bool:
-    """Whether this JAX has a CPU alone. It is not asked itself, since it would start threads, which have heaps."""
+def jax_runs_on_cpu() -> bool:
+    """Whether JAX has a CPU alone. JAX itself is not asked, since it would start threads, which have heaps."""
     return os.environ.get("JAX_PLATFORMS") == "cpu" or not any(map(find_spec, ("jax_plugins", "libtpu")))
 
 
 def use_huge_pages() -> None:
-    """Starts the program anew with huge pages for glibc's large blocks, which it has no call for, only a variable.
+    """Starts the program anew with huge pages for glibc's large blocks.
 
-    A training step then faults in its memory 2 MB at a time in place of 4 kB. To be called before anything else is
-    done or loaded. Nothing happens where there is no Linux, or where `GLIBC_TUNABLES` already says a word on it.
+    Nothing happens where there is no Linux, or where `GLIBC_TUNABLES` already speaks of huge pages.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if sys.platform.startswith("linux") and "glibc.malloc.hugetlb" not in tunables:
@@ -56,13 +90,25 @@ def use_huge_pages() -> None:
 
 
 def give_back_freed_memory() -> bool:
-    """Gives what has been freed until now back to the system, once, whatever `keep_freed_memory` has said.
+    """Returns all freed memory to the system, once, whatever `keep_freed_memory` has set.
 
     Returns:
       Whether there was any; False where the C library is not glibc.
     """
     trim = _of_glibc("malloc_trim")
     return trim is not None and bool(trim(ctypes.c_size_t(0)))
+
+
+def trim_after_compiling() -> None:
+    """Returns freed memory to the system each time that JAX has compiled a program, until the process ends."""
+    import jax.monitoring
+
+    jax.monitoring.register_event_duration_secs_listener(_trim_if_compiled)
+
+
+def _trim_if_compiled(event: str, _seconds: float, **_: Any) -> None:
+    if event == "/jax/core/compile/backend_compile_duration":
+        give_back_freed_memory()
 
 
 def _of_glibc(function: str) -> Any:
