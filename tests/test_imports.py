@@ -50,3 +50,23 @@ def test_models_need_only_the_core():
         "nnx.eval_shape(lambda: VASal(ModelConfig.tiny(), rngs=nnx.Rngs(0)))"
     )
     assert "vasal_jax" in loaded(code)
+
+
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["convert", "none", "none.safetensors"], {"predict", "demo"}),
+        (["predict", "none.mp4"], {"convert", "demo"}),
+    ],
+)
+def test_a_command_loads_no_other(words, absent):
+    code = (
+        f"import sys; sys.argv = {['vasal', *words]}\n"
+        "from vasal_jax.commands.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*[name.removeprefix('vasal_jax.commands.') for name in sys.modules if name.startswith('vasal_jax.c')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert words[0] in done.stdout.split()
+    assert not set(done.stdout.split()) & absent

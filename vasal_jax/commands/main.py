@@ -1,10 +1,12 @@
 """Entry points: `predict.py`, `convert_weights.py`, and `vasal`, which has them as subcommands."""
 
+import operator
 import signal
 import sys
 from collections.abc import Callable
-from functools import partial
-from typing import Annotated
+from functools import partial, reduce
+from importlib import import_module
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import subcommand
@@ -12,6 +14,8 @@ from tyro.conf import subcommand
 from vasal_jax.system.terminal import run
 
 Command = Callable[[], int]
+
+_COMMANDS = ("predict", "convert", "demo")  # each in the module of its name
 
 
 def main() -> None:
@@ -21,12 +25,12 @@ def main() -> None:
 
 def predict_main() -> None:
     """`python predict.py`."""
-    _main(_predict)
+    _main(lambda: _chosen("predict", sys.argv[1:]))
 
 
 def convert_main() -> None:
     """`python convert_weights.py`."""
-    _main(_convert)
+    _main(lambda: _chosen("convert", sys.argv[1:]))
 
 
 def _main(load: Callable[[], Command]) -> None:
@@ -44,41 +48,34 @@ def _main(load: Callable[[], Command]) -> None:
     sys.exit(run(command))
 
 
-def _predict() -> Command:
-    from vasal_jax.commands.predict import PredictArgs
-
-    return _command(_parsed(PredictArgs))
-
-
-def _convert() -> Command:
-    from vasal_jax.commands.convert import ConvertArgs
-
-    return _command(_parsed(ConvertArgs))
-
-
 def _vasal() -> Command:
-    from vasal_jax.commands.convert import ConvertArgs
-    from vasal_jax.commands.demo import DemoArgs
-    from vasal_jax.commands.predict import PredictArgs
-
-    args = _parsed(
-        Annotated[PredictArgs, subcommand("predict")]
-        | Annotated[ConvertArgs, subcommand("convert")]
-        | Annotated[DemoArgs, subcommand("demo")],
-        "vasal",
-    )
-    return _command(args)
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    if word in _COMMANDS:
+        return _chosen(word, sys.argv[2:], f"vasal {word}")
+    # Help, or a mistake: the answer lists all commands, so all are loaded.
+    kinds = {name: _loaded(name)[0] for name in _COMMANDS}
+    listed = reduce(operator.or_, (Annotated[kind, subcommand(name)] for name, kind in kinds.items()))
+    args = _parsed(listed, sys.argv[1:], "vasal")
+    return _command(next(name for name, kind in kinds.items() if isinstance(args, kind)), args)
 
 
-def _command(args) -> Command:
-    from vasal_jax.commands.convert import ConvertArgs, convert
-    from vasal_jax.commands.demo import DemoArgs, demo
-    from vasal_jax.commands.predict import PredictArgs, predict
-
-    if isinstance(args, PredictArgs) and args.demo:
-        args = DemoArgs(weights=args.weights)
-    return partial({PredictArgs: predict, ConvertArgs: convert, DemoArgs: demo}[type(args)], args)
+def _chosen(name: str, words: list[str], program: str | None = None) -> Command:
+    """The command of that name with its arguments parsed; no other command is loaded."""
+    return _command(name, _parsed(_loaded(name)[0], words, program))
 
 
-def _parsed(kind, program: str | None = None):
-    return tyro.cli(kind, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
+def _command(name: str, args: Any) -> Command:
+    if name == "predict" and args.demo:
+        kind, demo = _loaded("demo")
+        return partial(demo, kind(weights=args.weights))
+    return partial(_loaded(name)[1], args)
+
+
+def _loaded(name: str) -> tuple[type, Callable]:
+    """The arguments and the function of a command."""
+    module = import_module(f"vasal_jax.commands.{name}")
+    return getattr(module, f"{name.capitalize()}Args"), getattr(module, name)
+
+
+def _parsed(kind: Any, words: list[str], program: str | None) -> Any:
+    return tyro.cli(kind, prog=program, args=words, config=(tyro.conf.FlagCreatePairsOff,))
