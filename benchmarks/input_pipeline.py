@@ -36,6 +36,7 @@ from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import model_frame
+from vasal_jax.size import Size
 from vasal_jax.system.memory import keep_freed_memory
 
 T = 12  # frames of a clip
@@ -126,7 +127,7 @@ def measure(rounds: int = 7, videos: int = 4, seconds: float = 8.0, clips: int =
     found: dict[str, list[Taken]] = {name: [] for name in SIDES}
     with tempfile.TemporaryDirectory() as folder:
         root, out = Path(folder) / "release", Path(folder) / "prepared"
-        generate(SyntheticArgs(root, videos=videos, seconds=seconds, seed=0, size="1280x720"))
+        generate(SyntheticArgs(root, videos=videos, seconds=seconds, seed=0, size=Size(720, 1280)))
         prepare([str(root), str(out)])
         for _ in range(rounds):
             for name, taken in found.items():

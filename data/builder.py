@@ -21,7 +21,6 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from tyro.conf import Positional, arg
 
@@ -32,7 +31,7 @@ from data.workers import in_processes
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.system.files import naming_file_errors
-from vasal_jax.system.terminal import console, end_without, run
+from vasal_jax.system.terminal import end_without, progress_bar, run
 
 try:
     import tensorflow_datasets as tfds
@@ -127,9 +126,8 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         if (root := str(Path(__file__).parents[1])) not in sys.path:
             sys.path.append(root)  # `tfds build` has it there only while it loads this file; workers need it too
         jobs = [(record, self.builder_config.sigma, folder) for record in records]
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(TextColumn("preparing videos"), *columns, console=console) as progress:
-            task = progress.add_task("", total=len(jobs))
+        with progress_bar() as progress:
+            task = progress.add_task("preparing videos", total=len(jobs))
             for video, shard, problem in in_processes(make_shard, jobs, self._processes):
                 progress.advance(task)
                 if problem is None:

@@ -21,7 +21,6 @@ the pictures depends on its version.
 import dataclasses
 import json
 import os
-import re
 import sys
 import wave
 import zlib
@@ -29,7 +28,6 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from data.gaze import Gaze, Subjects, draw_gaze, grid_scale
 from data.workers import check_stop, in_processes
@@ -37,8 +35,9 @@ from vasal_jax.errors import InputError
 from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 from vasal_jax.scenes.voices import SAMPLE_RATE
+from vasal_jax.size import Size
 from vasal_jax.system.files import naming_file_errors, replacing
-from vasal_jax.system.terminal import console, run
+from vasal_jax.system.terminal import SizeArgument, progress_bar, run
 
 VERSION = 1  # of what the settings mean; goes up when they give other data
 IDS = 343  # as in MVVA
@@ -58,7 +57,7 @@ class SyntheticArgs:
     """Length of each."""
     seed: int = 0
     """Another seed is another dataset."""
-    size: str = "640x360"
+    size: SizeArgument = Size(360, 640)
     """Width x height of the videos, even numbers. Annotations are on MVVA's 1280x720 grid whatever the size."""
     fps: tuple[float, ...] = (24.0, 25.0, 30.0)
     """Frame rates; each video has one of them."""
@@ -97,15 +96,8 @@ def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, fr
     _prepare(args.folder, settings, args.videos)
     ids = video_ids(args.videos)
     todo = [video for video in ids if not all(path.exists() for path in _paths(args.folder, video).values())]
-    columns = (
-        TextColumn("drawing videos"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=len(ids), completed=len(ids) - len(todo))
+    with progress_bar() as progress:
+        task = progress.add_task("drawing videos", total=len(ids), completed=len(ids) - len(todo))
         for _ in in_processes(_draw, [(args.folder, settings, video) for video in todo], args.workers):
             progress.advance(task)
     print(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
@@ -146,8 +138,7 @@ def _stream(settings: _Settings, name: str, video: str = "0") -> np.random.Gener
 
 
 def _settings(args: SyntheticArgs, gaze: Gaze) -> _Settings:
-    size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", args.size)
-    width, height = map(int, size.groups()) if size else (1, 1)
+    height, width = args.size
     if width % 2 or height % 2 or min(width, height) < 64:
         raise InputError(f"--size: expected even numbers from 64 on as in 640x360, found {args.size}")
     limits = {"videos": (1, IDS), "seconds": (1, 600), "seed": (0, 10**9), "workers": (1, 256)}

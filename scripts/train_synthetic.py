@@ -18,13 +18,11 @@ from typing import Literal
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 from tyro.conf import Positional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, configs, train
 
-from benchmarks.harness.processes import finished_side_by_side
 from configs import synthetic_tiny
 from configs.train_config import TrainConfig
 from data import builder, synthetic
@@ -40,8 +38,11 @@ from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_r
 from vasal_jax.evaluation.scores import Evaluation, Scores
 from vasal_jax.models import ModelConfig
 from vasal_jax.system.files import naming_file_errors
-from vasal_jax.system.terminal import console, run
+from vasal_jax.system.processes import finished_side_by_side
+from vasal_jax.system.terminal import progress_bar, run
 from vasal_jax.training.losses import FACE_TERMS, LossWeights
+
+ROOT = Path(__file__).parents[1]
 
 # What a model gets nothing of is missing in its training and in its evaluation.
 VARIANTS = {
@@ -118,7 +119,7 @@ def learn_all(args: ProofArgs) -> None:
     names = list(reversed(VARIANTS))  # those with faces, which take the longest, first
     commands = {run_of(name, args.folder).name: [*command, name] for name in names}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is handed on
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+    with progress_bar() as progress:
         trainings = {}
         for name in names:
             configs = stages(name, args)
@@ -132,7 +133,7 @@ def learn_all(args: ProofArgs) -> None:
                     progress.update(task, completed=done)
 
         # Where there is a GPU the processes share it, which needs that none takes all of its memory at once.
-        finished_side_by_side(commands, runs, args.at_once, show, XLA_PYTHON_CLIENT_PREALLOCATE="false")
+        finished_side_by_side(commands, runs, ROOT, args.at_once, show, XLA_PYTHON_CLIENT_PREALLOCATE="false")
 
 
 def steps_done(run_folder: Path) -> int:

@@ -18,6 +18,7 @@ from vasal_jax.inputs.faces import detection
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.outputs.explanation import CHART_HEIGHT, CSV_HEADER, colour_of
+from vasal_jax.size import Size
 from vasal_jax.system.terminal import run
 
 N = 14  # frames: two clips
@@ -123,7 +124,7 @@ def test_auto_for_weights_without_a_face_branch(tmp_path, told):
 
 
 def test_tracks_alone_need_no_prediction(video, tmp_path, capfd, told):
-    assert command(video, faces="auto", save_tracks=tmp_path / "t.npy", tracks_size="1280x720") == 0
+    assert command(video, faces="auto", save_tracks=tmp_path / "t.npy", tracks_size=Size(720, 1280)) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npy", "v.mkv"]
     assert capfd.readouterr().out == f"wrote {tmp_path / 't.npy'}\n"
     boxes, _ = load_tracks(tmp_path / "t.npy", *face_videos.GRID)
@@ -139,7 +140,7 @@ def test_tracks_on_mvva_s_grid(tmp_path, capfd, weighing):
         face_videos.write_tracks(tmp_path / "g.npy", 6, SIZE),
     )
     options = {"weights": weighing, "clip_reset": True}
-    assert command(video, faces=str(tracks), tracks_size="1280x720", maps=tmp_path / "a.npz", **options) == 0
+    assert command(video, faces=str(tracks), tracks_size=Size(720, 1280), maps=tmp_path / "a.npz", **options) == 0
     assert "outside" not in capfd.readouterr().err
     assert command(video, faces=str(grid), maps=tmp_path / "b.npz", **options) == 0
     np.testing.assert_allclose(read_maps(tmp_path / "a.npz"), read_maps(tmp_path / "b.npz"), atol=1e-3)
@@ -191,9 +192,8 @@ def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
         ("is an input or another output", {"faces": tracks, "save_tracks": tmp_path / "t.npy"}),
         ("is a folder", {"weights": weighing, "faces": tracks, "explain": tmp_path / "e.mp4"}),
         ("expected a name in .mp4", {"weights": weighing, "faces": tracks, "explain": tmp_path / "e.avi"}),
-        ("as in 1280x720, found 0x5", {"faces": tracks, "tracks_size": "0x5"}),
-        ("as in 1280x720, found big", {"faces": tracks, "tracks_size": "big"}),
-        ("--tracks-size is about", {"tracks_size": "1280x720"}),
+        ("as in 1280x720, found 0x5", {"faces": tracks, "tracks_size": Size(5, 0)}),
+        ("--tracks-size is about", {"tracks_size": Size(720, 1280)}),
         ("no such file", {"weights": weighing, "faces": str(tmp_path / "none.npy")}),
     ):
         assert message in refusal(capfd, video, **options), options

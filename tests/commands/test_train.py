@@ -21,6 +21,7 @@ from data.builder import main as prepare
 from data.prepared import PreparedSplit
 from data.synthetic import SyntheticArgs, generate
 from train import main
+from vasal_jax.size import Size
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6
@@ -38,7 +39,7 @@ FLAGS = [
 def data(tmp_path_factory):
     """Three videos of ten frames, one in each split."""
     root, out = tmp_path_factory.mktemp("release"), tmp_path_factory.mktemp("prepared")
-    generate(SyntheticArgs(root, videos=3, seconds=1.0, seed=4, size="128x72", fps=(10,), workers=1))
+    generate(SyntheticArgs(root, videos=3, seconds=1.0, seed=4, size=Size(72, 128), fps=(10,), workers=1))
     assert prepare([str(root), str(out), "--processes", "1"]) == 0
     return out
 

@@ -24,6 +24,7 @@ from data.synthetic import SyntheticArgs, generate
 from tests.data import test_stavis
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
+from vasal_jax.size import Size
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 def release(tmp_path_factory):
     """Three videos, one in each split."""
     folder = tmp_path_factory.mktemp("release")
-    generate(SyntheticArgs(folder, videos=3, seconds=1.5, seed=4, size="128x72", workers=1))
+    generate(SyntheticArgs(folder, videos=3, seconds=1.5, seed=4, size=Size(72, 128), workers=1))
     return folder
 
 

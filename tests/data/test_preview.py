@@ -13,6 +13,7 @@ from tests.helpers.media import picture, write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import read_sound
 from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.size import Size
 
 VIDEO = "231"
 
@@ -20,7 +21,7 @@ VIDEO = "231"
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("release")
-    generate(SyntheticArgs(folder, videos=2, seconds=2.0, seed=4, size="320x180", workers=1))
+    generate(SyntheticArgs(folder, videos=2, seconds=2.0, seed=4, size=Size(180, 320), workers=1))
     return folder
 
 

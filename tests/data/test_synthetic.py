@@ -20,9 +20,10 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import read_sound
 from vasal_jax.inputs.fixations import GRID, fixation_density
 from vasal_jax.inputs.video import read_frames
+from vasal_jax.size import Size
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"videos": 3, "seconds": 2.0, "seed": 4, "size": "128x72", "workers": 1}
+SMALL = {"videos": 3, "seconds": 2.0, "seed": 4, "size": Size(72, 128), "workers": 1}
 
 
 def write(folder: Path, **changes) -> Path:
@@ -199,11 +200,11 @@ def group_alive(group: int) -> bool:
     ("changes", "message"),
     [
         ({"seed": 5}, "synthetic.json: seed is 4, asked for 5"),
-        ({"size": "64x64"}, "synthetic.json: width is 128, asked for 64"),
+        ({"size": Size(64, 64)}, "synthetic.json: width is 128, asked for 64"),
         ({"fps": (30.0,)}, "synthetic.json: fps is"),
         ({"videos": 2}, "synthetic.json: videos is 3, asked for 2"),
-        ({"size": "641x360"}, "--size: expected even numbers"),
-        ({"size": "large"}, "--size: expected even numbers"),
+        ({"size": Size(360, 641)}, "--size: expected even numbers"),
+        ({"size": Size(360, 32)}, "--size: expected even numbers"),
         ({"videos": 344}, "--videos: expected 1 to 343, found 344"),
         ({"seconds": 0.2}, "--seconds: expected 1 to 600, found 0.2"),
         ({"seconds": float("nan")}, "--seconds: expected 1 to 600, found nan"),

@@ -23,6 +23,7 @@ from vasal_jax.evaluation.report import SECTIONS, write_report
 from vasal_jax.evaluation.scores import frame_notes
 from vasal_jax.evaluation.statistics import summarise
 from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.size import Size
 
 SETTINGS = {"dataset": "drawn", "split": "test", "seed": 0, "maps": [], "config": {"lstm": (1, 2)}, "versions": {}}
 HOSTILE = (
@@ -284,7 +285,7 @@ def test_without_jinja(tmp_path, monkeypatch):
 def command(tmp_path_factory) -> list[str]:
     """Scores maps of two drawn videos of a second."""
     folder = tmp_path_factory.mktemp("faces")
-    arguments = {"videos": 2, "seconds": 1.0, "seed": 4, "size": "128x72", "workers": 1, "fps": (24.0,)}
+    arguments = {"videos": 2, "seconds": 1.0, "seed": 4, "size": Size(72, 128), "workers": 1, "fps": (24.0,)}
     assert generate(SyntheticArgs(folder / "faces", **arguments)) == 0
     (folder / "own").mkdir()
     for path in folder.glob("faces/**/all_videos_all_frames_fixation/*.npy"):

@@ -3,16 +3,14 @@
 import dataclasses
 import hashlib
 import logging
-import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
 from vasal_jax import weights
@@ -24,10 +22,11 @@ from vasal_jax.evaluation.rows import MapRow, Read, Row, baseline_rows, folder_r
 from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.models.vasal import VASal
+from vasal_jax.size import Size
 from vasal_jax.system import memory
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import check_writable
-from vasal_jax.system.terminal import Flag, OptionalFile, console
+from vasal_jax.system.terminal import Flag, OptionalFile, SizeArgument, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class EvaluateArgs:
     """Add a row: the model without faces."""
     freeze_motion: Flag = False
     """Add a row: the model with every frame standing still."""
-    resolution: str = "640x360"
+    resolution: SizeArgument = Size(360, 640)
     """Width x height at which maps are compared with the truth."""
     sigma: float = SIGMA
     """Standard deviation of the fixation density in pixels of the fixations' grid (MVVA: 1280x720)."""
@@ -81,56 +80,6 @@ class EvaluateArgs:
     """Videos at once on each device."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
-
-    def check(self) -> None:
-        """Raises `InputError` for what can be known to be wrong before the dataset is read."""
-        self._check_numbers()
-        if self.weights is None and not self.maps:
-            raise InputError("expected --weights of a model or --maps to score, found neither; see --help")
-        if self.weights is None and self.ablations:
-            raise InputError(
-                "--mute, --shuffle-sound, --drop-faces and --freeze-motion change a model's inputs: --weights"
-            )
-        if self.allow_missing and not self.maps:
-            raise InputError("--allow-missing is about --maps, which are not given")
-        if self.weights is not None:
-            weights.check_exists(self.weights)
-        if self.out is not None and self.out.suffix != ".json":
-            raise InputError(f"{self.out}: expected a name ending in .json")
-        if self.out is not None:
-            check_writable(self.out)
-        if self.report is not None:
-            report.check(self.report)
-
-    def _check_numbers(self) -> None:
-        if not all(32 <= side <= MAX_SIDE for side in self.size):
-            raise InputError(f"--resolution: expected 32 to {MAX_SIDE} a side as in 640x360, found {self.resolution}")
-        limits = {"sigma": (0.1, 1000), "negatives": (1, 10**6), "seed": (0, 2**31 - 1), "batch": (1, 256)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"--{name}: expected {low} to {high}, found {getattr(self, name)}")
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the truth; zeros where `resolution` is none."""
-        size = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", self.resolution)
-        return (int(size[2]), int(size[1])) if size else (0, 0)
-
-    @property
-    def conventions(self) -> Conventions:
-        """What the numbers mean."""
-        return Conventions(self.size, self.sigma, self.negatives, self.seed)
-
-    @property
-    def ablations(self) -> list[str]:
-        """Names of the ablations that get a row each."""
-        switches = {
-            "muted": self.mute,
-            "another video's sound": self.shuffle_sound,
-            "no faces": self.drop_faces,
-            "no motion": self.freeze_motion,
-        }
-        return [name for name, chosen in switches.items() if chosen]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,12 +106,14 @@ class CompareArgs:
     """Which row of B; its first one by default."""
 
 
-def evaluate(args: EvaluateArgs, split: Split) -> int:
-    """Runs the command on the videos that its arguments name; returns its exit code. Raises `InputError`."""
+def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) -> int:
+    """Runs the command; returns its exit code. Raises `InputError`."""
     memory.tune("evaluate")
     use_compilation_cache()
-    conventions = args.conventions
+    conventions = _conventions(args)
+    _check_choices(args)
     model = args.weights and weights.load(args.weights, dtype=args.dtype)
+    split = open_split(args)
     truths = [GroundTruth.of(video) for video in split.videos]
     prior = centre_prior(split.training, conventions)
     rows = _rows(args, truths, prior, conventions, model)
@@ -193,6 +144,41 @@ def compare(args: CompareArgs) -> int:
     return 0
 
 
+def _conventions(args: EvaluateArgs) -> Conventions:
+    if not all(32 <= side <= MAX_SIDE for side in args.resolution):
+        raise InputError(f"--resolution: expected 32 to {MAX_SIDE} a side as in 640x360, found {args.resolution}")
+    limits = {"sigma": (0.1, 1000), "negatives": (1, 10**6), "seed": (0, 2**31 - 1), "batch": (1, 256)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(args, name) <= high:
+            raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
+    return Conventions(tuple(args.resolution), args.sigma, args.negatives, args.seed)
+
+
+def _check_choices(args: EvaluateArgs) -> None:
+    if args.weights is None and not args.maps:
+        raise InputError("expected --weights of a model or --maps to score, found neither; see --help")
+    if args.weights is None and _ablations(args):
+        raise InputError("--mute, --shuffle-sound, --drop-faces and --freeze-motion change a model's inputs: --weights")
+    if args.allow_missing and not args.maps:
+        raise InputError("--allow-missing is about --maps, which are not given")
+    if args.out and args.out.suffix != ".json":
+        raise InputError(f"{args.out}: expected a name ending in .json")
+    if args.out:
+        check_writable(args.out)
+    if args.report:
+        report.check(args.report)
+
+
+def _ablations(args: EvaluateArgs) -> list[str]:
+    switches = {
+        "muted": args.mute,
+        "another video's sound": args.shuffle_sound,
+        "no faces": args.drop_faces,
+        "no motion": args.freeze_motion,
+    }
+    return [name for name, chosen in switches.items() if chosen]
+
+
 def _rows(
     args: EvaluateArgs, truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions, model: VASal | None
 ) -> list[Row]:
@@ -200,7 +186,7 @@ def _rows(
         raise InputError(f"--shuffle-sound: expected two videos or more, found {len(truths)} in split {args.split!r}")
     rows: list[Row] = []
     if model:
-        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), args.ablations)
+        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), _ablations(args))
     lengths = {truth.video.id: truth.video.n_frames for truth in truths}
     for folder in args.maps:
         maps, missing = find_maps(folder, lengths)
@@ -220,15 +206,8 @@ def _rows(
 
 
 def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None, batch: int) -> Scores:
-    columns = (
-        TextColumn("scoring frames"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=sum(truth.video.n_frames for truth in evaluation.truths))
+    with progress_bar() as progress:
+        task = progress.add_task("scoring frames", total=sum(truth.video.n_frames for truth in evaluation.truths))
         return evaluation.run(rows, model=model, batch=batch, advance=lambda frames: progress.advance(task, frames))
 
 

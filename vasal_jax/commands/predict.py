@@ -4,14 +4,12 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, Literal
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
@@ -24,9 +22,10 @@ from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
 from vasal_jax.prediction.streaming import FrameMap, stream
+from vasal_jax.size import Size
 from vasal_jax.system import memory
 from vasal_jax.system.compilation_cache import use_compilation_cache
-from vasal_jax.system.terminal import Flag, OptionalFile, console
+from vasal_jax.system.terminal import Flag, OptionalFile, SizeArgument, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ _Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 _Mp4 = Annotated[Path | None, arg(metavar="OUT.mp4", help_behavior_hint="")]
 _Npz = Annotated[Path | None, arg(metavar="OUT.npz", help_behavior_hint="")]
 _Npy = Annotated[Path | None, arg(metavar="OUT.npy", help_behavior_hint="")]
-_Size = Annotated[str | None, arg(metavar="WxH", help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ class PredictArgs:
     faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "none"
     """Where the faces are: auto to find and track them, an MVVA tracking file .npy, a folder of face maps <n>.jpg (for
     weights without a face branch), or none."""
-    tracks_size: _Size = None
+    tracks_size: SizeArgument | None = None
     """The picture in whose pixels TRACKS.npy counts, and --save-tracks; 1280x720 for MVVA's files. VIDEO by default."""
     sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
@@ -126,6 +124,8 @@ def _check_faces(args: PredictArgs, model: VASal) -> None:
             raise InputError(f"{flag} needs faces, found --faces none; say --faces auto or --faces TRACKS.npy")
         if given and Path(args.faces).is_dir():
             raise InputError(f"{flag} needs face tracks, found the folder {args.faces}; say auto or TRACKS.npy")
+    if args.tracks_size and not all(1 <= side <= MAX_SIDE for side in args.tracks_size):
+        raise InputError(f"--tracks-size: expected 1 to {MAX_SIDE} a side as in 1280x720, found {args.tracks_size}")
     if args.tracks_size and not (args.save_tracks or args.faces.lower().endswith(".npy")):
         raise InputError("--tracks-size is about TRACKS.npy and --save-tracks, which are not given; leave it out")
     if model.config.face and args.faces == "none":
@@ -134,53 +134,32 @@ def _check_faces(args: PredictArgs, model: VASal) -> None:
 
 def _find_faces(args: PredictArgs, info: VideoInfo) -> Faces:
     """The faces that the arguments name, saved if they say so."""
-    size = _tracks_size(args) or (info.width, info.height)
+    size = args.tracks_size or Size(info.height, info.width)
     if args.faces == "auto":
-        with _progress_bar() as bar:
-            task = bar.add_task("finding faces", total=info.frames, rate="")
+        with progress_bar() as bar:
+            task = bar.add_task("finding faces", total=info.frames)
             faces = open_faces("auto", info, progress=lambda done: bar.update(task, completed=done))
             bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
     else:
-        faces = open_faces(args.faces, info, tracks_size=size)
+        faces = open_faces(args.faces, info, tracks_size=(size.width, size.height))
     if args.save_tracks:
-        save_tracks(args.save_tracks, *faces.tracks, *size)
+        save_tracks(args.save_tracks, *faces.tracks, size.width, size.height)
     return faces
-
-
-def _tracks_size(args: PredictArgs) -> tuple[int, int] | None:
-    if args.tracks_size is None:
-        return None
-    numbers = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", args.tracks_size)
-    size = tuple(map(int, numbers.groups())) if numbers else (0, 0)
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise InputError(f"--tracks-size: expected 1 to {MAX_SIDE} a side as in 1280x720, found {args.tracks_size}")
-    return size
-
-
-def _progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),  # a file's name is no markup
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-    )
 
 
 def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) -> Iterator[FrameMap]:
     total = info.frames
     if total and released:
         total = (total - FRAME_OFFSET) // CLIP_LENGTH * CLIP_LENGTH
-    with contextlib.closing(frames), _progress_bar() as progress:
-        task = progress.add_task(info.path.name, total=total, rate="compiling")
+    with contextlib.closing(frames), progress_bar() as progress:
+        task = progress.add_task(info.path.name, total=total, note="compiling")
         started = None
         for done, frame in enumerate(frames):
             yield frame
             started = started or monotonic()
             # The first clip comes all at once, after compilation: too early to speak of a rate.
             elapsed = monotonic() - started
-            progress.update(task, advance=1, rate=f"{done / elapsed:.1f} frames/s" if elapsed > 1 else "")
+            progress.update(task, advance=1, note=f"{done / elapsed:.1f} frames/s" if elapsed > 1 else "")
         progress.update(task, total=progress.tasks[0].completed)  # a container's count can be wrong
 
 
@@ -194,7 +173,7 @@ def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
         "video": args.video.name,
         "sound": args.sound.name if args.sound else "the video's own",
         "faces": args.faces,
-        "tracks_size": args.tracks_size,
+        "tracks_size": args.tracks_size and str(args.tracks_size),
         "weights": source.name,
         "weights_sha256": digest,
         "config": dataclasses.asdict(model.config),

@@ -1,4 +1,4 @@
-"""The command lines: a typed dataclass of arguments and one function each."""
+"""What all command lines share: printing, progress bars, exit codes, forms of arguments."""
 
 import logging
 import os
@@ -8,15 +8,55 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 from tyro.conf import arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from vasal_jax.errors import InputError
+from vasal_jax.size import Size
 
 console = Console(stderr=True)
 
 # Arguments whose help reads as a person would write it.
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 Flag = Annotated[bool, arg(help_behavior_hint="")]
+SizeArgument = Annotated[
+    Size,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="WxH",
+        instance_from_str=lambda words: Size.parse(words[0]),
+        is_instance=lambda value: isinstance(value, Size),
+        str_from_instance=lambda size: [str(size)],
+    ),
+]
+
+
+def progress_bar(disable: bool = False) -> Progress:
+    """A progress bar on standard error: description, bar, count, times, and the task's field `note` where it has one.
+
+    Tasks are added with `add_task(description, total=..., note=...)`; both texts are shown as they are, never as
+    markup.
+    """
+    return Progress(
+        _PlainColumn(lambda task: task.description),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _PlainColumn(lambda task: task.fields.get("note", "")),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        disable=disable,
+    )
 
 
 def run(command: Callable[[], int]) -> int:
@@ -56,6 +96,17 @@ def _give_up_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _PlainColumn(ProgressColumn):
+    """A text of each task, without markup: file names may hold square brackets."""
+
+    def __init__(self, text: Callable[[Task], str]):
+        super().__init__()
+        self._text = text
+
+    def render(self, task: Task) -> Text:
+        return Text(self._text(task))
 
 
 class _LineHandler(logging.Handler):

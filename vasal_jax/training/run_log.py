@@ -8,12 +8,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vasal_jax.system.files import naming_file_errors, replacing
-from vasal_jax.system.terminal import console
-
-_TEXT = ("loss", "rate", "waiting", "memory")
+from vasal_jax.system.terminal import progress_bar
 
 
 class Watch:
@@ -32,15 +29,8 @@ class Watch:
     def __init__(self, folder: Path, first: int, last: int, log_every: int):
         self._folder, self._log_every, self._on = folder, log_every, jax.process_index() == 0
         self._first = first
-        columns = (
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            *(TextColumn(f"{{task.fields[{name}]}}") for name in _TEXT),
-            TimeRemainingColumn(compact=True),
-        )
-        self._progress = Progress(*columns, console=console, disable=not self._on)
-        self._task = self._progress.add_task("", total=last, completed=first, **dict.fromkeys(_TEXT, ""))
+        self._progress = progress_bar(disable=not self._on)
+        self._task = self._progress.add_task("training", total=last, completed=first)
         self._began, self._clips, self._frames, self._waited = time.monotonic(), 0, 0, 0.0
 
     def __enter__(self) -> "Watch":
@@ -81,13 +71,12 @@ class Watch:
             "share_of_time_waiting_for_data": self._waited / elapsed,
         }
         if self._clips:
-            text = {
-                "loss": f"loss {scalars['loss']:.4f}",
-                "rate": f"{rates['clips_per_second']:.2f} clips/s {rates['frames_per_second']:.1f} frames/s",
-                "waiting": f"waiting {rates['share_of_time_waiting_for_data']:.0%}",
-                "memory": _device_memory(),
-            }
-            self._progress.update(self._task, **text)
+            note = (
+                f"loss {scalars['loss']:.4f} {rates['clips_per_second']:.2f} clips/s "
+                f"{rates['frames_per_second']:.1f} frames/s waiting {rates['share_of_time_waiting_for_data']:.0%} "
+                f"{_device_memory()}"
+            )
+            self._progress.update(self._task, note=note.strip())
         self._progress.update(self._task, completed=number)
         if self._on and number % self._log_every == 0:
             self._write("steps.csv", number, scalars)
