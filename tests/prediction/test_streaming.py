@@ -16,6 +16,7 @@ from vasal_jax import predict
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips
 from vasal_jax.inputs.faces import tracks as face_tracks
+from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.faces.sources import FaceSlots
 from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
@@ -73,7 +74,7 @@ def _batch(video, tracks) -> dict[str, jax.Array]:
         return [pictures[min(j, n - 1)] for j in range(start, start + 16)]
 
     boxes, mask = face_tracks.load_tracks(tracks, 64, 48)
-    face_maps = [face_tracks.normalise_face_map(face_tracks.gaussian_mixture(boxes[i], mask[i])) for i in range(n)]
+    face_maps = [normalise_face_map(gaussian_mixture(boxes[i], mask[i])) for i in range(n)]
     clip = {
         "frames": np.stack(decoded),
         "frames_past": np.stack([decoded[max(0, i - 5)] for i in range(n)]),
