@@ -1,10 +1,14 @@
 """What all tests share: compiled programs go to a folder of this test run, not to the user's; Ctrl-C can be tested."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
+
+import pytest
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # processes that a test starts take this one's
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder = tempfile.mkdtemp(prefix="vasal-jax-tests-")
@@ -12,3 +16,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # processes that a test start
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # behind nohup, and processes that a test starts inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _free_compiled_programs():
+    """Modules share hardly any program. Kept to the end, those of all modules took 8 GB of a worker."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
