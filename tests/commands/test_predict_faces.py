@@ -39,7 +39,7 @@ def video(tmp_path) -> Path:
 
 @pytest.fixture
 def told(monkeypatch) -> None:
-    """In place of MTCNN: finds the bright squares."""
+    """In place of YuNet: finds the bright squares."""
 
     def detect(image):
         marks = (image.min(-1) > 150).astype(np.uint8)
@@ -49,7 +49,7 @@ def told(monkeypatch) -> None:
         corners = np.concatenate([rectangles[:, :2], rectangles[:, :2] + rectangles[:, 2:]], axis=1)
         return corners / (width, height, width, height), np.full(len(corners), 0.99)
 
-    monkeypatch.setattr(detection, "mtcnn_detector", lambda: detect)
+    monkeypatch.setitem(detection.DETECTORS, "yunet", lambda: detect)
 
 
 def command(video: Path, **options) -> int:
@@ -198,7 +198,7 @@ def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
     ):
         assert message in refusal(capfd, video, **options), options
     monkeypatch.setitem(sys.modules, "mtcnn", None)
-    assert 'pip install "vasal-jax[faces]"' in refusal(capfd, video, faces="auto")
+    assert 'pip install "vasal-jax[faces]"' in refusal(capfd, video, faces="auto", detector="mtcnn")
 
 
 def test_a_failure_leaves_neither_video_nor_table(video, tmp_path, capfd, weighing):

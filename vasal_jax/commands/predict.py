@@ -50,6 +50,8 @@ class PredictArgs:
     faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "none"
     """Where the faces are: auto to find and track them, an MVVA tracking file .npy, a folder of face maps <n>.jpg (for
     weights without a face branch), or none."""
+    detector: Literal["yunet", "mtcnn"] = "yunet"
+    """What finds the faces of --faces auto. mtcnn needs pip install "vasal-jax[faces]"."""
     tracks_size: SizeArgument | None = None
     """The picture in whose pixels TRACKS.npy counts, and --save-tracks; 1280x720 for MVVA's files. VIDEO by default."""
     sound: OptionalFile = None
@@ -138,7 +140,9 @@ def _find_faces(args: PredictArgs, info: VideoInfo) -> Faces:
     if args.faces == "auto":
         with progress_bar() as bar:
             task = bar.add_task("finding faces", total=info.frames)
-            faces = open_faces("auto", info, progress=lambda done: bar.update(task, completed=done))
+            faces = open_faces(
+                "auto", info, detector=args.detector, progress=lambda done: bar.update(task, completed=done)
+            )
             bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
     else:
         faces = open_faces(args.faces, info, tracks_size=(size.width, size.height))

@@ -1,14 +1,6 @@
-"""Faces of a video: when they are looked for, with a detector that is told where they are; and MTCNN itself.
+"""When the faces of a video are looked for, with a detector that is told where they are."""
 
-MTCNN is tried on drawn faces, which it takes for faces, and on `../shared/media/mvva_005.gif`, 34 frames of the
-database with the authors' heat map drawn over. That file is no part of the checkout; the one test that reads it is
-skipped where it is absent.
-"""
-
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,17 +9,10 @@ import pytest
 from tests.helpers.media import write_video
 from tests.inputs.faces.test_tracking import count_errors, runs
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.faces.detection import LONGER_SIDE, CutDetector, detect_tracks, mtcnn_detector
+from vasal_jax.inputs.faces.detection import CutDetector, detect_tracks, open_detector
+from vasal_jax.inputs.faces.detector import LONGER_SIDE
 from vasal_jax.inputs.faces.tracks import MAX_FACES
 from vasal_jax.scenes import Scene
-
-FILMED = Path(__file__).parents[4] / "shared/media/mvva_005.gif"
-LEFT, RIGHT = (450, 320), (840, 340)  # the two men in front, a point of each in every frame
-
-
-@pytest.fixture(scope="module")
-def mtcnn():
-    return mtcnn_detector()
 
 
 class Told:
@@ -142,60 +127,8 @@ def test_bad_input(tmp_path):
         detect_tracks(tmp_path / "v.mp4", detector=Told())
 
 
-@pytest.mark.parametrize("package", ["mtcnn", "tensorflow"])
-def test_a_missing_detector_is_one_line(monkeypatch, package):
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=f'package {package} is missing.*pip install "vasal-jax\\[faces\\]"') as error:
-        mtcnn_detector()
-    assert "\n" not in str(error.value)
-
-
-def test_mtcnn_is_silent_and_trusts_no_file_in_the_current_folder(tmp_path):
-    """A weights file of the same name beside the video must not be read: MTCNN's are pickles."""
-    for name in ("pnet.lz4", "rnet.lz4", "onet.lz4"):
-        (tmp_path / name).write_bytes(b"anything")
-    code = (
-        "import sys, numpy as np; from vasal_jax.inputs.faces.detection import mtcnn_detector\n"
-        "assert 'tensorflow' not in sys.modules and 'jax' not in sys.modules\n"
-        "boxes, scores = mtcnn_detector()(np.zeros((90, 160, 3), np.uint8)); assert len(boxes) == len(scores) == 0\n"
-        "print('done', file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "done\n")
-
-
-@pytest.mark.parametrize("size", [(1, 1), (8, 8), (480, 1), (16, 480), (30, 30)])
-def test_mtcnn_on_pictures_of_any_size(mtcnn, size):
-    boxes, scores = mtcnn(np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8))
-    assert boxes.shape == (0, 4)
-    assert scores.shape == (0,)
-
-
-def test_mtcnn_on_drawn_faces(mtcnn, tmp_path):
-    """3 scenes with 3, 5 and 4 faces, one after the other as one video: who is found keeps the track to the cut."""
-    scenes = [Scene.make(seed, seconds=0.6) for seed in range(3)]
-    frames = [scene.frame(index) for scene in scenes for index in range(15)]
-    video = write_video(tmp_path / "v.mp4", frames)
-    boxes, mask = detect_tracks(video, detector=mtcnn)
-    truth = np.full((45, 12, 4), np.nan)
-    for shot, (scene, first) in enumerate(zip(scenes, (0, 3, 8), strict=True)):
-        truth[15 * shot : 15 * shot + 15, first : first + scene.boxes.shape[1]] = scene.boxes / (640, 360, 640, 360)
-    errors = count_errors(truth, boxes, mask, least=0.3)
-    faces = np.isfinite(truth).all(-1).sum()
-    assert errors.switches == 0
-    assert errors.misses <= 0.15 * faces
-    assert errors.false == 0
-
-
-@pytest.mark.skipif(not FILMED.exists(), reason=f"needs {FILMED}, real frames, which are not part of the checkout")
-def test_mtcnn_on_filmed_faces(mtcnn):
-    boxes, mask = detect_tracks(FILMED, detector=mtcnn)
-    assert len(boxes) == 34
-    pixels = boxes * (1280, 720, 1280, 720)
-    for x, y in (LEFT, RIGHT):
-        holds = (pixels[..., 0] < x) & (x < pixels[..., 2]) & (pixels[..., 1] < y) & (y < pixels[..., 3])
-        large = mask & (pixels[..., 3] - pixels[..., 1] > 130)
-        assert (holds & large).all(axis=0).sum() == 1, "one column holds the face in every frame"
-    assert mask.sum(1).min() >= 4
-    assert mask.shape[1] <= 8
-    assert runs(mask).max() + 1 == mask.shape[1]
+def test_detectors_have_names():
+    told = Told()
+    assert open_detector(told) is told
+    with pytest.raises(InputError, match="expected yunet or mtcnn, found 'haar'"):
+        open_detector("haar")

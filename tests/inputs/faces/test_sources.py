@@ -118,7 +118,7 @@ def test_the_same_faces_from_everywhere(video, tmp_path, monkeypatch):
     on_video = face_videos.write_tracks(tmp_path / "a.npy", 8, (face_videos.WIDTH, face_videos.HEIGHT))
     on_grid = face_videos.write_tracks(tmp_path / "b.npy", 8)
     mask = np.ones((8, 2), bool)
-    monkeypatch.setattr(detection, "mtcnn_detector", lambda: lambda image: (expected[0], np.ones(2)))
+    monkeypatch.setitem(detection.DETECTORS, "yunet", lambda: lambda image: (expected[0], np.ones(2)))
     for faces in (
         open_faces(on_video, info),
         open_faces(str(on_grid), info, tracks_size=face_videos.GRID),
@@ -186,7 +186,7 @@ def test_boxes_that_are_none_are_left_out_and_counted(video, caplog):
 def test_a_missing_detector_names_the_extra(video, monkeypatch):
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     with pytest.raises(InputError, match=r'pip install "vasal-jax\[faces\]"'):
-        open_faces("auto", probe(video))
+        open_faces("auto", probe(video), detector="mtcnn")
 
 
 def test_tracks_on_another_grid_are_told_from_bad_ones(video, tmp_path, caplog):

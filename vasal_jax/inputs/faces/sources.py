@@ -12,6 +12,7 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.detection import detect_tracks
+from vasal_jax.inputs.faces.detector import Detector
 from vasal_jax.inputs.faces.maps import FaceMaps, folder_maps, gaussian_mixture
 from vasal_jax.inputs.faces.tracks import keep_largest, load_tracks
 from vasal_jax.inputs.video import Frame, VideoInfo
@@ -60,6 +61,7 @@ def open_faces(
     video: VideoInfo,
     *,
     tracks_size: tuple[int, int] | None = None,
+    detector: str | Detector = "yunet",
     progress: Callable[[int], object] | None = None,
 ) -> Faces:
     """The faces of a video, from wherever they are known.
@@ -70,10 +72,11 @@ def open_faces(
         (F,N), where boxes that are no boxes are left out with a warning; or what this function gave.
       video: the video, from `probe`.
       tracks_size: width and height of the picture in whose pixels the tracking file counts; the video's by default.
+      detector: of "auto", as `detect_tracks`.
       progress: called with the number of frames that were searched for faces.
 
     Raises:
-      InputError: the source is missing or does not hold what it should, or the face detector is not installed.
+      InputError: the source is missing or does not hold what it should, or the face detector cannot be had.
     """
     if isinstance(source, Faces):
         return source
@@ -82,7 +85,7 @@ def open_faces(
     if source is None or str(source) == "none":
         return Faces(None, (np.zeros((0, 0, 4), np.float32), np.zeros((0, 0), bool)))
     if str(source) == "auto":
-        return Faces(video.path, detect_tracks(video.path, progress=progress))
+        return Faces(video.path, detect_tracks(video.path, detector=detector, progress=progress))
     size = tracks_size or (video.width, video.height)
     if Path(source).suffix.lower() == ".npy" and os.path.isfile(source):
         return Faces(source, load_tracks(source, *size))
