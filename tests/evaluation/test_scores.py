@@ -1,6 +1,7 @@
 """Conventions of videos, against the metrics called by hand on maps and truth put together by hand."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -154,6 +155,21 @@ def test_only_what_is_new_is_computed(videos, model, tmp_path):
     assert videos[1].reads == 2
     run(rows, conventions=dataclasses.replace(CONVENTIONS, seed=4))
     assert videos[1].reads == 3
+
+
+def test_files_of_an_earlier_version_are_told_of_and_never_taken(videos, tmp_path, caplog):
+    rows = baseline_rows([], np.ones((36, 64), np.float32), CONVENTIONS)
+    first = evaluation_of(videos[:2], tmp_path).run(rows)
+    assert not caplog.records
+    for path in tmp_path.iterdir():
+        with np.load(path) as kept:
+            settings = json.loads(str(kept["settings"]))
+            arrays = {name.removeprefix("all subjects: "): 7 + kept[name] for name in kept if name != "settings"}
+        del settings["format"], settings["truths"]
+        path.unlink()
+        np.savez(tmp_path / f"{path.stem[:6]}.npz", settings=np.array(json.dumps(settings)), **arrays)
+    assert_equal(evaluation_of(videos[:2], tmp_path).run(rows), first)
+    assert caplog.messages[0] == f"{tmp_path}: 6 files of an earlier version are not used; they may be removed"
 
 
 def test_ablations_take_away_what_they_say(videos, model, tmp_path):

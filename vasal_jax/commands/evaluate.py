@@ -18,7 +18,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.evaluation import report, result_files, statistics, tables
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
-from vasal_jax.evaluation.rows import MapRow, Read, Row, baseline_rows, folder_row, model_rows
+from vasal_jax.evaluation.rows import Row, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.models.vasal import VASal
@@ -129,7 +129,7 @@ def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) ->
             for path in result_files.write_all(args.out, summary, scores, notes):
                 print(f"wrote {path}")
         if args.report:
-            maps = partial(_open_maps, evaluation, rows[0])
+            maps = partial(evaluation.open_maps, rows[0])
             faces = _face_weights(evaluation, rows[0], split.videos) if model and model.face else {}
             print(f"wrote {report.write_report(args.report, summary, scores, notes, truths, conventions, maps, faces)}")
     return 0
@@ -199,7 +199,7 @@ def _rows(
             )
         rows.append(folder_row(folder.resolve(), maps, conventions, args.allow_missing))
     rows += baseline_rows(truths, prior, conventions)
-    names = [row.name for row in rows]
+    names = [line for row in rows for line in row.lines]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"expected rows of different names, found {', '.join(twice)} twice; rename a folder or file")
     return rows
@@ -209,14 +209,6 @@ def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None,
     with progress_bar() as progress:
         task = progress.add_task("scoring frames", total=sum(truth.video.n_frames for truth in evaluation.truths))
         return evaluation.run(rows, model=model, batch=batch, advance=lambda frames: progress.advance(task, frames))
-
-
-def _open_maps(evaluation: Evaluation, row: Row, truth: GroundTruth) -> Read:
-    """A reader of the maps that a row was scored with."""
-    if isinstance(row, MapRow):
-        return row.open(truth)[0]
-    maps = evaluation.maps(row, truth.video)
-    return lambda frames: maps[list(frames)]
 
 
 def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from vasal_jax.ablations import OTHER_MEL
 from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement, negatives
-from vasal_jax.evaluation.rows import MapRow, ModelRow, Read, Row
+from vasal_jax.evaluation.rows import Row
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, load_spectrogram, spectrogram
 from vasal_jax.inputs.clips import cut_clips
 from vasal_jax.inputs.faces.sources import Faces
@@ -25,8 +25,8 @@ class ScoredClip:
     truth: GroundTruth
     frames: range  # the real ones
     batch: Arrays  # inputs of the model, (1, T, ...)
-    target: Arrays  # what `metrics.score` asks for besides the prediction, (1, T, ...)
-    given: dict[str, tuple[np.ndarray, Arrays]]  # maps (1, T, H, W) and target of the other rows
+    targets: dict[str, Arrays]  # by truth: what `metrics.score` asks for besides the prediction, (1, T, ...)
+    given: dict[str, Arrays]  # by row: what it asked for, (1, T, ...)
 
     @property
     def is_last(self) -> bool:
@@ -46,25 +46,23 @@ class ClipReader:
         self._conventions = conventions
         self._negatives = negatives(truths, conventions)
         self._room = max(truth.points.shape[1] for truth in truths)  # one shape for the fixations of all videos
-        self._given = [row for row in rows if isinstance(row, MapRow)]
-        self._has_model = any(isinstance(row, ModelRow) for row in rows)
-        shuffled = any(isinstance(row, ModelRow) and row.needs_other_sound for row in rows)
+        self._rows = rows
+        self._truths = sorted({truth for row in rows for truth in row.truths})
+        self._needs_model = any(row.needs_model for row in rows)
         self._face_slots = {truth.video.id: faces_of(truth.video).slots() for truth in truths} if face_branch else {}
         self.slots = max((faces.slots for faces in self._face_slots.values()), default=0)
-        self._partners = derangement([truth.video for truth in truths], conventions) if shuffled else {}
+        needs_other_sound = any(row.needs_other_sound for row in rows)
+        self._partners = derangement([truth.video for truth in truths], conventions) if needs_other_sound else {}
 
     def clips(self, truths: Iterator[GroundTruth]) -> Iterator[ScoredClip]:
         for truth in truths:
-            target = self._targets(truth)
-            given = {row.name: self._open(row, truth, target) for row in self._given}
+            targets = {name: self._targets(truth.seen_by(name, self._conventions)) for name in self._truths}
+            readers = {row.name: row.open(truth) for row in self._rows}
             for frames, batch in self._batches(truth.video):
                 padded = [min(frames.start + step, frames.stop - 1) for step in range(CLIP_LENGTH)]
-                maps = {name: (read(padded)[None], own(padded)) for name, (read, own) in given.items()}
-                yield ScoredClip(truth, frames, batch, target(padded), maps)
-
-    def _open(self, row: MapRow, truth: GroundTruth, target: Callable) -> tuple[Read, Callable]:
-        read, own = row.open(truth)
-        return read, target if own is truth else self._targets(own)
+                target_arrays = {name: _as_batch(read(padded)) for name, read in targets.items()}
+                given = {row: _as_batch(read(padded)) for row, read in readers.items()}
+                yield ScoredClip(truth, frames, batch, target_arrays, given)
 
     def _targets(self, truth: GroundTruth) -> Callable[[Sequence[int]], Arrays]:
         conventions, video = self._conventions, truth.video
@@ -75,7 +73,7 @@ class ClipReader:
         seeds = np.random.default_rng(conventions.seed_of("AUC-B", video.id)).integers(2**31, size=video.n_frames)
 
         def target(frames: Sequence[int]) -> Arrays:
-            values = {
+            return {
                 "density": truth.density(frames, conventions),
                 "fixations": pixels[frames],
                 "mask": mask[frames],
@@ -83,12 +81,11 @@ class ClipReader:
                 "negatives_mask": np.broadcast_to(others_mask, (len(frames), *others_mask.shape)),
                 "seeds": seeds[frames].astype(np.int32),
             }
-            return {name: value[None] for name, value in values.items()}
 
         return target
 
     def _batches(self, video: Video) -> Iterator[tuple[range, Arrays]]:
-        if not self._has_model:
+        if not self._needs_model:
             for start in range(0, video.n_frames, CLIP_LENGTH):
                 yield range(start, min(start + CLIP_LENGTH, video.n_frames)), {}
             return
@@ -113,6 +110,11 @@ class ClipReader:
             hops = ceil(video.n_frames / video.fps * SAMPLE_RATE / HOP)
             tracks[OTHER_MEL] = np.tile(other, (1, ceil(hops / other.shape[1])))  # once more where it is shorter
         return tracks
+
+
+def _as_batch(arrays: Arrays) -> Arrays:
+    """(T, ...) to (1, T, ...)."""
+    return {name: value[None] for name, value in arrays.items()}
 
 
 def _spectrogram(video: Video) -> np.ndarray:

@@ -23,6 +23,10 @@ UNIFORM_SHARE = 0.01  # of what people are taken to predict, so that no fixation
 GAUSSIAN_PRIOR = 0.25  # standard deviation in heights and widths of the picture, where there is nothing to learn from
 
 
+ALL, HALF = "all subjects", "half of the subjects"
+"""Names of the truths that maps are held against: every fixation, or those of the second of `GroundTruth.halves`."""
+
+
 class Video(Protocol):
     """What evaluation asks of a dataset's video; `data.records.VideoRecord` has it all."""
 
@@ -85,6 +89,10 @@ class GroundTruth:
         if self.has_pictures:
             return np.stack([resized_to(self.video.density_picture(frame), conventions.size) for frame in frames])
         return fixation_density(self.points[list(frames)], conventions.size, self.video.grid, conventions.sigma)
+
+    def seen_by(self, truth: str, conventions: Conventions) -> "GroundTruth":
+        """The truth by its name, `ALL` or `HALF`."""
+        return {ALL: lambda: self, HALF: lambda: self.halves(conventions)[1]}[truth]()
 
     def halves(self, conventions: Conventions) -> tuple["GroundTruth", "GroundTruth"]:
         """Two halves of the subjects who looked at the video at all, drawn by the seed; the second is not smaller."""

@@ -16,7 +16,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
 from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, over_time, split_by
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth
-from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, Read
+from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ReadMaps
 from vasal_jax.evaluation.scores import Scores
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.outputs.heatmap import grey_map, overlay
@@ -56,7 +56,7 @@ def write_report(
     notes: Notes,
     truths: Sequence[GroundTruth],
     conventions: Conventions,
-    open_maps: Callable[[GroundTruth], Read],
+    open_maps: Callable[[GroundTruth], ReadMaps],
     face_weights: Mapping[str, np.ndarray],
 ) -> Path:
     """Writes `index.html` to the folder. Scores are shown of all rows, examples and breakdowns of the first one.
@@ -156,7 +156,7 @@ class _Shot:
 
 
 def _shots(
-    truth: GroundTruth, conventions: Conventions, open_maps: Callable[[GroundTruth], Read], values: np.ndarray
+    truth: GroundTruth, conventions: Conventions, open_maps: Callable[[GroundTruth], ReadMaps], values: np.ndarray
 ) -> list[_Shot]:
     """The frames of lowest, median and highest score, in this order."""
     order = [int(frame) for frame in np.argsort(values) if np.isfinite(values[frame])]

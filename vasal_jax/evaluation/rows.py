@@ -1,53 +1,97 @@
 """The rows of a table: whose maps are scored, and against what.
 
-A model's row says what is changed in the model's inputs. Any other row brings its maps itself.
+A model's row has the model run on changed inputs. Any other row brings its maps itself.
 """
 
 import hashlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from vasal_jax.ablations import ABLATIONS, Ablation, Arrays
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import UNIFORM_SHARE, Conventions, GroundTruth, Video, resized_to
+from vasal_jax.evaluation.ground_truth import ALL, HALF, UNIFORM_SHARE, Conventions, GroundTruth, Video, resized_to
 from vasal_jax.evaluation.map_folders import VideoMaps
 
 logger = logging.getLogger(__name__)
 
-Read = Callable[[Sequence[int]], np.ndarray]  # frames to their maps, float32 (T, H, W) at the truth's resolution
+ReadMaps = Callable[[Sequence[int]], np.ndarray]
+"""Frames to their maps, float32 (T, H, W)."""
+ReadArrays = Callable[[Sequence[int]], Arrays]
+"""Frames to arrays (T, ...) by name."""
 
 CENTRE_PRIOR, UNIFORM, PEOPLE = "centre prior", "uniform map", "half of the subjects"  # names of the baselines
 
 
+class RunModel(Protocol):
+    """Runs the model on one step of all lanes, from the state that the row's step before left."""
+
+    def __call__(self, row: str, change: Callable[[Arrays], Arrays]) -> Arrays:
+        """Returns `maps` (lanes, T, 32, 32) and, of a model with a face branch, `face_weights` (lanes, T, slots+1)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Row:
-    """A line of the table.
+class Row(ABC):
+    """Maps that are scored, a line of the table for each truth: says what they are made of and makes them.
 
     Attributes:
       name: unique in the table.
+      truths: names of the truths that the maps are held against.
       settings: all that its scores depend on, besides the truth; anything JSON can hold.
       stamp: changes when the files do that a video's maps depend on.
+      needs_model: whether clips must hold the model's inputs.
+      needs_other_sound: whether they must hold the sound of another video, under `OTHER_MEL`.
     """
 
     name: str
+    truths: tuple[str, ...] = (ALL,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     stamp: Callable[[Video], Any] = lambda video: None
+    needs_model: ClassVar[bool] = False
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """The truth of each line by the line's name. The first line has the row's own."""
+        first, *others = self.truths
+        return {self.name: first} | {f"{self.name}, against {truth}": truth for truth in others}
+
+    @property
+    def needs_other_sound(self) -> bool:
+        return False
+
+    @abstractmethod
+    def open(self, truth: GroundTruth) -> ReadArrays:
+        """A reader of what a clip of the video must hold for this row; `truth` is that of all subjects."""
+
+    @abstractmethod
+    def outputs(self, given: Arrays, run: RunModel) -> tuple[Arrays, Arrays]:
+        """The maps (lanes, T, H, W) of a step and what is kept beside their scores.
+
+        Args:
+          given: what `open`'s reader gave, (lanes, T, ...).
+          run: runs the model on the step.
+        """
+
+    @abstractmethod
+    def read_maps(self, truth: GroundTruth, load_kept: Callable[[], Arrays]) -> ReadMaps:
+        """A reader of the video's maps after they were scored; `load_kept` loads what `outputs` kept of it."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ModelRow(Row):
-    """Maps of the model, after each of `ablations` of its inputs."""
+    """Maps of the model, after each of `ablations` of its inputs. Maps and face weights are kept."""
 
     ablations: tuple[Ablation, ...] = ()
+    needs_model = True
 
     @property
     def needs_other_sound(self) -> bool:
-        """Whether the sound of another video is needed."""
         return any(ablation.needs_other_sound for ablation in self.ablations)
 
     def change(self, batch: Arrays) -> Arrays:
@@ -56,12 +100,33 @@ class ModelRow(Row):
             batch = ablation.change(batch)
         return batch
 
+    def open(self, truth: GroundTruth) -> ReadArrays:
+        return lambda frames: {}
+
+    def outputs(self, given: Arrays, run: RunModel) -> tuple[Arrays, Arrays]:
+        found = run(self.name, self.change)
+        return found["maps"], found
+
+    def read_maps(self, truth: GroundTruth, load_kept: Callable[[], Arrays]) -> ReadMaps:
+        maps = load_kept()["maps"]
+        return lambda frames: maps[list(frames)]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MapRow(Row):
-    """Maps from elsewhere: `open` gives a reader of a video's maps, and the truth they are held against."""
+    """Maps from elsewhere: `open_maps` gives a reader of a video's maps from its truth of all subjects."""
 
-    open: Callable[[GroundTruth], tuple[Read, GroundTruth]]
+    open_maps: Callable[[GroundTruth], ReadMaps]
+
+    def open(self, truth: GroundTruth) -> ReadArrays:
+        read = self.open_maps(truth)
+        return lambda frames: {"maps": read(frames)}
+
+    def outputs(self, given: Arrays, run: RunModel) -> tuple[Arrays, Arrays]:
+        return given["maps"], {}
+
+    def read_maps(self, truth: GroundTruth, load_kept: Callable[[], Arrays]) -> ReadMaps:
+        return self.open_maps(truth)
 
 
 def model_rows(name: str, settings: Mapping[str, Any], ablations: Sequence[str]) -> list[ModelRow]:
@@ -83,7 +148,7 @@ def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions:
         _constant(UNIFORM, np.full(conventions.size, 1 / np.prod(conventions.size), np.float32)),
     ]
     if all(truth.video.knows_subjects for truth in truths):
-        rows.append(MapRow(name=PEOPLE, settings={"row": "half"}, open=_other_people(conventions)))
+        rows.append(MapRow(name=PEOPLE, truths=(HALF,), settings={"row": "half"}, open_maps=_first_half(conventions)))
     return rows
 
 
@@ -94,7 +159,7 @@ def folder_row(folder: Path, maps: Mapping[str, VideoMaps], conventions: Convent
     """
     told = []
 
-    def open_video(truth: GroundTruth) -> tuple[Read, GroundTruth]:
+    def open_video(truth: GroundTruth) -> ReadMaps:
         video = maps.get(truth.video.id)
         read = video and video.open()
 
@@ -118,27 +183,27 @@ def folder_row(folder: Path, maps: Mapping[str, VideoMaps], conventions: Convent
                 )
             return resized_to(found, conventions.size)
 
-        return maps_of, truth
+        return maps_of
 
     def stamp(video: Video) -> str | None:
         return maps[video.id].stamp() if video.id in maps else None
 
     settings = {"row": "maps", "folder": str(folder), "allow_missing": allow_missing}
-    return MapRow(name=folder.name, settings=settings, stamp=stamp, open=open_video)
+    return MapRow(name=folder.name, settings=settings, stamp=stamp, open_maps=open_video)
 
 
 def _constant(name: str, array: np.ndarray) -> MapRow:
-    def open_video(truth: GroundTruth) -> tuple[Read, GroundTruth]:
-        return (lambda frames: np.broadcast_to(array, (len(frames), *array.shape))), truth
+    def open_video(truth: GroundTruth) -> ReadMaps:
+        return lambda frames: np.broadcast_to(array, (len(frames), *array.shape))
 
-    return MapRow(name=name, settings={"row": name}, open=open_video)
+    return MapRow(name=name, settings={"row": name}, open_maps=open_video)
 
 
-def _other_people(conventions: Conventions) -> Callable[[GroundTruth], tuple[Read, GroundTruth]]:
-    """The density of half of the subjects, 1% spread over the picture, against the others."""
+def _first_half(conventions: Conventions) -> Callable[[GroundTruth], ReadMaps]:
+    """The density of the first half of the subjects, 1% spread over the picture."""
 
-    def open_video(truth: GroundTruth) -> tuple[Read, GroundTruth]:
-        half, others = truth.halves(conventions)
+    def open_video(truth: GroundTruth) -> ReadMaps:
+        half, _ = truth.halves(conventions)
 
         def read(frames: Sequence[int]) -> np.ndarray:
             density = half.density(frames, conventions)
@@ -146,7 +211,7 @@ def _other_people(conventions: Conventions) -> Callable[[GroundTruth], tuple[Rea
             # Where none of them looked anywhere they predict nothing, rather than a uniform map.
             return np.where(density.any((1, 2), keepdims=True), spread, np.float32(np.nan))
 
-        return read, others
+        return read
 
     return open_video
 

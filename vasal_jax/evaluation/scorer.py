@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from vasal_jax.ablations import OTHER_MEL
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.clips import Arrays, ClipReader, ScoredClip
 from vasal_jax.evaluation.ground_truth import GroundTruth, Video
-from vasal_jax.evaluation.rows import ModelRow, Row
+from vasal_jax.evaluation.rows import Row
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import VASal
@@ -26,6 +26,15 @@ from vasal_jax.prediction.streaming import clip_features, clip_results
 from vasal_jax.system.background import prefetch
 
 _ALONG_VIDEOS, _EVERYWHERE = PartitionSpec("videos"), PartitionSpec()
+
+
+class Result(NamedTuple):
+    """What a row gives for a video; JAX arrays (lanes, T, ...) while it is made."""
+
+    scores: dict[str, Arrays]
+    """By truth the `METRICS`, float32 (F,) each, NaN where a frame cannot be scored."""
+    kept: Arrays
+    """Of a model's rows `maps`, float32 (F, 32, 32), and `face_weights`, float32 (F, slots+1), with a face branch."""
 
 
 def score_videos(
@@ -36,7 +45,7 @@ def score_videos(
     model: VASal | None,
     batch: int,
     advance: Callable[[int], None],
-) -> Iterator[tuple[Video, dict[str, Arrays]]]:
+) -> Iterator[tuple[Video, dict[str, Result]]]:
     """Scores of each video as it is through.
 
     Args:
@@ -49,8 +58,7 @@ def score_videos(
       advance: told of frames that are through.
 
     Yields:
-      A video, and by row its `METRICS`, float32 (F,) each, NaN where a frame cannot be scored; of a model's rows also
-      `maps`, float32 (F, 32, 32), and `face_weights`, float32 (F, slots+1), of one with a face branch.
+      A video, and its results by row.
 
     Raises:
       InputError: an input cannot be read or a model's map is not finite.
@@ -78,18 +86,18 @@ class _VideoScores:
 
     def __init__(self, advance: Callable[[int], None]):
         self._advance = advance
-        self._parts: dict[str, list[dict[str, Arrays]]] = {}
+        self._parts: dict[str, list[dict[str, Result]]] = {}
 
     def add(
-        self, clips: Sequence[ScoredClip | None], results: dict[str, dict[str, jax.Array]]
-    ) -> Iterator[tuple[Video, dict[str, Arrays]]]:
+        self, clips: Sequence[ScoredClip | None], results: dict[str, Result]
+    ) -> Iterator[tuple[Video, dict[str, Result]]]:
         """Takes in one step of all lanes, and gives out the videos that end with it."""
         arrays = jax.device_get(results)
         for lane, clip in enumerate(clips):
             if clip is None:
                 continue
             video, count = clip.truth.video, len(clip.frames)
-            part = {row: {name: value[lane, :count] for name, value in of.items()} for row, of in arrays.items()}
+            part = jax.tree.map(lambda value: value[lane, :count], arrays)  # noqa: B023, called at once
             _check_finite(part, video, clip.frames)
             parts = self._parts.setdefault(video.id, [])
             parts.append(part)
@@ -99,9 +107,9 @@ class _VideoScores:
                 yield video, jax.tree.map(lambda *values: np.concatenate(values), *parts)
 
 
-def _check_finite(part: dict[str, Arrays], video: Video, frames: range) -> None:
-    for row, arrays in part.items():
-        finite = np.isfinite(arrays.get("maps", 0.0))
+def _check_finite(part: dict[str, Result], video: Video, frames: range) -> None:
+    for row, result in part.items():
+        finite = np.isfinite(result.kept.get("maps", 0.0))
         if not finite.all():
             frame = frames[int(np.argmin(finite.all((1, 2))))]
             raise InputError(
@@ -121,40 +129,35 @@ class _LaneScorer:
             self._graph, parameters = nnx.split(for_inference(model))
             self._parameters = jax.device_put(parameters, NamedSharding(mesh, _EVERYWHERE))
             self._start = jax.device_put(model.initial_carry(lanes, slots), self._sharding)
-            self._carries = {row.name: self._start for row in rows if isinstance(row, ModelRow)}
+            self._carries = {row.name: self._start for row in rows if row.needs_model}
 
-    def __call__(self, clips: Sequence[ScoredClip | None]) -> dict[str, dict[str, jax.Array]]:
-        """By row each metric (lanes, T), of a model what it says besides; lanes without a clip hold anything."""
+    def __call__(self, clips: Sequence[ScoredClip | None]) -> dict[str, Result]:
+        """The results by row; lanes without a clip hold anything."""
         filler = next(clip for clip in clips if clip is not None)
         clips = [clip or filler for clip in clips]
-        target = self._together([clip.target for clip in clips])
+        targets = self._together([clip.targets for clip in clips])
         batch = self._together([clip.batch for clip in clips])
         fresh = jnp.array([clip.frames.start == 0 for clip in clips])
+        run = partial(self._run, batch, fresh)
         results = {}
         for row in self._rows:
-            if isinstance(row, ModelRow):
-                said = self._run(row, batch, fresh)
-                results[row.name] = {**self._score(said["maps"], target), **said}
-            else:
-                given = self._together([clip.given[row.name] for clip in clips])
-                results[row.name] = self._score(*given)
+            maps, kept = row.outputs(self._together([clip.given[row.name] for clip in clips]), run)
+            scores = {truth: _score(maps, targets[truth], self._prior, self._mesh) for truth in row.truths}
+            results[row.name] = Result(scores, kept)
         return results
 
     def _together(self, trees: list) -> Any:
         joined = jax.tree.map(lambda *parts: np.concatenate(parts), *trees)
         return jax.device_put(joined, self._sharding)
 
-    def _run(self, row: ModelRow, batch: dict[str, jax.Array], fresh: jax.Array) -> dict[str, jax.Array]:
-        inputs = {name: value for name, value in row.change(batch).items() if name != OTHER_MEL}
-        carry = _restarted(fresh, self._start, self._carries[row.name])
+    def _run(self, batch: Arrays, fresh: jax.Array, row: str, change: Callable[[Arrays], Arrays]) -> Arrays:
+        inputs = {name: value for name, value in change(batch).items() if name != OTHER_MEL}
+        carry = _restarted(fresh, self._start, self._carries[row])
         features = clip_features(self._graph, self._parameters, inputs, mesh=self._mesh)
-        said, self._carries[row.name] = clip_results(
+        found, self._carries[row] = clip_results(
             self._graph, self._parameters, features, inputs, carry, mesh=self._mesh
         )
-        return {"maps": said.maps} | ({} if said.weights is None else {"face_weights": said.weights})
-
-    def _score(self, maps: jax.Array, target: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        return _score(maps, target, self._prior, self._mesh)
+        return {"maps": found.maps} | ({} if found.weights is None else {"face_weights": found.weights})
 
 
 @jax.jit

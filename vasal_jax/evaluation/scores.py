@@ -15,10 +15,11 @@ import jax
 import numpy as np
 
 from vasal_jax import __version__
+from vasal_jax.errors import InputError
 from vasal_jax.evaluation.clips import Arrays, ClipReader, faces_of
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video
-from vasal_jax.evaluation.rows import Row
-from vasal_jax.evaluation.scorer import score_videos
+from vasal_jax.evaluation.rows import ReadMaps, Row
+from vasal_jax.evaluation.scorer import Result, score_videos
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import naming_file_errors, replacing
@@ -26,7 +27,10 @@ from vasal_jax.system.files import naming_file_errors, replacing
 logger = logging.getLogger(__name__)
 
 Scores = dict[str, dict[str, Arrays]]
-"""Row, video, metric: float32 (F,), NaN for frames that cannot be scored."""
+"""Line of the table, video, metric: float32 (F,), NaN for frames that cannot be scored."""
+
+FORMAT = 2
+"""Of the files in the work folder; goes up when they hold something else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,30 +76,36 @@ class Evaluation:
         """
         with naming_file_errors(self.work):
             self.work.mkdir(parents=True, exist_ok=True)
-        scores: Scores = {row.name: {} for row in rows}
+        self._tell_of_older_files()
+        scores: Scores = {line: {} for row in rows for line in row.lines}
         todo: list[GroundTruth] = []
         lacking: set[str] = set()
         for truth in self.truths:
-            found = {row.name: self._load(row, truth.video, METRICS) for row in rows}
+            found = {row.name: self._load(row, truth.video, _names(row)) for row in rows}
             lacking |= (lacks := {name for name, arrays in found.items() if arrays is None})
             if lacks:
                 todo.append(truth)
             else:
                 advance(truth.video.n_frames)
-            for name, arrays in found.items():
-                scores[name][truth.video.id] = arrays
+            for row in rows:
+                _enter(scores, row, truth.video, found[row.name])
         todo_rows = [row for row in rows if row.name in lacking]
         if todo:
             reader = ClipReader(self.truths, todo_rows, self.conventions, model is not None and model.face is not None)
             for video, results in score_videos(reader, todo, todo_rows, self.prior, model, batch, advance):
                 for row in todo_rows:
-                    self._save(row, video, results[row.name])
-                    scores[row.name][video.id] = {name: results[row.name][name] for name in METRICS}
+                    arrays = _flat(results[row.name])
+                    self._save(row, video, arrays)
+                    _enter(scores, row, video, arrays)
         return scores
+
+    def open_maps(self, row: Row, truth: GroundTruth) -> ReadMaps:
+        """A reader of the maps of a video that a row was scored with in `run`."""
+        return row.read_maps(truth, lambda: self._kept(row, truth.video, "maps"))
 
     def maps(self, row: Row, video: Video) -> np.ndarray:
         """The maps of a model's row, after `run` with it: float32 (F, 32, 32), each summing to 1."""
-        return self._load(row, video, ["maps"])["maps"]
+        return self._kept(row, video, "maps")["maps"]
 
     def face_weights(self, row: Row, video: Video) -> np.ndarray:
         """The face weights of a row of a model with a face branch, after `run` with it.
@@ -104,7 +114,7 @@ class Evaluation:
           float32 (F, N+1), of the N faces of the video's tracks, 0 where they are not there, and of "no face"; they
           sum to 1.
         """
-        by_slot = self._load(row, video, ["face_weights"])["face_weights"]
+        by_slot = self._kept(row, video, "face_weights")["face_weights"]
         faces = faces_of(video)
         by_face = np.zeros((len(by_slot), faces.tracks[1].shape[1] + 1), np.float32)
         by_face[:, -1] = by_slot[:, -1]
@@ -120,16 +130,33 @@ class Evaluation:
         for truth in self.truths:
             digest.update(f"{truth.video.id} {truth.points.shape} {truth.video.grid}".encode())
             digest.update(truth.points.tobytes())
-        return {**dataclasses.asdict(self.conventions), "truth": digest.hexdigest(), **versions()}
+        return {**dataclasses.asdict(self.conventions), "truth": digest.hexdigest(), "format": FORMAT, **versions()}
+
+    def _tell_of_older_files(self) -> None:
+        older = sum(not _is_current(path) for path in self.work.glob("*.npz"))
+        if older:
+            logger.warning("%s: %d files of an earlier version are not used; they may be removed", self.work, older)
 
     def _place(self, row: Row, video: Video) -> tuple[Path, str]:
         """The file of one row and video, under a name that says what it depends on, and that in words."""
         key = row.stamp, video.id
         if key not in self._stamps:
             self._stamps[key] = row.stamp(video)
-        settings = {**self._settings, **row.settings, "video": video.id, "files": self._stamps[key]}
+        settings = {
+            **self._settings,
+            **row.settings,
+            "truths": row.truths,
+            "video": video.id,
+            "files": self._stamps[key],
+        }
         text = json.dumps(settings, sort_keys=True)
         return self.work / f"{video.id}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz", text
+
+    def _kept(self, row: Row, video: Video, name: str) -> Arrays:
+        arrays = self._load(row, video, [name])
+        if arrays is None:
+            raise InputError(f"{self.work}: the {name} of video {video.id} were removed meanwhile; evaluate again")
+        return arrays
 
     def _load(self, row: Row, video: Video, names: Sequence[str]) -> Arrays | None:
         path, _ = self._place(row, video)
@@ -147,6 +174,34 @@ class Evaluation:
         path, settings = self._place(row, video)
         with replacing(path) as temporary:
             np.savez(temporary, settings=np.array(settings), **arrays)
+
+
+def _is_current(path: Path) -> bool:
+    """Whether a kept file is of this version's format; a damaged one counts as such."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return json.loads(str(arrays["settings"])).get("format") == FORMAT
+    # A damaged archive ends in nearly any exception; whoever needs its scores says so.
+    except Exception:
+        return True
+
+
+def _names(row: Row) -> list[str]:
+    """Names of a row's scores in its files."""
+    return [f"{truth}: {metric}" for truth in row.truths for metric in METRICS]
+
+
+def _flat(result: Result) -> Arrays:
+    """Scores and what is kept beside them, as they are in a file."""
+    scores = {f"{truth}: {metric}": values for truth, of in result.scores.items() for metric, values in of.items()}
+    return {**scores, **result.kept}
+
+
+def _enter(scores: Scores, row: Row, video: Video, arrays: Arrays | None) -> None:
+    """Puts a video's scores in the row's lines; None keeps its place for later."""
+    for line, truth in row.lines.items():
+        found = {} if arrays is None else {metric: arrays[f"{truth}: {metric}"] for metric in METRICS}
+        scores[line][video.id] = found
 
 
 def frame_notes(video: Video) -> Arrays:
