@@ -20,6 +20,7 @@ from rich.table import Table
 
 from vasal_jax import __version__, weights
 from vasal_jax.ablations import without_senses
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.models import VASal
 from vasal_jax.system.compilation_cache import use_compilation_cache
@@ -32,7 +33,7 @@ from vasal_jax.weights.parameters import Arrays, arrays
 try:
     from configs import PRESETS
     from configs.train_config import TrainConfig
-    from data.pipeline import Batch, evaluation_batches, training_batches
+    from data.pipeline import evaluation_batches, training_batches
     from data.prepared import PreparedSplit
     from vasal_jax.training.loop import export, fit
 except ModuleNotFoundError as error:

@@ -4,22 +4,7 @@ What a batch holds is a function of the seed and the step alone, whatever the nu
 takes every P-th clip of the same global batch. So a position to go on from is a step, shards are disjoint, and a
 training may go on with more or fewer processes.
 
-A batch maps names to arrays; B clips, T frames, N faces, S subjects:
-
-  frames         float32 (B,T,256,256,3)  RGB minus its mean, 0..255 scale
-  frames_past    float32 (B,T,256,256,3)  the frame 5 earlier, or the first one
-  mel            float32 (B,T,16,64,64,1) log-mel pictures around the frame, 0..255
-  face_map       float32 (B,T,32,32,1)    all faces alike, -14.9..240.1; zeros without faces
-  face_crops     float32 (B,T,N,64,64,3)  RGB minus its mean, zeros where masked
-  face_boxes     float32 (B,T,N,4)        x1, y1, x2, y2 in 0..1, zeros where masked
-  face_mask      bool    (B,T,N)
-  talking        bool    (B,T,N)
-  talking_known  bool    (B,T,N)          whether anybody said
-  density        float32 (B,T,32,32)      sums to 1; zeros on a frame without fixations
-  fixations      float32 (B,T,S,2)        x, y in cells of the density, NaN where there is none
-  valid          bool    (B,T)            False on frames that only fill up a clip
-  video          str     (B,)
-  frame          int32   (B,T)            index in the video
+A batch's fields are those of `vasal_jax.batch.Batch`, as NumPy arrays.
 """
 
 import atexit
@@ -33,11 +18,10 @@ import tensorflow as tf
 from data.clips import Clip, ClipOptions, drawn_clip, ordered_clip, parts_of
 from data.decoding import LOOKED_UP, assemble, coloured
 from data.prepared import PreparedSplit
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 
 tf.config.set_visible_devices([], "GPU")  # those are for the training
-
-Batch = dict[str, np.ndarray]
 
 _open: weakref.WeakSet[Generator] = weakref.WeakSet()
 

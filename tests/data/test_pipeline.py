@@ -14,6 +14,7 @@ from data.clips import ClipOptions
 from data.pipeline import evaluation_batches, training_batches
 from data.prepared import PreparedSplit
 from data.synthetic import SyntheticArgs, generate
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import VideoClips
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
@@ -144,6 +145,7 @@ def test_fields_that_are_not_wanted_are_left_out_and_the_others_the_same(prepare
     options, wanted = ClipOptions(length=4), ("mel", "face_crops", "face_mask", "density")
     (whole,), (part,) = (take(training_batches(prepared, 2, 5, options, fields=f), 1) for f in (None, wanted))
     assert_same(part, {name: whole[name] for name in (*wanted, "video")})
+    assert whole.keys() == Batch.__required_keys__
 
 
 def test_a_training_goes_on_at_any_step(prepared):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_OFFSET, MEL_STEPS
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import (
@@ -33,14 +34,14 @@ class Clip:
 
     Attributes:
       frames: the decoded frames; fewer than T at the end of a video.
-      batch: `frames` and `frames_past` (1,T,256,256,3), `mel` (1,T,16,64,64,1), float32, and of the faces what the
-        model takes: `face_map` (1,T,32,32,1), float32, or as `FaceSlots.inputs`, with the same N in all clips.
-        Past the end of the video the last frame is repeated.
+      batch: NumPy arrays of this one clip: `frames`, `frames_past`, `mel`, and of the faces what the model takes,
+        `face_map`, or `face_crops`, `face_boxes` and `face_mask` with the same N in all clips. Past the end of the
+        video the last frame is repeated.
       slots: who is in the slots of a face branch; None where the faces are maps.
     """
 
     frames: list[Frame]
-    batch: dict[str, np.ndarray]
+    batch: Batch
     slots: FaceSlots | None = None
 
 
@@ -174,9 +175,7 @@ class _Held(NamedTuple):
     pictures: dict[str, np.ndarray]
 
 
-def _batch(
-    frames: list[Frame], count: int, held: dict[int, _Held], faces: FaceMaps | FaceSlots
-) -> dict[str, np.ndarray]:
+def _batch(frames: list[Frame], count: int, held: dict[int, _Held], faces: FaceMaps | FaceSlots) -> Batch:
     indices = [frame.index for frame in frames]
     clip = {
         "frames": np.stack([held[i].frame for i in indices]),

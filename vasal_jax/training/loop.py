@@ -13,6 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vasal_jax import weights
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import Watch
@@ -20,7 +21,6 @@ from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, pla
 from vasal_jax.training.step import Params, Training, TrainState
 from vasal_jax.weights.parameters import parameter_shapes
 
-Batch = dict[str, np.ndarray]
 _MAX_SKIPPED = 3  # batches in a row that may give a loss or gradient that is not finite
 
 

@@ -7,29 +7,19 @@ exactly the loss it has in one piece.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.metrics.face_shares import fixation_shares, inside_map
 
-Batch = dict[str, Array]
-"""Arrays of one batch by name. Read here, with B clips of T frames, N faces, S fixations:
-
-  density        float (B, T, H, W), sums to 1; all zeros where the frame has no fixations
-  fixations      float (B, T, S, 2), x, y in cells of the map, 0..W and 0..H; NaN where none
-  valid          bool (B, T), false on frames that pad a clip
-  face_boxes     float (B, T, N, 4), x1, y1, x2, y2 in 0..1
-  face_mask      bool (B, T, N)
-  talking        bool (B, T, N)
-  talking_known  bool (B, T, N), false where nobody noted it
-
-The last four may be left out for a model without a face branch.
-"""
-
+Terms = dict[str, Array]
+"""Float32 () by the name of a term of the loss."""
 
 FACE_TERMS = ("faces", "talking", "speaker")
 """The terms that a face branch alone answers for."""
@@ -62,8 +52,8 @@ class LossWeights:
 
 
 def total(
-    logits: Array, taps: Batch, batch: Batch, weights: LossWeights, whole: Batch | None = None
-) -> tuple[Array, Batch]:
+    logits: Array, taps: Mapping[str, Array], batch: Batch, weights: LossWeights, whole: Terms | None = None
+) -> tuple[Array, Terms]:
     """The loss of a batch and its terms.
 
     Args:
@@ -89,12 +79,12 @@ def total(
     return sum(signs.get(name, 1) * weight * means[name] for name, weight in wanted.items()), means
 
 
-def counts(batch: Batch) -> Batch:
+def counts(batch: Batch) -> Terms:
     """How many frames, or faces, each term of `sums` adds up: float32 () by name."""
     return {name: mask.sum(dtype=jnp.float32) for name, mask in _annotated(batch).items()}
 
 
-def sums(logits: Array, taps: Batch, batch: Batch) -> Batch:
+def sums(logits: Array, taps: Mapping[str, Array], batch: Batch) -> Terms:
     """Each term added up over what was annotated: float32 () by name.
 
     Args:
@@ -124,7 +114,7 @@ def sums(logits: Array, taps: Batch, batch: Batch) -> Batch:
     return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}
 
 
-def _annotated(batch: Batch) -> Batch:
+def _annotated(batch: Batch) -> Terms:
     """Where each term has something to say: bool (B, T), for talking (B, T, N)."""
     valid = batch["valid"]
     has_density = valid & (batch["density"] > 0).any((-2, -1))

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_SIZE
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig, VASal
 from vasal_jax.models.vasal import Carry
 from vasal_jax.training import losses
-from vasal_jax.training.losses import Batch, LossWeights
+from vasal_jax.training.losses import LossWeights, Terms
 from vasal_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer, trained
 from vasal_jax.training.sharding import AXIS
 from vasal_jax.weights import parameters
@@ -104,7 +105,7 @@ class Training:
         opt_state = make_optimizer(self.optimizer, self.updates).init(free)
         return TrainState(jnp.int32(0), params, opt_state, ema, jnp.int32(0), jnp.int32(0))
 
-    def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Batch]:
+    def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Terms]:
         """One update, as seen by one device.
 
         Args:
@@ -123,7 +124,7 @@ class Training:
         names = trained(self.optimizer, state.params)
         free = {name: state.params[name] for name in names}
 
-        def loss(free: Params, part: Batch) -> tuple[Array, Batch]:
+        def loss(free: Params, part: Batch) -> tuple[Array, Terms]:
             logits, taps = self.forward(state.params | free, part)
             value, terms = losses.total(logits, taps, part, self.weights, whole)
             if self._faces_alone:
@@ -157,7 +158,7 @@ class Training:
         }
         return after, {name: jnp.float32(scalar) for name, scalar in (terms | scalars).items()}
 
-    def evaluate(self, params: Params, batch: Batch) -> tuple[Batch, Batch]:
+    def evaluate(self, params: Params, batch: Batch) -> tuple[Terms, Terms]:
         """Sums and counts of the loss's terms over a batch, as seen by one device; the same on every device.
 
         Added up over batches, sum over count is the mean over all of them.
