@@ -4,10 +4,17 @@ import os
 import shlex
 from pathlib import Path
 
-from data import mvva, stavis
+from data import challenge, dhf1k, mvva, stavis
 from data.records import Dataset
 from data.splits import DEFAULT, Splits, parse_splits
 from vasal_jax.errors import InputError
+
+_LAYOUTS = {
+    challenge.is_challenge: challenge.read_challenge,
+    dhf1k.is_dhf1k: dhf1k.read_dhf1k,
+    dhf1k.is_clip_folders: dhf1k.read_clip_folders,
+}
+"""Layouts that bring their splits: how one is known, and what reads it."""
 
 
 def open_dataset(
@@ -15,18 +22,24 @@ def open_dataset(
 ) -> tuple[Dataset, Splits]:
     """Reads a dataset folder; each bad video gets one logged line a problem and is left out.
 
-    A folder with `fold_lists` in it has the STAViS layout, any other one is taken as the MVVA release.
+    A folder with `fold_lists` in it has the STAViS layout, one with `TrainTestSplit.json` that of the AIM and NTIRE
+    challenges, with video/ and annotation/ that of DHF1K, with training/ or testing/ that of Hollywood-2 and
+    UCF-Sports; any other one is taken as the MVVA release.
 
     Args:
       root: the folder.
       dataset: in the STAViS layout, which of the datasets in it ("DIEM").
-      split: a rule as of `parse_splits`. By default `test=281-343 validation=220-280`, and in the STAViS layout the
-        first pair of fold lists.
+      split: a rule as of `parse_splits`. By default `test=281-343 validation=220-280`, in the STAViS layout the first
+        pair of fold lists, in the others what the dataset says itself.
       progress: show a progress bar on standard error.
 
     Raises:
       InputError: no such folder, nothing usable in it, or the rule is none.
     """
+    for has_layout, read in _LAYOUTS.items():
+        if has_layout(root):
+            records, splits = read(root, progress)
+            return records, parse_splits(split) if split else splits
     if not (Path(root) / "fold_lists").is_dir():
         if dataset != "mvva":
             raise InputError(f"{root}: has no fold_lists, so it is no STAViS layout with a dataset {dataset!r} in it")
