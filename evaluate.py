@@ -23,11 +23,15 @@ def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     words = sys.argv[1:] if args is None else args
     config = (tyro.conf.FlagCreatePairsOff,)
-    if words[:1] == ["compare"]:
-        parsed = tyro.cli(CompareArgs, prog="evaluate.py compare", args=words[1:], config=config)
-        return run(lambda: compare(parsed))
-    parsed = tyro.cli(EvaluateArgs, prog="evaluate.py", args=words, config=config)
-    return run(lambda: evaluate(parsed, open_split))
+
+    def command() -> int:
+        if words[:1] == ["compare"]:
+            return compare(tyro.cli(CompareArgs, prog="evaluate.py compare", args=words[1:], config=config))
+        parsed = tyro.cli(EvaluateArgs, prog="evaluate.py", args=words, config=config)
+        parsed.check()  # before a dataset is read, which may take minutes
+        return evaluate(parsed, open_split(parsed))
+
+    return run(command)
 
 
 if __name__ == "__main__":

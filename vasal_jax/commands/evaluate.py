@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -81,6 +81,50 @@ class EvaluateArgs:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
 
+    def check(self) -> None:
+        """Raises `InputError` for what can be known to be wrong before the dataset is read."""
+        self._check_numbers()
+        if self.weights is None and not self.maps:
+            raise InputError("expected --weights of a model or --maps to score, found neither; see --help")
+        if self.weights is None and self.ablations:
+            raise InputError(
+                "--mute, --shuffle-sound, --drop-faces and --freeze-motion change a model's inputs: --weights"
+            )
+        if self.allow_missing and not self.maps:
+            raise InputError("--allow-missing is about --maps, which are not given")
+        if self.weights is not None:
+            weights.check_exists(self.weights)
+        if self.out is not None and self.out.suffix != ".json":
+            raise InputError(f"{self.out}: expected a name ending in .json")
+        if self.out is not None:
+            check_writable(self.out)
+        if self.report is not None:
+            report.check(self.report)
+
+    def _check_numbers(self) -> None:
+        if not all(32 <= side <= MAX_SIDE for side in self.resolution):
+            raise InputError(f"--resolution: expected 32 to {MAX_SIDE} a side as in 640x360, found {self.resolution}")
+        limits = {"sigma": (0.1, 1000), "negatives": (1, 10**6), "seed": (0, 2**31 - 1), "batch": (1, 256)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"--{name}: expected {low} to {high}, found {getattr(self, name)}")
+
+    @property
+    def conventions(self) -> Conventions:
+        """What the numbers mean."""
+        return Conventions(tuple(self.resolution), self.sigma, self.negatives, self.seed)
+
+    @property
+    def ablations(self) -> list[str]:
+        """Names of the ablations that get a row each."""
+        switches = {
+            "muted": self.mute,
+            "another video's sound": self.shuffle_sound,
+            "no faces": self.drop_faces,
+            "no motion": self.freeze_motion,
+        }
+        return [name for name, chosen in switches.items() if chosen]
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -106,14 +150,12 @@ class CompareArgs:
     """Which row of B; its first one by default."""
 
 
-def evaluate(args: EvaluateArgs, open_split: Callable[[EvaluateArgs], Split]) -> int:
-    """Runs the command; returns its exit code. Raises `InputError`."""
+def evaluate(args: EvaluateArgs, split: Split) -> int:
+    """Runs the command on the videos that its arguments name; returns its exit code. Raises `InputError`."""
     memory.tune("evaluate")
     use_compilation_cache()
-    conventions = _conventions(args)
-    _check_choices(args)
+    conventions = args.conventions
     model = args.weights and weights.load(args.weights, dtype=args.dtype)
-    split = open_split(args)
     truths = [GroundTruth.of(video) for video in split.videos]
     prior = centre_prior(split.training, conventions)
     rows = _rows(args, truths, prior, conventions, model)
@@ -144,41 +186,6 @@ def compare(args: CompareArgs) -> int:
     return 0
 
 
-def _conventions(args: EvaluateArgs) -> Conventions:
-    if not all(32 <= side <= MAX_SIDE for side in args.resolution):
-        raise InputError(f"--resolution: expected 32 to {MAX_SIDE} a side as in 640x360, found {args.resolution}")
-    limits = {"sigma": (0.1, 1000), "negatives": (1, 10**6), "seed": (0, 2**31 - 1), "batch": (1, 256)}
-    for name, (low, high) in limits.items():
-        if not low <= getattr(args, name) <= high:
-            raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
-    return Conventions(tuple(args.resolution), args.sigma, args.negatives, args.seed)
-
-
-def _check_choices(args: EvaluateArgs) -> None:
-    if args.weights is None and not args.maps:
-        raise InputError("expected --weights of a model or --maps to score, found neither; see --help")
-    if args.weights is None and _ablations(args):
-        raise InputError("--mute, --shuffle-sound, --drop-faces and --freeze-motion change a model's inputs: --weights")
-    if args.allow_missing and not args.maps:
-        raise InputError("--allow-missing is about --maps, which are not given")
-    if args.out and args.out.suffix != ".json":
-        raise InputError(f"{args.out}: expected a name ending in .json")
-    if args.out:
-        check_writable(args.out)
-    if args.report:
-        report.check(args.report)
-
-
-def _ablations(args: EvaluateArgs) -> list[str]:
-    switches = {
-        "muted": args.mute,
-        "another video's sound": args.shuffle_sound,
-        "no faces": args.drop_faces,
-        "no motion": args.freeze_motion,
-    }
-    return [name for name, chosen in switches.items() if chosen]
-
-
 def _rows(
     args: EvaluateArgs, truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions, model: VASal | None
 ) -> list[Row]:
@@ -186,7 +193,7 @@ def _rows(
         raise InputError(f"--shuffle-sound: expected two videos or more, found {len(truths)} in split {args.split!r}")
     rows: list[Row] = []
     if model:
-        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), _ablations(args))
+        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), args.ablations)
     lengths = {truth.video.id: truth.video.n_frames for truth in truths}
     for folder in args.maps:
         maps, missing = find_maps(folder, lengths)

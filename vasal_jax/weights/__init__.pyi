@@ -2,6 +2,9 @@ from .formats import (
     PYTORCH_SUFFIXES as PYTORCH_SUFFIXES,
 )
 from .formats import (
+    check_exists as check_exists,
+)
+from .formats import (
     load as load,
 )
 from .formats import (

@@ -40,8 +40,7 @@ def read(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Ar
 
     Raises `InputError` as `load`.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such weights; expected .safetensors, an Orbax folder or a PyTorch checkpoint")
+    check_exists(path)
     if path.is_dir():
         return _read_orbax(path)
     if path.suffix.lower() in PYTORCH_SUFFIXES:
@@ -50,6 +49,12 @@ def read(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Ar
         config = config or ModelConfig.released()
         return config, pytorch.from_pytorch(pytorch.read(path), config, path)
     return _read_safetensors(path)
+
+
+def check_exists(path: Path) -> None:
+    """Raises `InputError` where there is nothing at `path`; to be called before long work."""
+    if not path.exists():
+        raise InputError(f"{path}: no such weights; expected .safetensors, an Orbax folder or a PyTorch checkpoint")
 
 
 def save(model: VASal, path: str | Path) -> None:
