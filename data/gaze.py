@@ -24,10 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vasal_jax.inputs.fixations import GRID, valid_points
+from vasal_jax.config import MVVA_GRID
+from vasal_jax.inputs.fixations import valid_points
 from vasal_jax.scenes import Scene
 
-PICTURE = np.array((GRID[1], GRID[0]), float)
+PICTURE = np.array((MVVA_GRID.width, MVVA_GRID.height), float)
 
 
 @dataclass(frozen=True)

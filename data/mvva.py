@@ -23,9 +23,10 @@ from rich.table import Table
 
 from data.mvva_files import MvvaVideo, VideoFiles, find_videos, load_fixations, load_talking
 from data.records import Dataset, Problem
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
-from vasal_jax.inputs.fixations import GRID, SIGMA, compare_saliency, saliency_path
+from vasal_jax.inputs.fixations import SIGMA, compare_saliency, saliency_path
 from vasal_jax.inputs.images import read_grey
 from vasal_jax.inputs.media import open_media, video_stream
 from vasal_jax.inputs.video import VideoInfo, probe, read_frames
@@ -113,9 +114,7 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
         review.note("no fixations", f"{files.video}: has no fixations, expected fixation/{files.id}.npy", True)
     fixations = files.fixations and review.read("unreadable fixations", load_fixations, files.fixations)
     invalid_boxes = review.warning("invalid face boxes", left_out=False)
-    tracks = files.tracks and review.read(
-        "unreadable tracks", load_tracks, files.tracks, GRID[1], GRID[0], invalid_boxes
-    )
+    tracks = files.tracks and review.read("unreadable tracks", load_tracks, files.tracks, MVVA_GRID, invalid_boxes)
     talking = None if files.talking is None else review.read("unreadable talking", load_talking, files.talking)
     if review.failed:
         return None, Totals()
@@ -124,7 +123,7 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
     lengths |= {"talking": talking.shape[1]} if talking is not None else {}
     n_frames = _shortest(lengths, files, review)
     record = MvvaVideo(
-        "mvva", files.id, files.video, sound, n_frames, info.fps, info.width, info.height, GRID,
+        "mvva", files.id, files.video, sound, n_frames, info.fps, info.width, info.height, MVVA_GRID,
         files.fixations, files.tracks, files.talking,
     )  # fmt: skip
     totals = _totals(record, fixations, tracks, talking, review)

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from data.records import VideoRecord
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
-from vasal_jax.inputs.fixations import GRID, valid_points
+from vasal_jax.inputs.fixations import valid_points
 from vasal_jax.inputs.npy import load_array
 from vasal_jax.inputs.video import Frame, read_frames
 
@@ -45,7 +46,7 @@ class MvvaVideo(VideoRecord):
     def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
         if self.tracking_file is None:
             return None
-        boxes, mask = load_tracks(self.tracking_file, GRID[1], GRID[0])
+        boxes, mask = load_tracks(self.tracking_file, MVVA_GRID)
         return boxes[: self.n_frames], mask[: self.n_frames]
 
     def talking(self) -> np.ndarray | None:

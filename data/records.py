@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vasal_jax.inputs.video import Frame
+from vasal_jax.size import Size
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class VideoRecord(ABC):
     fps: float
     width: int  # pixels of the video as displayed
     height: int
-    grid: tuple[int, int]  # height, width in pixels of the grid on which fixations are given
+    grid: Size  # on which fixations are given
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:

@@ -26,6 +26,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey, read_rgb
 from vasal_jax.inputs.media import open_media
 from vasal_jax.inputs.video import Frame
+from vasal_jax.size import Size
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ def read_video(
         if not container.streams.audio:
             raise InputError(f"{sound}: expected a sound file, found no sound in it")
     height, width = read_rgb(_frame_path(frames, 0)).shape[:2]
-    grid = read_fixation_map(_fixation_path(annotations, 0)).shape
+    grid = Size(*read_fixation_map(_fixation_path(annotations, 0)).shape)
     notes = []
     if n_frames < max(lengths.values()):
         notes.append(Problem(video, "lengths differ", f"{frames}: cut to {n_frames} frames, found {found}", False))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vasal_jax.errors import InputError
+from vasal_jax.size import Size
 
 CLIP_LENGTH = 12  # frames the released model was trained on and is run on at a time
 FRAME_OFFSET = 5  # frames between `frames_past` and `frames`
@@ -18,6 +19,9 @@ CROP_SIZE = 64  # side of a face's crop, in pixels
 
 RGB_MEAN = np.array((123.68, 116.779, 103.939), np.float32)
 """Mean colour that is subtracted from frames and crops, as in the training of the released model."""
+
+MVVA_GRID = Size(height=720, width=1280)
+"""The grid in whose pixels the fixations and face tracks of MVVA count."""
 
 MAP_MEAN = 14.9
 """Mean of the ready-made face maps, 0..255, that is subtracted from them, as in the training of the released model."""

@@ -11,6 +11,7 @@ from vasal_jax.commands.demo import DemoArgs, demo
 from vasal_jax.inputs.audio import read_sound
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.size import Size
 from vasal_jax.system.terminal import run
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ def test_demo_leaves_a_clip_its_tracks_and_the_overlay(tmp_path, capfd):
         clip.width, clip.height, clip.frames, clip.fps,
     )  # fmt: skip
     assert np.abs(np.concatenate(list(read_sound(folder / FILES[1])))).max() > 0.01
-    _, mask = load_tracks(folder / FILES[2], clip.width, clip.height)
+    _, mask = load_tracks(folder / FILES[2], Size(clip.height, clip.width))
     assert len(mask) == clip.frames
     assert mask.any(1).all()
     plain, coloured = (next(read_frames(folder / name)).image.astype(int) for name in FILES[:2])

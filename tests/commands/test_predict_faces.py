@@ -14,6 +14,7 @@ from tests.helpers import face_videos
 from tests.helpers.media import write_wav
 from tests.helpers.models import narrow_model
 from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.inputs.faces import detection
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
@@ -22,7 +23,7 @@ from vasal_jax.size import Size
 from vasal_jax.system.terminal import run
 
 N = 14  # frames: two clips
-SIZE = face_videos.WIDTH, face_videos.HEIGHT
+SIZE = face_videos.SIZE
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_faces_found_weighed_and_explained(video, tmp_path, capfd, weighing, tol
     assert all(f"{N}/{N}" in line for line in lines)
     assert "finding faces" in lines[0]
 
-    boxes, mask = load_tracks(tracks, *SIZE)
+    boxes, mask = load_tracks(tracks, SIZE)
     truth = face_videos.boxes_of(face_videos.paths(N))
     order = boxes[0, :, 0].argsort()
     assert mask.all()
@@ -99,7 +100,7 @@ def test_faces_found_weighed_and_explained(video, tmp_path, capfd, weighing, tol
             assert abs(float(row["weight"]) - weight) < 1e-3
             assert abs(float(row["talking_probability"]) - talking) < 1e-3
             sides = [float(row[name]) for name in ("x1", "y1", "x2", "y2")]
-            np.testing.assert_allclose(sides, box * (*SIZE, *SIZE), atol=0.06)
+            np.testing.assert_allclose(sides, box * ((SIZE.width, SIZE.height) * 2), atol=0.06)
 
     shown = list(read_frames(explain))
     assert [frame.time for frame in shown] == [frame.time for frame in read_frames(video)]
@@ -127,7 +128,7 @@ def test_tracks_alone_need_no_prediction(video, tmp_path, capfd, told):
     assert command(video, faces="auto", save_tracks=tmp_path / "t.npy", tracks_size=Size(720, 1280)) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npy", "v.mkv"]
     assert capfd.readouterr().out == f"wrote {tmp_path / 't.npy'}\n"
-    boxes, _ = load_tracks(tmp_path / "t.npy", *face_videos.GRID)
+    boxes, _ = load_tracks(tmp_path / "t.npy", MVVA_GRID)
     order = boxes[0, :, 0].argsort()
     np.testing.assert_allclose(boxes[:, order], face_videos.boxes_of(face_videos.paths(N)), atol=0.02)
     assert np.load(tmp_path / "t.npy").max() > face_videos.WIDTH

@@ -16,9 +16,10 @@ from data import mvva, synthetic
 from data.gaze import Gaze, Subjects, draw_gaze
 from data.splits import NAMES, parse_splits
 from data.synthetic import SyntheticArgs, generate, read_truth, video_ids
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import read_sound
-from vasal_jax.inputs.fixations import GRID, fixation_density
+from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.video import read_frames
 from vasal_jax.size import Size
 
@@ -69,7 +70,7 @@ def test_the_reader_of_mvva_finds_what_was_drawn(release):
         drawn = draw_gaze(scene, subjects, synthetic._stream(settings, "gaze", record.id), Gaze())
         np.testing.assert_allclose(points, drawn, rtol=1e-6)
         density = fixation_density(points, (36, 64), sigma=6)
-        y, x = np.mgrid[10 : GRID[0] : 20, 10 : GRID[1] : 20]
+        y, x = np.mgrid[10 : MVVA_GRID.height : 20, 10 : MVVA_GRID.width : 20]
         middles = np.stack([(density * x).sum((1, 2)), (density * y).sum((1, 2))], axis=1)
         np.testing.assert_allclose(middles, np.nanmean(points, axis=1), atol=12)
         for frame in record.frames():  # H.264, but the same picture

@@ -6,12 +6,14 @@ import numpy as np
 
 from tests.helpers.media import write_video
 from tests.helpers.models import WIDTHS
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.size import Size
 from vasal_jax.weights import parameters
 
 HEIGHT, WIDTH = 96, 160
+SIZE = Size(HEIGHT, WIDTH)
 SIDE = 24  # pixels of a face
-GRID = (1280, 720)  # in whose pixels `write_tracks` counts by default
 
 
 def weighing_model() -> VASal:
@@ -51,7 +53,7 @@ def write_talkers(path: Path, n: int, seed: int = 0) -> Path:
     return write_video(path, frames, codec="ffv1", pix_fmt="bgr0", sound=sound)
 
 
-def write_tracks(path: Path, n: int, size: tuple[int, int] = GRID) -> Path:
-    """The two faces as an MVVA tracking file in pixels of a picture of this width and height."""
-    np.save(path, boxes_of(paths(n)) * np.float32((*size, *size)))
+def write_tracks(path: Path, n: int, size: Size = MVVA_GRID) -> Path:
+    """The two faces as an MVVA tracking file in pixels of a picture of this size."""
+    np.save(path, boxes_of(paths(n)) * np.float32((size.width, size.height) * 2))
     return path

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.inputs.fixations import (
-    GRID,
     SIGMA,
     Difference,
     compare_saliency,
@@ -33,7 +33,7 @@ def drawn_points(seed, count=34):
 
 def blurred(points, sigma=SIGMA):
     """The long way: a count map of the whole grid, blurred with zeros beyond the border."""
-    counts = fixation_counts(points, GRID).astype(np.float64)
+    counts = fixation_counts(points, MVVA_GRID).astype(np.float64)
     density = gaussian_filter(counts, sigma, mode="constant", truncate=6)
     return density / density.sum()
 
@@ -42,16 +42,16 @@ def test_invalid_points_are_left_out():
     assert not valid_points(NONE).any()
     assert valid_points(np.array([[0, 0], [1279.9, 719.9]])).all()
     points = np.concatenate([NONE, [[10.0, 20.0]]])
-    assert fixation_counts(points, GRID).sum() == 1
+    assert fixation_counts(points, MVVA_GRID).sum() == 1
     np.testing.assert_array_equal(fixation_density(points, (36, 64)), fixation_density(points[-1:], (36, 64)))
 
 
 def test_counts_lie_where_the_points_are():
     points = np.array([[0, 0], [1279.9, 719.9], [100.7, 50.2], [100.1, 50.9]])
-    counts = fixation_counts(points, GRID)
+    counts = fixation_counts(points, MVVA_GRID)
     assert {tuple(cell) for cell in np.argwhere(counts)} == {(0, 0), (719, 1279), (50, 100)}
     assert counts[50, 100] == 2
-    assert fixation_map(points, GRID).sum() == 3
+    assert fixation_map(points, MVVA_GRID).sum() == 3
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +73,7 @@ def test_density_is_the_blurred_map():
     points = drawn_points(0)
     points[0], points[1] = (2, 3), (1277, 700)  # at the border
     reference = blurred(points)
-    density = fixation_density(points, GRID)
+    density = fixation_density(points, MVVA_GRID)
     assert density.dtype == np.float32
     assert density.sum(dtype=np.float64) == pytest.approx(1, abs=1e-5)
     assert np.abs(density - reference).max() < 2e-4 * reference.max()
@@ -135,7 +135,7 @@ def test_maps_as_the_authors_store_them_are_reproduced(tmp_path, sigma):
     rng = np.random.default_rng(5)
     frames = rng.uniform(3 * sigma + 8, np.array([1280, 720]) - 3 * sigma - 8, (3, 34, 2))
     for frame, points in enumerate(frames):
-        binary = np.zeros(GRID, np.float32)
+        binary = np.zeros(MVVA_GRID, np.float32)
         binary[points[:, 1].astype(int), points[:, 0].astype(int)] = 1
         blurry = cv2.GaussianBlur(binary, (0, 0), sigma)
         path = saliency_path(tmp_path, 7, frame)
@@ -144,7 +144,7 @@ def test_maps_as_the_authors_store_them_are_reproduced(tmp_path, sigma):
     assert (tmp_path / "video_007" / "002.jpg").exists()
     for frame, points in enumerate(frames):
         released = read_grey(saliency_path(tmp_path, "007", frame))
-        assert released.shape == GRID
+        assert released.shape == MVVA_GRID
         apart = compare_saliency(points, released, sigma=sigma)
         assert apart.mean < 1
         assert apart.maximum <= 8

@@ -23,6 +23,7 @@ from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.models.layers import for_inference
 from vasal_jax.outputs.heatmap import stretched
 from vasal_jax.prediction import streaming
+from vasal_jax.size import Size
 from vasal_jax.system import processor
 from vasal_jax.weights import parameters, pytorch
 
@@ -73,7 +74,7 @@ def _batch(video, tracks) -> dict[str, jax.Array]:
         start = min(max(i - 8, 0), max(n - 16, 0))
         return [pictures[min(j, n - 1)] for j in range(start, start + 16)]
 
-    boxes, mask = face_tracks.load_tracks(tracks, 64, 48)
+    boxes, mask = face_tracks.load_tracks(tracks, Size(48, 64))
     face_maps = [normalise_face_map(gaussian_mixture(boxes[i], mask[i])) for i in range(n)]
     clip = {
         "frames": np.stack(decoded),
@@ -290,9 +291,8 @@ def test_no_faces_leave_all_weight_to_no_face(weighing, talking):
 
 def test_tracks_and_arrays_are_the_same_faces(model, weighing, talking, tmp_path):
     video, boxes, mask = talking
-    size = face_videos.WIDTH, face_videos.HEIGHT
-    face_tracks.save_tracks(tmp_path / "t.npy", boxes, mask, *size)
-    arrays = face_tracks.load_tracks(tmp_path / "t.npy", *size)
+    face_tracks.save_tracks(tmp_path / "t.npy", boxes, mask, face_videos.SIZE)
+    arrays = face_tracks.load_tracks(tmp_path / "t.npy", face_videos.SIZE)
     for each in (model, weighing):
         from_file, from_arrays = (predict(each, video, faces=source) for source in (tmp_path / "t.npy", arrays))
         np.testing.assert_array_equal(from_file, from_arrays)

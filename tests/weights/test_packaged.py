@@ -9,6 +9,7 @@ from vasal_jax.commands.predict import PACKAGED_WEIGHTS
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.prediction.streaming import stream
 from vasal_jax.scenes import Scene
+from vasal_jax.size import Size
 
 
 def test_they_are_small_and_have_a_card():
@@ -24,7 +25,7 @@ def found(tmp_path_factory) -> list[tuple[Scene, np.ndarray, np.ndarray]]:
         scene = Scene.make(seed, seconds=5.0, faces=4)
         video, tracks = folder / f"{seed}.mp4", folder / f"{seed}.npy"
         draw_scene(scene, video, tracks)
-        boxes, mask = load_tracks(tracks, scene.width, scene.height)
+        boxes, mask = load_tracks(tracks, Size(scene.height, scene.width))
         frames = list(stream(model, video, faces=(boxes, mask)))
         shares = np.array([frame.faces.weights for frame in frames])
         results.append((scene, shares, np.array([gaze_on(f.map, b) for f, b in zip(frames, boxes, strict=True)])))

@@ -145,9 +145,9 @@ def _find_faces(args: PredictArgs, info: VideoInfo) -> Faces:
             )
             bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
     else:
-        faces = open_faces(args.faces, info, tracks_size=(size.width, size.height))
+        faces = open_faces(args.faces, info, tracks_size=size)
     if args.save_tracks:
-        save_tracks(args.save_tracks, *faces.tracks, size.width, size.height)
+        save_tracks(args.save_tracks, *faces.tracks, size)
     return faces
 
 

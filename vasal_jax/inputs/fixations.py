@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr
 
-GRID = (720, 1280)  # height, width of the grid on which MVVA's fixations were recorded
+from vasal_jax.config import MVVA_GRID
+
 SIGMA = 28.0  # pixels of that grid
 
 
-def valid_points(points: np.ndarray, grid: tuple[int, int] = GRID) -> np.ndarray:
+def valid_points(points: np.ndarray, grid: tuple[int, int] = MVVA_GRID) -> np.ndarray:
     """Which points are fixations: finite and inside the grid.
 
     Args:
@@ -40,7 +41,7 @@ def valid_points(points: np.ndarray, grid: tuple[int, int] = GRID) -> np.ndarray
 
 
 def fixated_pixels(
-    points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = GRID
+    points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = MVVA_GRID
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pixels that fixations lie in, on a map of another size.
 
@@ -57,7 +58,7 @@ def fixated_pixels(
     return (centres * (size[1] / grid[1], size[0] / grid[0])).astype(np.int32), valid
 
 
-def fixation_counts(points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = GRID) -> np.ndarray:
+def fixation_counts(points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = MVVA_GRID) -> np.ndarray:
     """Number of fixations in each cell.
 
     Args:
@@ -74,13 +75,13 @@ def fixation_counts(points: np.ndarray, size: tuple[int, int], grid: tuple[int, 
     return counts
 
 
-def fixation_map(points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = GRID) -> np.ndarray:
+def fixation_map(points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = MVVA_GRID) -> np.ndarray:
     """Binary fixation map: bool `size`, true where `fixation_counts` is not zero."""
     return fixation_counts(points, size, grid) > 0
 
 
 def fixation_density(
-    points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = GRID, sigma: float = SIGMA
+    points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = MVVA_GRID, sigma: float = SIGMA
 ) -> np.ndarray:
     """Gaussian fixation density, exact at any size.
 
@@ -129,7 +130,7 @@ class Difference:
 
 
 def compare_saliency(
-    points: np.ndarray, released: np.ndarray, grid: tuple[int, int] = GRID, sigma: float = SIGMA
+    points: np.ndarray, released: np.ndarray, grid: tuple[int, int] = MVVA_GRID, sigma: float = SIGMA
 ) -> Difference:
     """Compares our density of a frame, scaled like the authors', with their map of the same frame.
 

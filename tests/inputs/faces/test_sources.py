@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import face_videos
-from vasal_jax.config import CROP_SIZE
+from vasal_jax.config import CROP_SIZE, MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces import detection
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
@@ -15,6 +15,7 @@ from vasal_jax.inputs.faces.maps import FaceMaps, gaussian_mixture, normalise_fa
 from vasal_jax.inputs.faces.sources import BRANCH_FACES, Faces, FaceSlots, open_faces
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.size import Size
 
 BOX = np.float32((0.1, 0.2, 0.3, 0.5))
 
@@ -115,13 +116,13 @@ def test_of_a_crowd_a_branch_gets_the_largest(video, caplog):
 def test_the_same_faces_from_everywhere(video, tmp_path, monkeypatch):
     """File, file on another grid, arrays and, with a detector that is told, auto."""
     info, expected = probe(video), face_videos.boxes_of(face_videos.paths(8))
-    on_video = face_videos.write_tracks(tmp_path / "a.npy", 8, (face_videos.WIDTH, face_videos.HEIGHT))
+    on_video = face_videos.write_tracks(tmp_path / "a.npy", 8, face_videos.SIZE)
     on_grid = face_videos.write_tracks(tmp_path / "b.npy", 8)
     mask = np.ones((8, 2), bool)
     monkeypatch.setitem(detection.DETECTORS, "yunet", lambda: lambda image: (expected[0], np.ones(2)))
     for faces in (
         open_faces(on_video, info),
-        open_faces(str(on_grid), info, tracks_size=face_videos.GRID),
+        open_faces(str(on_grid), info, tracks_size=MVVA_GRID),
         open_faces((expected, mask), info),
     ):
         boxes, found = faces.tracks
@@ -191,12 +192,12 @@ def test_a_missing_detector_names_the_extra(video, monkeypatch):
 
 def test_tracks_on_another_grid_are_told_from_bad_ones(video, tmp_path, caplog):
     """On a small picture, boxes of MVVA's grid lie outside; the one line says how to mend it."""
-    load_tracks(face_videos.write_tracks(tmp_path / "t.npy", 8), face_videos.WIDTH, face_videos.HEIGHT)
+    load_tracks(face_videos.write_tracks(tmp_path / "t.npy", 8), face_videos.SIZE)
     (line,) = [record.getMessage() for record in caplog.records]
     assert "outside 160x96" in line
     assert "--tracks-size 1280x720" in line
     caplog.clear()
-    load_tracks(tmp_path / "t.npy", *face_videos.GRID)
+    load_tracks(tmp_path / "t.npy", MVVA_GRID)
     assert not caplog.records
 
 
@@ -211,7 +212,7 @@ def test_no_face_maps(video, source):
 def _maps_of(folder, tracks: np.ndarray) -> FaceMaps:
     """The maps of tracks in pixels of 640x480, by way of a file."""
     np.save(folder / "tracks.npy", tracks)
-    return Faces("tracks", load_tracks(folder / "tracks.npy", 640, 480)).maps()
+    return Faces("tracks", load_tracks(folder / "tracks.npy", Size(480, 640))).maps()
 
 
 def test_no_frames_at_all(tmp_path):
@@ -232,6 +233,6 @@ def test_track_maps_show_the_faces(tmp_path):
     assert column in (5, 6)
     assert (maps(0).min(), maps(0).max()) == (pytest.approx(-14.9), pytest.approx(240.1, abs=1e-3))
     assert not maps(1).any()
-    boxes, mask = load_tracks(tmp_path / "tracks.npy", 640, 480)
+    boxes, mask = load_tracks(tmp_path / "tracks.npy", Size(480, 640))
     np.testing.assert_array_equal(maps(2), normalise_face_map(gaussian_mixture(boxes[2], mask[2])))
     assert not maps(3).any()

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import (
     MAX_BOXES,
@@ -12,6 +13,7 @@ from vasal_jax.inputs.faces.tracks import (
     load_tracks,
     save_tracks,
 )
+from vasal_jax.size import Size
 
 
 def _ragged(*frames) -> np.ndarray:
@@ -30,7 +32,7 @@ BOXES = [[[64, 48, 128, 96], [320, 240, 640, 480]], [[0, 0, 64, 48], [64, 0, 128
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32, object])
 def test_dense_tracks(tmp_path, dtype):
-    boxes, mask = load_tracks(_save(tmp_path, np.array(BOXES, dtype)), 640, 480)
+    boxes, mask = load_tracks(_save(tmp_path, np.array(BOXES, dtype)), Size(480, 640))
     assert (boxes.dtype, mask.dtype) == (np.float32, bool)
     expected = [[[0.1, 0.1, 0.2, 0.2], [0.5, 0.5, 1, 1]], [[0, 0, 0.1, 0.1], [0.1, 0, 0.2, 1]]]
     np.testing.assert_allclose(boxes, expected, atol=1e-6)
@@ -48,7 +50,7 @@ def test_dense_tracks(tmp_path, dtype):
     ids=["arrays", "none", "tuples", "objects"],
 )
 def test_ragged_tracks(tmp_path, caplog, tracks):
-    boxes, mask = load_tracks(_save(tmp_path, tracks), 640, 480)
+    boxes, mask = load_tracks(_save(tmp_path, tracks), Size(480, 640))
     np.testing.assert_array_equal(mask, [[True, True], [False, False], [True, False]])
     np.testing.assert_allclose(boxes[0], [[0.1, 0.1, 0.2, 0.2], [0.5, 0.5, 1, 1]], atol=1e-6)
     np.testing.assert_allclose(boxes[2], [[0.1, 0, 0.2, 1], [0, 0, 0, 0]], atol=1e-6)
@@ -68,7 +70,7 @@ def test_invalid_boxes_are_masked_and_counted(tmp_path, caplog):
             [[10, 10, np.inf, 20], [1e300, 0, 2e300, 9]],
         ]
     )
-    boxes, mask = load_tracks(_save(tmp_path, tracks), 640, 480)
+    boxes, mask = load_tracks(_save(tmp_path, tracks), Size(480, 640))
     np.testing.assert_array_equal(mask, [[True, True]] + [[False, False]] * 5)
     np.testing.assert_allclose(boxes[0], [[0, 0, 0.1, 0.1], [0.9375, 0.83333, 1, 1]], atol=1e-5)
     assert not boxes[1:].any()
@@ -98,7 +100,7 @@ def test_invalid_boxes_are_masked_and_counted(tmp_path, caplog):
 def test_other_shapes_are_refused(tmp_path, tracks, found):
     path = _save(tmp_path, np.asarray(tracks))
     with pytest.raises(InputError, match=found) as error:
-        load_tracks(path, 640, 480)
+        load_tracks(path, Size(480, 640))
     assert str(path) in str(error.value)
     assert "[frame][face] = (x1, y1, x2, y2)" in str(error.value)
 
@@ -113,7 +115,7 @@ def _growing(count: int) -> np.ndarray:
 def test_of_a_crowd_the_largest_are_kept(tmp_path, caplog, dtype):
     crowd = np.random.default_rng(0).permutation(_growing(MAX_FACES + 10)) * (640, 480, 640, 480)
     path = _save(tmp_path, _ragged(crowd, crowd[:MAX_FACES], crowd) if dtype is object else np.stack([crowd] * 3))
-    boxes, mask = load_tracks(path, 640, 480)
+    boxes, mask = load_tracks(path, Size(480, 640))
     largest = np.argsort(crowd[:, 2])[10:]
     for frame in (0, 2):
         assert np.flatnonzero(mask[frame]).tolist() == sorted(largest)  # each in its own column
@@ -128,7 +130,7 @@ def test_of_a_crowd_the_largest_are_kept(tmp_path, caplog, dtype):
 def test_columns_of_many_faces_that_are_not_there_at_once(tmp_path, caplog):
     tracks = np.full((100, 100, 4), np.nan)
     tracks[np.arange(100), np.arange(100)] = 64, 48, 128, 96
-    _, mask = load_tracks(_save(tmp_path, tracks), 640, 480)
+    _, mask = load_tracks(_save(tmp_path, tracks), Size(480, 640))
     np.testing.assert_array_equal(mask, np.eye(100, dtype=bool))
     assert not caplog.records
 
@@ -153,24 +155,24 @@ def test_keeping_the_largest(frames, faces, limit, seed):
 
 
 def test_saved_tracks_are_read_back(tmp_path):
-    boxes, mask = load_tracks(_save(tmp_path, np.array(BOXES, float)), 640, 480)
+    boxes, mask = load_tracks(_save(tmp_path, np.array(BOXES, float)), Size(480, 640))
     mask[0, 1] = False
     boxes[0, 1] = 0
     path = tmp_path / "saved.npy"
-    save_tracks(path, boxes, mask, 1280, 720)
+    save_tracks(path, boxes, mask, MVVA_GRID)
     stored = np.load(path, allow_pickle=False)
     assert (stored.dtype, stored.shape) == (np.float32, (2, 2, 4))
     np.testing.assert_allclose(stored[0, 0], [128, 72, 256, 144], rtol=1e-6)
     assert np.isnan(stored[0, 1]).all()
-    again, present = load_tracks(path, 1280, 720)
+    again, present = load_tracks(path, MVVA_GRID)
     np.testing.assert_array_equal(present, mask)
     np.testing.assert_allclose(again, boxes, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (5, 0), (4, 2)])
 def test_saved_tracks_without_faces(tmp_path, shape):
-    save_tracks(tmp_path / "t.npy", np.zeros((*shape, 4), np.float32), np.zeros(shape, bool), 640, 480)
-    boxes, mask = load_tracks(tmp_path / "t.npy", 640, 480)
+    save_tracks(tmp_path / "t.npy", np.zeros((*shape, 4), np.float32), np.zeros(shape, bool), Size(480, 640))
+    boxes, mask = load_tracks(tmp_path / "t.npy", Size(480, 640))
     assert boxes.shape == (*shape, 4)
     assert mask.shape == shape
     assert not mask.any()
@@ -179,8 +181,8 @@ def test_saved_tracks_without_faces(tmp_path, shape):
 def test_where_tracks_cannot_be_saved(tmp_path):
     boxes, mask = np.zeros((2, 1, 4)), np.zeros((2, 1), bool)
     with pytest.raises(InputError, match=r"tracks: expected a name for face tracks that ends in \.npy"):
-        save_tracks(tmp_path / "tracks", boxes, mask, 640, 480)
+        save_tracks(tmp_path / "tracks", boxes, mask, Size(480, 640))
     with pytest.raises(InputError, match=r"no/tracks\.npy: the folder .* does not exist"):
-        save_tracks(tmp_path / "no/tracks.npy", boxes, mask, 640, 480)
-    save_tracks(tmp_path / "T.NPY", boxes, mask, 640, 480)
+        save_tracks(tmp_path / "no/tracks.npy", boxes, mask, Size(480, 640))
+    save_tracks(tmp_path / "T.NPY", boxes, mask, Size(480, 640))
     assert [p.name for p in tmp_path.iterdir()] == ["T.NPY"]

@@ -16,6 +16,7 @@ from vasal_jax.inputs.faces.detector import Detector
 from vasal_jax.inputs.faces.maps import FaceMaps, folder_maps, gaussian_mixture
 from vasal_jax.inputs.faces.tracks import keep_largest, load_tracks
 from vasal_jax.inputs.video import Frame, VideoInfo
+from vasal_jax.size import Size
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def open_faces(
     source: FaceSource,
     video: VideoInfo,
     *,
-    tracks_size: tuple[int, int] | None = None,
+    tracks_size: Size | None = None,
     detector: str | Detector = "yunet",
     progress: Callable[[int], object] | None = None,
 ) -> Faces:
@@ -71,7 +72,7 @@ def open_faces(
         `<n>.jpg` or `<n>.png`; None or "none"; arrays (boxes, mask), real (F,N,4), x1, y1, x2, y2 in 0..1, and bool
         (F,N), where boxes that are no boxes are left out with a warning; or what this function gave.
       video: the video, from `probe`.
-      tracks_size: width and height of the picture in whose pixels the tracking file counts; the video's by default.
+      tracks_size: of the picture in whose pixels the tracking file counts; the video's by default.
       detector: of "auto", as `detect_tracks`.
       progress: called with the number of frames that were searched for faces.
 
@@ -86,9 +87,9 @@ def open_faces(
         return Faces(None, (np.zeros((0, 0, 4), np.float32), np.zeros((0, 0), bool)))
     if str(source) == "auto":
         return Faces(video.path, detect_tracks(video.path, detector=detector, progress=progress))
-    size = tracks_size or (video.width, video.height)
+    size = tracks_size or Size(video.height, video.width)
     if Path(source).suffix.lower() == ".npy" and os.path.isfile(source):
-        return Faces(source, load_tracks(source, *size))
+        return Faces(source, load_tracks(source, size))
     return Faces(source, None, folder_maps(source))
 
 

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
+from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.npy import load_array
+from vasal_jax.size import Size
 from vasal_jax.system.files import replacing
 
 logger = logging.getLogger(__name__)
 
-MVVA_GRID = (1280, 720)  # width and height of the picture in whose pixels MVVA's tracks count
 MAX_FACES = 64  # a frame; the largest are kept
 MAX_COLUMNS = 1024  # of a file
 MAX_BOXES = 2**23  # of a file: an hour of `MAX_FACES` at 30 frames a second fits
 
 
 def load_tracks(
-    path: str | os.PathLike, width: int, height: int, warn: Callable[..., object] = logger.warning
+    path: str | os.PathLike, size: Size, warn: Callable[..., object] = logger.warning
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads face tracks in MVVA's format: [frame][face] = (x1, y1, x2, y2) in pixels, dense or ragged.
 
@@ -30,7 +31,7 @@ def load_tracks(
 
     Args:
       path: `.npy`, float (F,N,4) or an object array of frames with different numbers of faces.
-      width, height: the grid of the pixels.
+      size: of the picture in whose pixels the file counts.
       warn: called as a logger's `warning` is, for each warning.
 
     Returns:
@@ -43,41 +44,42 @@ def load_tracks(
     pixels = _dense_tracks(load_array(path), path)
     absent = np.isnan(pixels).all(-1) | (pixels == pixels[..., :1]).all(-1)
     finite = np.isfinite(pixels).all(-1)
-    grid = np.array((width, height, width, height), np.float64)
+    grid = np.array((size.width, size.height) * 2, np.float64)
     boxes = np.clip(np.where(finite[..., None], pixels, 0) / grid, 0, 1)
     mask = finite & (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
     invalid = np.count_nonzero(~mask & ~absent)
     if invalid:
-        beyond = (finite & (pixels[..., :2] >= (width, height)).any(-1)).any()
+        beyond = (finite & (pixels[..., :2] >= (size.width, size.height)).any(-1)).any()
         # Tracks come with MVVA's videos, which people shrink.
-        hint = "; tracks as MVVA has them need --tracks-size 1280x720" if beyond and width < MVVA_GRID[0] else ""
+        hint = (
+            "; tracks as MVVA has them need --tracks-size 1280x720" if beyond and size.width < MVVA_GRID.width else ""
+        )
         warn(
-            "%s: %d of %d face boxes are not finite, without area or outside %dx%d, and left out%s",
+            "%s: %d of %d face boxes are not finite, without area or outside %s, and left out%s",
             path,
             invalid,
             np.count_nonzero(~absent),
-            width,
-            height,
+            size,
             hint,
         )
     return keep_largest(np.where(mask[..., None], boxes, 0).astype(np.float32), mask, source=path, warn=warn)
 
 
-def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, width: int, height: int) -> None:
+def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, size: Size) -> None:
     """Writes face tracks in MVVA's format, as `load_tracks` reads them: float32 (F,N,4) in pixels, NaN for no face.
 
     Args:
       path: where to, a name that ends in `.npy`.
       boxes: float (F,N,4), x1, y1, x2, y2 in 0..1.
       mask: bool (F,N).
-      width, height: the grid of the pixels.
+      size: of the picture in whose pixels the file is to count.
 
     Raises:
       InputError: another ending, or the file cannot be written.
     """
     if Path(path).suffix.lower() != ".npy":
         raise InputError(f"{path}: expected a name for face tracks that ends in .npy; choose another")
-    pixels = np.where(mask[..., None], boxes * np.float32((width, height, width, height)), np.nan)
+    pixels = np.where(mask[..., None], boxes * np.float32((size.width, size.height) * 2), np.nan)
     with replacing(path) as temporary, open(temporary, "wb") as file:  # given a name, NumPy would add to .NPY
         np.save(file, pixels.astype(np.float32), allow_pickle=False)
 
