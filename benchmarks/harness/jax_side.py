@@ -8,7 +8,7 @@ from flax import nnx
 
 from benchmarks.harness.side_by_side import Call
 from vasal_jax.models import ModelConfig, VASal
-from vasal_jax.models.vasal import saliency
+from vasal_jax.models.vasal import FaceInputs, saliency
 
 _PRECISIONS = {"float32": "highest", "TF32": "tensorfloat32"}
 
@@ -40,8 +40,9 @@ def forward_call(config: ModelConfig, batch: dict[str, np.ndarray], dtype: str =
 
     @jax.jit
     def forward(state, batch, carry):
-        logits, carry = nnx.merge(graph, state)(**batch, carry=carry)
-        return saliency(logits), carry
+        inputs = (batch[name] for name in ("frames", "frames_past", "mel"))
+        output = nnx.merge(graph, state)(*inputs, FaceInputs.of(batch), carry=carry)
+        return saliency(output.saliency_logits), output.carry
 
     def call() -> None:
         with precision(dtype):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasal_jax.models import ModelConfig
+from vasal_jax.models import FaceLogits, ModelConfig
 from vasal_jax.training.step import Training
 from vasal_jax.weights import parameters
 
@@ -89,10 +89,7 @@ class StandIn(Training):
         crops = batch["face_crops"].mean((3, 4)) / 64
         weights = jnp.where(batch["face_mask"], crops @ params["face.weight.kernel"], -jnp.inf)
         none = jnp.broadcast_to(params["face.none.bias"], (*weights.shape[:2], 1))
-        return logits, {
-            "face_logits": jnp.concatenate([weights, none], -1),
-            "talking_logits": crops @ params["face.talking.kernel"],
-        }
+        return logits, FaceLogits(jnp.concatenate([weights, none], -1), crops @ params["face.talking.kernel"])
 
 
 def stand_in_params() -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
-"""A model of the whole graph that is as narrow as can be, for tests that only need one."""
+"""Models for tests, and how they are called."""
 
 import numpy as np
 
-from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.models import FaceInputs, ModelConfig, ModelOutput, VASal
 from vasal_jax.weights import parameters
 
 WIDTHS = {
@@ -16,3 +16,8 @@ def narrow_model(scale: float = 0.2) -> VASal:
     shapes = parameters.parameter_shapes(config)
     values = {name: rng.normal(0, scale, shape).astype(np.float32) for name, shape in shapes.items()}
     return parameters.build(config, values, "drawn")
+
+
+def call(model: VASal, batch: dict, **options) -> ModelOutput:
+    """The model on a batch."""
+    return model(batch["frames"], batch["frames_past"], batch["mel"], FaceInputs.of(batch), **options)

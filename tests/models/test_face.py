@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from tests.helpers.golden import drawn_clip, drawn_state, to_batch
+from tests.helpers.models import call
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.faces import tracks as inputs
+from vasal_jax.inputs.faces import maps as inputs
 from vasal_jax.models import FaceBranch, ModelConfig, VASal, gaussian_map
 from vasal_jax.weights import parameters, pytorch
 
@@ -53,11 +54,11 @@ def drawn_faces(steps: int, faces: int, seed: int = 0, batch: int = 2) -> dict[s
 @partial(jax.jit, static_argnames="graph")
 def run_compiled(graph, state, batch, carry):
     found, carry = nnx.merge(graph, state)(**batch, carry=carry)
-    return found, map_of(batch, found.logits), carry
+    return found, map_of(batch, found.weights), carry
 
 
 def run(branch: FaceBranch, batch: dict, carry=None):
-    """The branch's `FaceWeights`, its face map, the carry."""
+    """The branch's `FaceLogits`, its face map, the carry."""
     return run_compiled(*nnx.split(branch), batch, carry)
 
 
@@ -78,7 +79,7 @@ def steps(batch: dict, begin: int, end: int | None = None) -> dict:
 def gradients_compiled(graph, state, floats, mask, weight):
     def loss(state, floats):
         found, _ = nnx.merge(graph, state)(**floats, mask=mask)
-        value = (map_of(floats | {"mask": mask}, found.logits) * weight).sum()
+        value = (map_of(floats | {"mask": mask}, found.weights) * weight).sum()
         return value + (found.talking * found.talking).sum()
 
     return jax.grad(loss, argnums=(0, 1))(state, floats)
@@ -104,10 +105,10 @@ def test_permuted_faces_have_permuted_weights_and_one_map(config):
     batch["mask"][:, :2, 3] = False
     found, drawn, carry = run(branch, batch)
     permuted, redrawn, permuted_carry = run(branch, slots(batch, order))
-    weights = jax.nn.softmax(found.logits)
+    weights = jax.nn.softmax(found.weights)
     assert np.ptp(np.asarray(weights[:, -1, :4])) > 0.02  # there is something to permute
-    np.testing.assert_allclose(jax.nn.softmax(permuted.logits)[..., :4], weights[..., order], atol=1e-6)
-    np.testing.assert_allclose(jax.nn.softmax(permuted.logits)[..., 4], weights[..., 4], atol=1e-6)
+    np.testing.assert_allclose(jax.nn.softmax(permuted.weights)[..., :4], weights[..., order], atol=1e-6)
+    np.testing.assert_allclose(jax.nn.softmax(permuted.weights)[..., 4], weights[..., 4], atol=1e-6)
     np.testing.assert_allclose(permuted.talking, found.talking[..., order], atol=1e-5)
     assert_close(redrawn, drawn, 1e-5)
     for ours, theirs in zip(permuted_carry, carry, strict=True):
@@ -138,7 +139,7 @@ def test_masked_faces_have_no_effect_on_values_and_gradients(garbage):
 
     fewer = slots(batch, np.array([0, 2, 3]))
     found, found_map, _ = run(branch, fewer)
-    np.testing.assert_allclose(found.logits, clean[0].logits[..., [0, 2, 3, 4]], atol=1e-5)
+    np.testing.assert_allclose(found.weights, clean[0].weights[..., [0, 2, 3, 4]], atol=1e-5)
     assert_close(found_map, clean[1], 1e-5)
     of_fewer, _ = gradients(branch, fewer)
     for name in of_clean:
@@ -152,7 +153,7 @@ def test_without_faces_the_map_is_zero_and_every_gradient_finite(faces):
     batch["mask"][:] = False
     found, drawn, carry = run(branch, batch)
     assert not np.asarray(drawn).any()
-    np.testing.assert_array_equal(jax.nn.softmax(found.logits)[..., -1], 1)
+    np.testing.assert_array_equal(jax.nn.softmax(found.weights)[..., -1], 1)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradients(branch, batch)))
     assert not any(np.asarray(x).any() for x in carry)
     batch["mask"][:, ::2] = True  # faces in some frames
@@ -187,8 +188,8 @@ def test_a_face_that_appears_starts_afresh(config):
     batch["mask"][:, 3] = False
     found, _, carry = run(branch, batch)
     alone, _, alone_carry = run(branch, steps(batch, 4))
-    np.testing.assert_allclose(found.logits[:, 4:], alone.logits, atol=1e-6)
-    assert np.abs(found.logits[:, 2] - found.logits[:, 4]).max() > 1e-3
+    np.testing.assert_allclose(found.weights[:, 4:], alone.weights, atol=1e-6)
+    assert np.abs(found.weights[:, 2] - found.weights[:, 4]).max() > 1e-3
     for ours, theirs in zip(carry, alone_carry, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -273,9 +274,7 @@ def whole_batch(steps: int, faces: int) -> dict[str, np.ndarray]:
 
 @partial(jax.jit, static_argnames="graph")
 def run_model_compiled(graph, state, batch, carry):
-    taps = {}
-    logits, carry = nnx.merge(graph, state)(**batch, carry=carry, taps=taps)
-    return logits, carry, taps
+    return call(nnx.merge(graph, state), batch, carry=carry)
 
 
 def run_model(model: VASal, batch: dict, carry=None):
@@ -290,22 +289,23 @@ def test_released_weights_and_an_own_face_branch_work_together():
     own["face.none.bias"] = np.full(1, -40, np.float32)  # no share for "no face"
     joined = parameters.build(HEARING, own | released, "joined")
     batch = whole_batch(2, 3)
-    logits, _, taps = run_model(joined, batch)
+    logits, faces, _ = run_model(joined, batch)
     boxes, mask = batch["face_boxes"][0], batch["face_mask"][0]
     maps = [inputs.normalise_face_map(inputs.gaussian_mixture(b, m)) for b, m in zip(boxes, mask, strict=True)]
     plain = parameters.build(ModelConfig.tiny(), released, "released")
-    expected, _, _ = run_model(plain, batch | {"face_map": np.stack(maps)[None, ..., None]})
+    expected, none, _ = run_model(plain, batch | {"face_map": np.stack(maps)[None, ..., None]})
     assert_close(logits, expected, 1e-5)
-    assert taps["face_logits"].shape == (1, 2, 4)
-    assert taps["talking_logits"].shape == (1, 2, 3)
+    assert none is None
+    assert faces.weights.shape == (1, 2, 4)
+    assert faces.talking.shape == (1, 2, 3)
 
 
 def test_the_whole_model_streams():
     model, batch = drawn_model(HEARING), whole_batch(4, 3)
     batch["face_mask"][:, :2, 1] = False
-    whole, last, _ = run_model(model, batch)
-    begin, carry, _ = run_model(model, steps(batch, 0, 2))
-    end, carry, _ = run_model(model, steps(batch, 2), carry)
+    whole, _, last = run_model(model, batch)
+    begin, _, carry = run_model(model, steps(batch, 0, 2))
+    end, _, carry = run_model(model, steps(batch, 2), carry)
     assert_close(jnp.concatenate([begin, end], axis=1), whole, 1e-5)
     for ours, theirs in zip(jax.tree.leaves(carry), jax.tree.leaves(last), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
@@ -313,7 +313,7 @@ def test_the_whole_model_streams():
 
 def test_a_fresh_branch_starts_from_about_the_ready_made_map():
     batch = drawn_faces(4, 4)
-    weights = np.asarray(jax.nn.softmax(run(FaceBranch(HEARING, rngs=nnx.Rngs(0)), batch)[0].logits))
+    weights = np.asarray(jax.nn.softmax(run(FaceBranch(HEARING, rngs=nnx.Rngs(0)), batch)[0].weights))
     np.testing.assert_allclose(weights[..., :4], 1 / 4, atol=0.05)
     assert weights[..., 4].max() < 0.05
 
@@ -333,8 +333,8 @@ def test_missing_face_inputs_are_named():
     batch = whole_batch(1, 2)
     model = drawn_model(SMALL)
     with pytest.raises(InputError, match="face_mask, found no face_crops, face_mask"):
-        model(batch["frames"], batch["frames_past"], batch["mel"], face_boxes=batch["face_boxes"])
+        call(model, {name: batch[name] for name in ("frames", "frames_past", "mel", "face_boxes")})
     with pytest.raises(InputError, match="expected the 3 face slots of the carry, found 2"):
-        model(**batch, carry=model.initial_carry(1, 3))
+        call(model, batch, carry=model.initial_carry(1, 3))
     with pytest.raises(InputError, match="without a face branch expects face_map, found no face_map"):
-        drawn_model(ModelConfig.tiny())(batch["frames"], batch["frames_past"], batch["mel"])
+        call(drawn_model(ModelConfig.tiny()), {name: batch[name] for name in ("frames", "frames_past", "mel")})

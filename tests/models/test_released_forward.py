@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.helpers.golden import FIXTURES, drawn_clip, drawn_state, to_batch
+from tests.helpers.models import call
 from tests.weights.test_pytorch import save_as_from_gpu, tensors
 from vasal_jax import weights
 from vasal_jax.commands.convert import ConvertArgs, convert
@@ -20,11 +21,11 @@ def outputs(request, tmp_path_factory):
         save_as_from_gpu(content, folder / "released.pkl", patch)
     out = folder / ("w.safetensors" if "file" in request.param else "w")
     assert convert(ConvertArgs((folder / "released.pkl", out))) == 0
-    taps = {}
+    stages = {}
     model = weights.load(out)
     model = for_inference(model) if "inference" in request.param else model
-    logits, _ = model(**to_batch(drawn_clip()), taps=taps)
-    arrays = {name: np.moveaxis(np.asarray(tap), -1, 1) for name, tap in taps.items()}
+    logits = call(model, to_batch(drawn_clip()), stages=stages).saliency_logits
+    arrays = {name: np.moveaxis(np.asarray(stage), -1, 1) for name, stage in stages.items()}
     # The fixture keeps a part of each stage.
     arrays = {name: array[:, :8] if name == "convlstm" else array[::4, :8] for name, array in arrays.items()}
     arrays = {name: array[..., ::4, ::4] for name, array in arrays.items()}

@@ -10,6 +10,7 @@ import torch
 from flax import nnx
 
 from tests.helpers.golden import drawn_clip, drawn_state, to_batch
+from tests.helpers.models import call
 from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.weights import parameters, pytorch
 from vasal_jax.weights.pytorch_reference import VASalReference
@@ -41,11 +42,11 @@ def expected(preset: str, seed: int, steps: int) -> tuple[np.ndarray, dict, dict
     """Weights of a loss over logits, and what PyTorch in float64 makes of two drawn clips: stages and gradients."""
     config = getattr(ModelConfig, preset)()
     weight = np.random.default_rng(seed).standard_normal((2, steps, 32, 32)).astype(np.float32)
-    module, taps = reference(config, seed).double(), [{}, {}]
-    for clip, found, w in zip(clips(seed, steps), taps, weight, strict=True):
+    module, outputs = reference(config, seed).double(), [{}, {}]
+    for clip, found, w in zip(clips(seed, steps), outputs, weight, strict=True):
         logits = module(*(torch.from_numpy(x).double() for x in clip), found)
         (logits[:, 0] * torch.from_numpy(w)).sum().backward()
-    stages = {name: np.moveaxis(torch.cat([t[name] for t in taps]).detach().numpy(), 1, -1) for name in taps[0]}
+    stages = {name: np.moveaxis(torch.cat([t[name] for t in outputs]).detach().numpy(), 1, -1) for name in outputs[0]}
     gradients = {name: p.grad.float().numpy() for name, p in module.named_parameters()}
     return weight, stages, pytorch.from_pytorch(gradients, config, "gradients")
 
@@ -57,9 +58,9 @@ def clips(seed: int, steps: int) -> list:
 @partial(jax.jit, static_argnames="graph")
 @partial(jax.value_and_grad, argnums=1, has_aux=True)
 def loss_and_stages(graph, state, batch, weight):
-    taps = {}
-    logits, _ = nnx.merge(graph, state)(**batch, taps=taps)
-    return (logits * weight).sum(), taps | {"logits": logits.reshape(-1, 32, 32, 1)}
+    stages = {}
+    logits = call(nnx.merge(graph, state), batch, stages=stages).saliency_logits
+    return (logits * weight).sum(), stages | {"logits": logits.reshape(-1, 32, 32, 1)}
 
 
 def compare(preset: str, seed: int, steps: int, precision: str) -> tuple[dict, dict]:
@@ -111,9 +112,9 @@ def test_the_graph_is_the_reference_in_values_and_every_gradient(preset, seed, s
 
 @partial(jax.jit, static_argnames="graph")
 def run_compiled(graph, state, batch, carry):
-    taps = {}
-    logits, carry = nnx.merge(graph, state)(**batch, carry=carry, taps=taps)
-    return logits, carry, taps
+    stages = {}
+    output = call(nnx.merge(graph, state), batch, carry=carry, stages=stages)
+    return output.saliency_logits, output.carry, stages
 
 
 def run(model: VASal, batch: dict, carry=None):
@@ -141,9 +142,9 @@ def test_bfloat16_computes_in_bfloat16_with_float32_parameters():
     rough = parameters.build(config, parameters.arrays(exact), "drawn")
     assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(rough))} == {jnp.dtype("float32")}
     batch = to_batch(drawn_clip(5, 3))
-    logits, carry, taps = run(rough, batch)
+    logits, carry, stages = run(rough, batch)
     assert logits.dtype == jnp.float32
-    assert {x.dtype for x in jax.tree.leaves((taps, carry))} == {jnp.dtype("bfloat16")}
+    assert {x.dtype for x in jax.tree.leaves((stages, carry))} == {jnp.dtype("bfloat16")}
     expected, _, _ = run(exact, batch)
     error = np.abs(logits - expected).max() / np.abs(expected).max()
     assert 1e-4 < error < 0.05  # 8 bits of mantissa show, and no more

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.batches import drawn_batch, drawn_params
+from tests.helpers.models import call
 from vasal_jax.models import ModelConfig
 from vasal_jax.weights import parameters
 
@@ -13,9 +14,8 @@ def compiled(config: ModelConfig, params, batch):
     """Logits, and the gradients of a loss over them and over what the face branch says, for the platform at hand."""
 
     def loss(params):
-        taps = {}
-        logits, _ = parameters.build(config, params, "the test")(**batch, taps=taps)
-        of_faces = jax.nn.softmax(taps["face_logits"])[..., 0].mean() + jax.nn.sigmoid(taps["talking_logits"]).mean()
+        logits, faces, _ = call(parameters.build(config, params, "the test"), batch)
+        of_faces = jax.nn.softmax(faces.weights)[..., 0].mean() + jax.nn.sigmoid(faces.talking).mean()
         return jax.nn.logsumexp(logits, (2, 3)).mean() + of_faces, logits
 
     lowered = jax.jit(jax.grad(loss, has_aux=True)).lower(params)

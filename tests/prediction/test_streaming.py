@@ -11,7 +11,7 @@ from flax import nnx
 from tests.helpers import face_videos
 from tests.helpers.golden import FIXTURES, drawn_state
 from tests.helpers.media import write_video
-from tests.helpers.models import narrow_model
+from tests.helpers.models import call, narrow_model
 from vasal_jax import predict
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips
@@ -87,7 +87,7 @@ def _batch(video, tracks) -> dict[str, jax.Array]:
 
 @nnx.jit
 def _logits(model: VASal, batch: dict[str, jax.Array]) -> jax.Array:
-    return model(**batch)[0][0]
+    return call(model, batch).saliency_logits[0]
 
 
 def _part(batch: dict[str, jax.Array], start: int, end: int) -> dict[str, jax.Array]:
@@ -250,9 +250,8 @@ def _weighing_batch(video, boxes, mask) -> dict[str, jax.Array]:
 
 @nnx.jit
 def _weighed(model: VASal, batch: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
-    taps = {}
-    logits, _ = model(**batch, taps=taps)
-    return saliency(logits)[0], jax.nn.softmax(taps["face_logits"])[0], jax.nn.sigmoid(taps["talking_logits"])[0]
+    logits, faces, _ = call(model, batch)
+    return saliency(logits)[0], jax.nn.softmax(faces.weights)[0], jax.nn.sigmoid(faces.talking)[0]
 
 
 def test_faces_are_weighed_as_in_one_long_clip(weighing, talking):

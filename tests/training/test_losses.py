@@ -8,6 +8,7 @@ import pytest
 from tests.helpers.batches import drawn_batch
 from vasal_jax import metrics
 from vasal_jax.errors import InputError
+from vasal_jax.models import FaceLogits
 from vasal_jax.training import losses
 from vasal_jax.training.losses import LossWeights
 
@@ -18,8 +19,8 @@ total = jax.jit(losses.total, static_argnames="weights")
 
 
 @jax.jit
-def loss_and_gradient(logits, taps, batch):
-    return jax.value_and_grad(lambda *outputs: losses.total(*outputs, batch, ALL)[0], argnums=(0, 1))(logits, taps)
+def loss_and_gradient(logits, faces, batch):
+    return jax.value_and_grad(lambda *outputs: losses.total(*outputs, batch, ALL)[0], argnums=(0, 1))(logits, faces)
 
 
 def one_frame(**changes) -> dict[str, np.ndarray]:
@@ -42,12 +43,12 @@ def logits_of(probabilities) -> np.ndarray:
         return np.log(np.array(probabilities, np.float32))[None, None]
 
 
-def taps_of(weights=(0.25, 0.25, 0.5), talking=(0.0, 0.0)) -> dict[str, np.ndarray]:
-    return {"face_logits": logits_of(weights), "talking_logits": np.array(talking, np.float32)[None, None]}
+def faces_of(weights=(0.25, 0.25, 0.5), talking=(0.0, 0.0)) -> FaceLogits:
+    return FaceLogits(logits_of(weights), np.array(talking, np.float32)[None, None])
 
 
-def terms(batch, probabilities=((0.25, 0.25), (0.25, 0.25)), taps=None) -> dict[str, float]:
-    found = total(logits_of(probabilities), taps_of() if taps is None else taps, batch, ALL)[1]
+def terms(batch, probabilities=((0.25, 0.25), (0.25, 0.25)), faces=None) -> dict[str, float]:
+    found = total(logits_of(probabilities), faces_of() if faces is None else faces, batch, ALL)[1]
     return {name: float(value) for name, value in found.items()}
 
 
@@ -91,7 +92,7 @@ def test_maps_score_as_they_do_in_the_metrics():
         "cc": metrics.cc(maps, batch["density"]),
         "nss": metrics.nss(maps, np.where(mask[..., None], points, 0).astype(np.int32), mask),
     }
-    found = total(logits, {}, without_text(batch, "face"), LossWeights())[1]
+    found = total(logits, None, without_text(batch, "face"), LossWeights())[1]
     for name, values in expected.items():
         assert float(found[name]) == pytest.approx(float(jnp.nanmean(values)), rel=1e-4), name
 
@@ -101,17 +102,17 @@ def test_faces_and_talking():
     half = one_frame(fixations=[[0.5, 0.5], [1.5, 0.5]])
     assert terms(half)["faces"] == pytest.approx(LOG2, abs=1e-6)
     masked = one_frame(face_mask=[False, True])
-    found = terms(masked, taps=taps_of((0.0, 0.75, 0.25), (np.nan, np.log(3))))
+    found = terms(masked, faces=faces_of((0.0, 0.75, 0.25), (np.nan, np.log(3))))
     assert found["faces"] == pytest.approx(2 * LOG2, abs=1e-6)  # the fixation counts for "no face"
     assert found["talking"] == pytest.approx(2 * LOG2, abs=1e-6)  # -log(1 - 3/4)
-    assert terms(one_frame(talking_known=[True, False]), taps=taps_of(talking=(np.log(3), 9.0)))["talking"] == (
+    assert terms(one_frame(talking_known=[True, False]), faces=faces_of(talking=(np.log(3), 9.0)))["talking"] == (
         pytest.approx(np.log(4 / 3), abs=1e-6)
     )
 
 
 def test_speaker():
     assert terms(one_frame())["speaker"] == pytest.approx(2 * LOG2, abs=1e-6)  # the first talks and weighs 1/4
-    both = terms(one_frame(talking=[True, True]), taps=taps_of((0.5, 0.25, 0.25)))
+    both = terms(one_frame(talking=[True, True]), faces=faces_of((0.5, 0.25, 0.25)))
     assert both["speaker"] == pytest.approx(1.5 * LOG2, abs=1e-6)
     for unseen in ({"face_mask": [False, True]}, {"talking_known": [False, True]}, {"talking": [False, False]}):
         assert terms(one_frame(**unseen))["speaker"] == 0  # nobody known to talk: nothing to learn
@@ -119,7 +120,7 @@ def test_speaker():
 
 def test_the_loss_weighs_and_signs_its_terms():
     found = terms(one_frame(), [[0.4, 0.3], [0.2, 0.1]])
-    loss, _ = total(logits_of([[0.4, 0.3], [0.2, 0.1]]), taps_of(), one_frame(), ALL)
+    loss, _ = total(logits_of([[0.4, 0.3], [0.2, 0.1]]), faces_of(), one_frame(), ALL)
     expected = found["kl"] - 0.5 * found["cc"] - 0.25 * found["nss"] + 2 * found["faces"] + 3 * found["talking"]
     expected += 1.5 * found["speaker"]
     assert float(loss) == pytest.approx(expected, rel=1e-6)
@@ -135,10 +136,9 @@ def drawn_outputs(batch, seed=3):
     face_logits = np.concatenate(
         [np.where(mask, rng.normal(size=mask.shape), -np.inf), np.ones((*mask.shape[:2], 1))], -1
     )
-    return rng.normal(size=batch["density"].shape).astype(np.float32), {
-        "face_logits": face_logits.astype(np.float32),
-        "talking_logits": rng.normal(size=mask.shape).astype(np.float32),
-    }
+    return rng.normal(size=batch["density"].shape).astype(np.float32), FaceLogits(
+        face_logits.astype(np.float32), rng.normal(size=mask.shape).astype(np.float32)
+    )
 
 
 def part(tree, begin, end):
@@ -147,7 +147,7 @@ def part(tree, begin, end):
 
 def test_shares_of_uneven_parts_add_up_to_the_whole():
     batch = without_text(drawn_batch(7))
-    logits, taps = drawn_outputs(batch)
+    logits, faces = drawn_outputs(batch)
     whole = losses.counts(batch)
     assert {name: int(count) for name, count in whole.items()} == {
         "kl": 8,
@@ -157,9 +157,9 @@ def test_shares_of_uneven_parts_add_up_to_the_whole():
         "talking": 12,
         "speaker": 5,
     }
-    expected = total(logits, taps, batch, ALL)
+    expected = total(logits, faces, batch, ALL)
     bounds = ((0, 1), (1, 2), (2, 7))  # the first part has no fixations at all
-    shares = [total(*part((logits, taps, batch), b, e), ALL, whole) for b, e in bounds]
+    shares = [total(*part((logits, faces, batch), b, e), ALL, whole) for b, e in bounds]
     for found, value in zip(
         map(sum, zip(*map(jax.tree.leaves, shares), strict=True)), jax.tree.leaves(expected), strict=True
     ):
@@ -168,17 +168,14 @@ def test_shares_of_uneven_parts_add_up_to_the_whole():
 
 def test_what_is_masked_changes_nothing():
     batch = without_text(drawn_batch(7))
-    logits, taps = drawn_outputs(batch)
+    logits, faces = drawn_outputs(batch)
     spoiled = {name: np.array(x) for name, x in batch.items()}
     off = ~batch["valid"]
     spoiled["density"][off], spoiled["fixations"][off] = 0.5, 7.0
     spoiled["face_boxes"][~batch["face_mask"]] = 0.9
     spoiled["talking"][~(batch["talking_known"] & batch["face_mask"])] ^= True
-    changed = {
-        "face_logits": taps["face_logits"],
-        "talking_logits": np.where(batch["face_mask"], taps["talking_logits"], np.nan),
-    }
-    found, expected = (total(logits, t, b, ALL) for t, b in ((changed, spoiled), (taps, batch)))
+    changed = faces._replace(talking=np.where(batch["face_mask"], faces.talking, np.nan))
+    found, expected = (total(logits, t, b, ALL) for t, b in ((changed, spoiled), (faces, batch)))
     assert jax.tree.map(float, found) == jax.tree.map(float, expected)
 
 
@@ -203,23 +200,23 @@ def nothing_on(field):
 @pytest.mark.parametrize("flat", [False, True])
 def test_gradients_are_finite_whatever_is_missing(field, flat):
     batch = nothing_on(field)
-    logits, taps = drawn_outputs(batch)
+    logits, faces = drawn_outputs(batch)
     if flat:
         logits = np.zeros_like(logits)  # constant maps have no spread to divide by
-    value, (to_logits, to_taps) = loss_and_gradient(logits, taps, batch)
+    value, (to_logits, to_faces) = loss_and_gradient(logits, faces, batch)
     assert np.isfinite(value)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves((to_logits, to_taps)))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((to_logits, to_faces)))
     assert np.abs(to_logits).max() < 100
-    assert not np.asarray(to_taps["face_logits"])[..., :-1][~batch["face_mask"]].any()
-    learns = {"valid": [], "faces": [], "slots": [], "talking": ["face_logits"]}
-    for name, gradient in to_taps.items():
-        assert np.any(gradient) == (name in learns.get(field, list(to_taps))), name
+    assert not np.asarray(to_faces.weights)[..., :-1][~batch["face_mask"]].any()
+    learns = {"valid": [], "faces": [], "slots": [], "talking": ["weights"]}
+    for name, gradient in to_faces._asdict().items():
+        assert np.any(gradient) == (name in learns.get(field, to_faces._fields)), name
     assert np.any(to_logits) == (field not in ("fixations", "valid"))
 
 
 def test_nan_in_a_prediction_is_not_hidden():
     batch = one_frame()
-    assert np.isnan(terms(batch, taps=taps_of(talking=(np.nan, 0.0)))["talking"])
+    assert np.isnan(terms(batch, faces=faces_of(talking=(np.nan, 0.0)))["talking"])
     assert np.isnan(terms(batch, [[np.nan, 0.3], [0.2, 0.1]])["kl"])
 
 
@@ -231,4 +228,4 @@ def test_impossible_weights_are_refused(changes):
 
 def test_weights_of_faces_need_a_face_branch():
     with pytest.raises(InputError, match="faces, speaker, talking set, but the model has no face branch"):
-        losses.total(logits_of([[0.4, 0.3], [0.2, 0.1]]), {}, one_frame(), ALL)
+        losses.total(logits_of([[0.4, 0.3], [0.2, 0.1]]), None, one_frame(), ALL)

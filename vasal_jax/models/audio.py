@@ -21,20 +21,20 @@ class AudioBranch(nnx.Module):
         self.conv2b = conv(a[1], a[2])
         self.conv3 = conv(a[2], a[3])
 
-    def __call__(self, mel: jax.Array, taps: dict[str, jax.Array] | None = None) -> jax.Array:
+    def __call__(self, mel: jax.Array, stages: dict[str, jax.Array] | None = None) -> jax.Array:
         """Features of the sound around every frame.
 
         Args:
           mel: (B, T, 16, 64, 64, 1), log-mel pictures in 0..255.
-          taps: where to leave the last stage before its activation, for parity checks.
+          stages: where to leave the last layer's output before its activation, for parity checks.
 
         Returns:
           (B, T, 32, 32, 2C): the channels of the two remaining time steps, channel * 2 + step.
         """
         batch, steps = mel.shape[:2]
         x = by_frame(AudioBranch._of_frame, self, mel.reshape(batch * steps, *mel.shape[2:]))
-        if taps is not None:
-            taps["audio_conv3_preact"] = x
+        if stages is not None:
+            stages["audio_conv3_preact"] = x
         x = max_pool(jax.nn.relu(x), (2, 1, 1))
         _, depth, height, width, channels = x.shape
         x = x.transpose(0, 2, 3, 4, 1)

@@ -20,7 +20,7 @@ from vasal_jax.models.layers import Conv, over_time
 from vasal_jax.ops.convolution import Prepared, conv2d, turned
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
-Carry = tuple[State, ...]  # one state a cell
+LSTMCarry = tuple[State, ...]  # one state a cell
 
 
 class ConvLSTM(nnx.Module):
@@ -30,7 +30,7 @@ class ConvLSTM(nnx.Module):
         inputs = (in_features, *hidden[:-1])
         self.cells = nnx.List(ConvLSTMCell(i, h, dtype=dtype, rngs=rngs) for i, h in zip(inputs, hidden, strict=True))
 
-    def __call__(self, x: jax.Array, carry: Carry | None = None) -> tuple[jax.Array, Carry]:
+    def __call__(self, x: jax.Array, carry: LSTMCarry | None = None) -> tuple[jax.Array, LSTMCarry]:
         """Runs every cell over time, one after the other.
 
         Args:

@@ -49,10 +49,10 @@ class FaceCarry(NamedTuple):
     seen: jax.Array  # bool (B, N), whether the frame before had the face
 
 
-class FaceWeights(NamedTuple):
+class FaceLogits(NamedTuple):
     """What the branch says about the faces, float32."""
 
-    logits: jax.Array  # (B, T, N+1), -inf for masked faces, "no face" last; their softmax is the weights
+    weights: jax.Array  # (B, T, N+1), -inf for masked faces, "no face" last; their softmax is the faces' weights
     talking: jax.Array  # (B, T, N), logit of each face talking; 0 for masked faces
 
 
@@ -99,7 +99,7 @@ class FaceBranch(nnx.Module):
         audio: jax.Array | None = None,
         mel: jax.Array | None = None,
         carry: FaceCarry | None = None,
-    ) -> tuple[FaceWeights, FaceCarry]:
+    ) -> tuple[FaceLogits, FaceCarry]:
         """Weighs the faces of a clip.
 
         What lies under a False of the mask has no effect, whatever it is. A slot's memory ends where the mask does.
@@ -172,13 +172,13 @@ class FaceBranch(nnx.Module):
         state, h = over_time(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
         return h.swapaxes(0, 1), state
 
-    def _weigh(self, h: jax.Array, mask: jax.Array) -> FaceWeights:
+    def _weigh(self, h: jax.Array, mask: jax.Array) -> FaceLogits:
         """Fusion across faces: each beside the mean of all."""
         x = jax.nn.relu(self.own(h) + self.everyone(_mean_face(h, mask)))
         none = self.none(_mean_face(x, mask))[..., 0]
         weight, talking = (head(x)[..., 0].astype(jnp.float32) for head in (self.weight, self.talking))
         logits = jnp.concatenate([jnp.where(mask, weight, -jnp.inf), none.astype(jnp.float32)], axis=-1)
-        return FaceWeights(logits, jnp.where(mask, talking, 0))
+        return FaceLogits(logits, jnp.where(mask, talking, 0))
 
 
 def gaussian_map(boxes: jax.Array, mask: jax.Array, weights: jax.Array, sigma_scale: float = SIGMA_SCALE) -> jax.Array:

@@ -1,6 +1,7 @@
 """VASal: the visual-audio saliency model for multiple-face videos (Liu et al., ECCV 2020)."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,9 @@ from flax import nnx
 
 from vasal_jax.config import MAP_SIZE, ModelConfig
 from vasal_jax.errors import InputError
-from vasal_jax.models import convlstm
 from vasal_jax.models.audio import AudioBranch
-from vasal_jax.models.face import FaceBranch, FaceCarry, gaussian_map
+from vasal_jax.models.convlstm import LSTMCarry
+from vasal_jax.models.face import FaceBranch, FaceCarry, FaceLogits, gaussian_map
 from vasal_jax.models.fusion import FusionModule
 from vasal_jax.models.visual import VisualBranch
 
@@ -18,7 +19,7 @@ from vasal_jax.models.visual import VisualBranch
 class Carry(NamedTuple):
     """What the model remembers from clip to clip of a video."""
 
-    visual: convlstm.Carry
+    visual: LSTMCarry
     face: FaceCarry | None  # None without a face branch
 
 
@@ -27,6 +28,35 @@ class Features(NamedTuple):
 
     visual: jax.Array  # (B, T, 32, 32, combine[-1])
     audio: jax.Array  # (B, T, 32, 32, 2 * audio[-1])
+
+
+class FaceInputs(NamedTuple):
+    """The faces of a clip: `map` for a model without a face branch, the others for one with it.
+
+    What a model does not take may be given all the same: it is not read.
+    """
+
+    map: jax.Array | None = None
+    """float32 (B, T, 32, 32, 1), where the faces are, -14.9..240.1; zeros where there are none."""
+    crops: jax.Array | None = None
+    """float32 (B, T, N, 64, 64, 3), RGB minus its mean, 0..255 scale; a face keeps its slot of the N over time."""
+    boxes: jax.Array | None = None
+    """float32 (B, T, N, 4), x1, y1, x2, y2 in 0..1 of the picture."""
+    mask: jax.Array | None = None
+    """bool (B, T, N), False where a slot holds no face; N may be 0."""
+
+    @classmethod
+    def of(cls, batch: Mapping[str, Any]) -> "FaceInputs":
+        """From a `Batch`: its `face_map`, `face_crops`, `face_boxes` and `face_mask`, as far as it has them."""
+        return cls(*(batch.get(f"face_{name}") for name in cls._fields))
+
+
+class ModelOutput(NamedTuple):
+    """What a model says about a clip."""
+
+    saliency_logits: jax.Array  # float32 (B, T, 32, 32); `saliency` turns them into maps
+    faces: FaceLogits | None  # None without a face branch
+    carry: Carry  # for the call on the next clip of the video
 
 
 class VASal(nnx.Module):
@@ -44,72 +74,54 @@ class VASal(nnx.Module):
         frames: jax.Array,
         frames_past: jax.Array,
         mel: jax.Array,
-        face_map: jax.Array | None = None,
+        faces: FaceInputs,
         *,
-        face_crops: jax.Array | None = None,
-        face_boxes: jax.Array | None = None,
-        face_mask: jax.Array | None = None,
         carry: Carry | None = None,
-        taps: dict[str, jax.Array] | None = None,
-    ) -> tuple[jax.Array, Carry]:
-        """Saliency logits of a clip.
+        stages: dict[str, jax.Array] | None = None,
+    ) -> ModelOutput:
+        """Runs the model on one clip each of B videos.
 
-        With a face branch in the config the model makes its face map itself, from crops, boxes and mask; without one
-        it takes `face_map`. What it does not take may be given all the same and is not looked at.
+        A model with a face branch makes its face map itself, from the crops, boxes and mask of `faces`; one without
+        takes their map.
 
         Args:
-          frames: (B, T, 256, 256, 3), RGB minus its mean, 0..255 scale.
+          frames: float32 (B, T, 256, 256, 3), RGB minus its mean, 0..255 scale.
           frames_past: the same, of the frame 5 earlier.
-          mel: (B, T, 16, 64, 64, 1), the log-mel pictures around each frame, 0..255.
-          face_map: (B, T, 32, 32, 1), where the faces are, -14.9..240.1; zeros where there are none.
-          face_crops: (B, T, N, 64, 64, 3), RGB minus its mean, 0..255 scale; a face keeps its slot of the N over time.
-          face_boxes: (B, T, N, 4), x1, y1, x2, y2 in 0..1 of the picture.
-          face_mask: bool (B, T, N), False where a slot holds no face; N may be 0.
-          carry: what the call on the clip before returned, to go on with its video; None starts afresh.
-          taps: a dict in which stages leave their outputs, (B*T, ...), for parity checks. A face branch leaves
-            `face_logits` (B, T, N+1), -inf where masked, "no face" last, whose softmax weighs the faces, and
-            `talking_logits` (B, T, N).
-
-        Returns:
-          Logits (B, T, 32, 32), float32, and the carry. `saliency` turns logits into maps.
+          mel: float32 (B, T, 16, 64, 64, 1), the log-mel pictures around each frame, 0..255.
+          faces: of the same frames.
+          carry: of the output for the clip before, to go on with its video; None starts afresh.
+          stages: a dict in which layers leave their outputs, (B*T, ...), by name; for parity checks.
 
         Raises:
           InputError: the face inputs that the config asks for are missing, or the carry has another number of slots.
         """
-        faces = {"face_map": face_map, "face_crops": face_crops, "face_boxes": face_boxes, "face_mask": face_mask}
-        return self.logits(self.features(frames, frames_past, mel, taps), mel, **faces, carry=carry, taps=taps)
+        return self.from_features(self.features(frames, frames_past, mel, stages), mel, faces, carry, stages)
 
     def features(
-        self, frames: jax.Array, frames_past: jax.Array, mel: jax.Array, taps: dict[str, jax.Array] | None = None
+        self, frames: jax.Array, frames_past: jax.Array, mel: jax.Array, stages: dict[str, jax.Array] | None = None
     ) -> Features:
         """The first part of a call, most of its arithmetic, which a clip can have before the clips before it."""
-        return Features(self.visual(frames, frames_past, taps), self.audio(mel, taps))
+        return Features(self.visual(frames, frames_past, stages), self.audio(mel, stages))
 
-    def logits(
+    def from_features(
         self,
         features: Features,
         mel: jax.Array,
-        face_map: jax.Array | None = None,
-        *,
-        face_crops: jax.Array | None = None,
-        face_boxes: jax.Array | None = None,
-        face_mask: jax.Array | None = None,
+        faces: FaceInputs,
         carry: Carry | None = None,
-        taps: dict[str, jax.Array] | None = None,
-    ) -> tuple[jax.Array, Carry]:
-        """The second part of a call, with its arguments: from `features` of the clip to logits and carry."""
+        stages: dict[str, jax.Array] | None = None,
+    ) -> ModelOutput:
+        """The second part of a call, from `features` of the clip on."""
         visual_carry, face_carry = (None, None) if carry is None else carry
-        faces = {"face_crops": face_crops, "face_boxes": face_boxes, "face_mask": face_mask}
-        _check_faces(self.face, face_carry, face_map, **faces)
-        visual, visual_carry = self.visual.over_time(features.visual, visual_carry, taps)
-        audio = features.audio
+        _check_faces(self.face, face_carry, faces)
+        visual, visual_carry = self.visual.remember(features.visual, visual_carry, stages)
+        face_map, weighed = faces.map, None
         if self.face is not None:
-            weights, face_carry = self.face(face_crops, face_boxes, face_mask, audio, mel, face_carry)
-            shares = jax.nn.softmax(weights.logits)[..., :-1]
-            face_map = gaussian_map(face_boxes, face_mask, shares)[..., None]
-            if taps is not None:
-                taps |= {"face_logits": weights.logits, "talking_logits": weights.talking}
-        return self.fusion(visual, audio, face_map), Carry(visual_carry, face_carry)
+            _, *of_faces = faces
+            weighed, face_carry = self.face(*of_faces, features.audio, mel, face_carry)
+            face_map = gaussian_map(faces.boxes, faces.mask, jax.nn.softmax(weighed.weights)[..., :-1])[..., None]
+        logits = self.fusion(visual, features.audio, face_map)
+        return ModelOutput(logits, weighed, Carry(visual_carry, face_carry))
 
     def initial_carry(self, batch: int, faces: int = 0) -> Carry:
         """The carry at the start of a video: zeros.
@@ -127,15 +139,15 @@ def saliency(logits: jax.Array) -> jax.Array:
     return flat.reshape(logits.shape)
 
 
-def _check_faces(branch: FaceBranch | None, carry: FaceCarry | None, face_map, **faces: jax.Array | None) -> None:
+def _check_faces(branch: FaceBranch | None, carry: FaceCarry | None, faces: FaceInputs) -> None:
     """Raises `InputError` unless there is what the model makes its face features of."""
-    expected = {"face_map": face_map} if branch is None else faces
-    missing = [name for name, array in expected.items() if array is None]
+    expected = ("map",) if branch is None else ("crops", "boxes", "mask")
+    missing = [f"face_{name}" for name in expected if getattr(faces, name) is None]
     if missing:
-        kind = "without" if branch is None else "with"
-        raise InputError(f"VASal {kind} a face branch expects {', '.join(expected)}, found no {', '.join(missing)}")
-    if carry is not None and carry.seen.shape[-1] != faces["face_mask"].shape[-1]:
+        kind, listed = "without" if branch is None else "with", ", ".join(f"face_{name}" for name in expected)
+        raise InputError(f"VASal {kind} a face branch expects {listed}, found no {', '.join(missing)}")
+    if carry is not None and carry.seen.shape[-1] != faces.mask.shape[-1]:
         raise InputError(
-            f"face_mask: expected the {carry.seen.shape[-1]} face slots of the carry, found "
-            f"{faces['face_mask'].shape[-1]}; keep their number over a video, begin with initial_carry(batch, slots)"
+            f"face_mask: expected the {carry.seen.shape[-1]} face slots of the carry, found {faces.mask.shape[-1]}; "
+            "keep their number over a video, begin with initial_carry(batch, slots)"
         )

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vasal_jax.config import ModelConfig
-from vasal_jax.models.convlstm import Carry, ConvLSTM
+from vasal_jax.models.convlstm import ConvLSTM, LSTMCarry
 from vasal_jax.models.layers import Conv, ConvTranspose, by_frame
 from vasal_jax.ops.pooling import max_pool
 
-Taps = dict[str, jax.Array]
+Stages = dict[str, jax.Array]
 
 
 class VisualBranch(nnx.Module):
@@ -35,43 +35,45 @@ class VisualBranch(nnx.Module):
         self.combine3 = conv(3, c[1], c[2])
         self.lstm = ConvLSTM(c[2], config.lstm, dtype=config.dtype, rngs=rngs)
 
-    def __call__(self, frames: jax.Array, frames_past: jax.Array, taps: Taps | None = None) -> jax.Array:
+    def __call__(self, frames: jax.Array, frames_past: jax.Array, stages: Stages | None = None) -> jax.Array:
         """Features of every frame, without memory.
 
         Args:
           frames: (B, T, 256, 256, 3), RGB minus its mean, 0..255 scale.
           frames_past: the same, 5 frames earlier.
-          taps: where to leave the stages' outputs by name, for parity checks.
+          stages: where to leave the layers' outputs by name, for parity checks.
 
         Returns:
           (B, T, 32, 32, combine[-1]).
         """
         batch, steps = frames.shape[:2]
         now, past = (x.reshape(batch * steps, *x.shape[2:]) for x in (frames, frames_past))
-        stages = by_frame(VisualBranch._of_frame, self, now, past)
-        if taps is not None:
-            taps |= stages
-        x = jax.nn.relu(stages["combine_preact"])
+        found = by_frame(VisualBranch._of_frame, self, now, past)
+        if stages is not None:
+            stages |= found
+        x = jax.nn.relu(found["combine_preact"])
         return x.reshape(batch, steps, *x.shape[1:])
 
-    def over_time(self, x: jax.Array, carry: Carry | None, taps: Taps | None = None) -> tuple[jax.Array, Carry]:
+    def remember(
+        self, x: jax.Array, carry: LSTMCarry | None, stages: Stages | None = None
+    ) -> tuple[jax.Array, LSTMCarry]:
         """Features with memory of the frames before.
 
         Args:
           x: (B, T, 32, 32, combine[-1]), what the call gave.
           carry: the ConvLSTM's state after the clip before; None starts from zeros.
-          taps: as in the call.
+          stages: as in the call.
 
         Returns:
           (B, T, 32, 32, lstm[-1]) and the carry after the last frame.
         """
         x, carry = self.lstm(x, carry)
-        if taps is not None:
-            taps["convlstm"] = x.reshape(-1, *x.shape[2:])
+        if stages is not None:
+            stages["convlstm"] = x.reshape(-1, *x.shape[2:])
         return x, carry
 
     def _of_frame(self, now: jax.Array, past: jax.Array) -> dict[str, jax.Array]:
-        """What needs no memory: two (N, 256, 256, 3) to the stages by name, (N, 32, 32, C)."""
+        """What needs no memory: two (N, 256, 256, 3) to stages by name, (N, 32, 32, C)."""
         texture = self._texture(now)
         motion = self._motion(past, now)
         x = jnp.concatenate([motion, jax.nn.relu(texture)], axis=-1)

@@ -18,7 +18,7 @@ from vasal_jax.inputs.clips import Clip, VideoClips
 from vasal_jax.inputs.faces.sources import FaceSlots, FacesOfFrame, FaceSource
 from vasal_jax.inputs.video import Frame
 from vasal_jax.models.layers import for_inference
-from vasal_jax.models.vasal import Carry, Features, VASal, saliency
+from vasal_jax.models.vasal import Carry, FaceInputs, Features, VASal, saliency
 from vasal_jax.system.background import computed_ahead, prefetch
 
 _STREAMED = 2
@@ -184,14 +184,13 @@ def clip_results(
     def run(
         parameters: nnx.State, features: Features, batch: dict[str, jax.Array], carry: Carry
     ) -> tuple[ClipResults, Carry]:
-        taps: dict[str, jax.Array] = {}
-        inputs = {name: value for name, value in batch.items() if name not in ("frames", "frames_past")}
-        logits, carry = nnx.merge(graph, parameters).logits(features, **inputs, carry=carry, taps=taps)
-        maps = by_columns(logits) if by_column else saliency(logits)
-        if "face_logits" not in taps:
-            return ClipResults(maps, None, None), carry
-        weights, talking = jax.nn.softmax(taps["face_logits"]), jax.nn.sigmoid(taps["talking_logits"])
-        return ClipResults(maps, weights, talking), carry
+        model = nnx.merge(graph, parameters)
+        output = model.from_features(features, batch["mel"], FaceInputs.of(batch), carry)
+        maps = (by_columns if by_column else saliency)(output.saliency_logits)
+        if output.faces is None:
+            return ClipResults(maps, None, None), output.carry
+        weights, talking = jax.nn.softmax(output.faces.weights), jax.nn.sigmoid(output.faces.talking)
+        return ClipResults(maps, weights, talking), output.carry
 
     return _on_each_device(run, mesh)(parameters, features, batch, carry)
 

@@ -7,7 +7,6 @@ exactly the loss it has in one piece.
 """
 
 import dataclasses
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ from jax import Array
 from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.metrics.face_shares import fixation_shares, inside_map
+from vasal_jax.models.face import FaceLogits
 
 Terms = dict[str, Array]
 """Float32 () by the name of a term of the loss."""
@@ -52,12 +52,12 @@ class LossWeights:
 
 
 def total(
-    logits: Array, taps: Mapping[str, Array], batch: Batch, weights: LossWeights, whole: Terms | None = None
+    logits: Array, faces: FaceLogits | None, batch: Batch, weights: LossWeights, whole: Terms | None = None
 ) -> tuple[Array, Terms]:
     """The loss of a batch and its terms.
 
     Args:
-      logits, taps, batch: as in `sums`.
+      logits, faces, batch: as in `sums`.
       weights: how much each term counts.
       whole: `counts` of the batch that this one is a part of. The results are then this part's share: over all parts
         they add up to the loss and terms of the whole. None: this batch is the whole.
@@ -69,7 +69,7 @@ def total(
       InputError: a term of the face branch has a weight, but the model has no face branch.
     """
     whole = counts(batch) if whole is None else whole
-    means = {name: value / jnp.maximum(whole[name], 1) for name, value in sums(logits, taps, batch).items()}
+    means = {name: value / jnp.maximum(whole[name], 1) for name, value in sums(logits, faces, batch).items()}
     wanted = {name: weight for name, weight in dataclasses.asdict(weights).items() if weight}
     if missing := sorted(set(wanted) - set(means)):
         raise InputError(
@@ -84,13 +84,12 @@ def counts(batch: Batch) -> Terms:
     return {name: mask.sum(dtype=jnp.float32) for name, mask in _annotated(batch).items()}
 
 
-def sums(logits: Array, taps: Mapping[str, Array], batch: Batch) -> Terms:
+def sums(logits: Array, faces: FaceLogits | None, batch: Batch) -> Terms:
     """Each term added up over what was annotated: float32 () by name.
 
     Args:
       logits: float (B, T, H, W), the model's saliency logits.
-      taps: what the face branch left, if there is one: `face_logits` float (B, T, N+1), -inf for masked faces, the last
-        being "no face", and `talking_logits` float (B, T, N).
+      faces: what the face branch says, if there is one.
       batch: the annotations, see `Batch`.
     """
     flat = logits.reshape(*logits.shape[:2], -1).astype(jnp.float32)
@@ -103,12 +102,12 @@ def sums(logits: Array, taps: Mapping[str, Array], batch: Batch) -> Terms:
         "nss": _scanpath_saliency(standard, batch["fixations"], logits.shape[2:]),
     }
     masks = _annotated(batch)
-    if "face_logits" in taps:
-        log_weights = jax.nn.log_softmax(taps["face_logits"].astype(jnp.float32))
+    if faces is not None:
+        log_weights = jax.nn.log_softmax(faces.weights.astype(jnp.float32))
         values["faces"] = _divergence(fixation_shares(batch, logits.shape[2:]), log_weights)
         speakers = _speakers(batch)
         # Zeros in place of the masked logits, which may hold anything, keep NaN out of the gradient too.
-        talking = jnp.where(masks["talking"], taps["talking_logits"].astype(jnp.float32), 0)
+        talking = jnp.where(masks["talking"], faces.talking.astype(jnp.float32), 0)
         values["talking"] = optax.sigmoid_binary_cross_entropy(talking, batch["talking"])
         values["speaker"] = -jnp.where(speakers, log_weights[..., :-1], 0).sum(-1) / jnp.maximum(speakers.sum(-1), 1)
     return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}

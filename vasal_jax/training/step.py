@@ -18,7 +18,7 @@ from jax import Array, lax
 from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_SIZE
 from vasal_jax.errors import InputError
-from vasal_jax.models import ModelConfig, VASal
+from vasal_jax.models import FaceInputs, FaceLogits, ModelConfig, VASal
 from vasal_jax.models.vasal import Carry
 from vasal_jax.training import losses
 from vasal_jax.training.losses import LossWeights, Terms
@@ -125,8 +125,8 @@ class Training:
         free = {name: state.params[name] for name in names}
 
         def loss(free: Params, part: Batch) -> tuple[Array, Terms]:
-            logits, taps = self.forward(state.params | free, part)
-            value, terms = losses.total(logits, taps, part, self.weights, whole)
+            logits, faces = self.forward(state.params | free, part)
+            value, terms = losses.total(logits, faces, part, self.weights, whole)
             if self._faces_alone:
                 # What is not reported either is not computed, which is most of the model.
                 terms = {name: terms[name] for name in losses.FACE_TERMS}
@@ -163,11 +163,11 @@ class Training:
 
         Added up over batches, sum over count is the mean over all of them.
         """
-        logits, taps = self.forward(params, batch)
-        return lax.psum((losses.sums(logits, taps, batch), losses.counts(batch)), AXIS)
+        logits, faces = self.forward(params, batch)
+        return lax.psum((losses.sums(logits, faces, batch), losses.counts(batch)), AXIS)
 
-    def forward(self, params: Params, batch: Batch) -> tuple[Array, Batch]:
-        """Saliency logits of clips that start afresh, (B, T, 32, 32), and the face branch's taps."""
+    def forward(self, params: Params, batch: Batch) -> tuple[Array, FaceLogits | None]:
+        """Saliency logits of clips that start afresh, (B, T, 32, 32), and what the face branch says."""
         model = parameters.build(self.model, params, "the training state")
         inputs = {name: batch[name] for name in self.inputs}
         clips, steps = batch["valid"].shape
@@ -180,14 +180,13 @@ class Training:
         return _rematerialised(model, model.initial_carry(clips, slots), inputs, live)
 
 
-def _run(model: VASal, carry: Carry | None, inputs: Batch) -> tuple[Carry, tuple[Array, Batch]]:
-    taps: Batch = {}
-    logits, carry = model(**inputs, carry=carry, taps=taps)
-    return carry, (logits, {name: taps[name] for name in ("face_logits", "talking_logits") if name in taps})
+def _run(model: VASal, carry: Carry | None, inputs: Batch) -> tuple[Carry, tuple[Array, FaceLogits | None]]:
+    output = model(inputs["frames"], inputs["frames_past"], inputs["mel"], FaceInputs.of(inputs), carry=carry)
+    return output.carry, (output.saliency_logits, output.faces)
 
 
-def _rematerialised(model: VASal, carry: Carry, inputs: Batch, live: int) -> tuple[Array, Batch]:
-    """The logits and taps of `_run`, of which a gradient keeps no more than the activations of `live` frames.
+def _rematerialised(model: VASal, carry: Carry, inputs: Batch, live: int) -> tuple[Array, FaceLogits | None]:
+    """The logits of `_run`, of which a gradient keeps no more than the activations of `live` frames.
 
     A stretch of frames after the other, joined by the carry; going back, each is computed anew from the carry before.
     """

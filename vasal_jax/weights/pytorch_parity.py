@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vasal_jax.config import CLIP_LENGTH, FRAME_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS
-from vasal_jax.models.vasal import VASal, saliency
+from vasal_jax.models.vasal import FaceInputs, VASal, saliency
 from vasal_jax.weights.pytorch_reference import VASalReference
 
 TOLERANCE = 1e-4  # largest difference over largest magnitude, float32
@@ -41,7 +41,8 @@ def compare(model: VASal, state: Mapping[str, np.ndarray], seed: int = 0) -> lis
 
     ours: dict[str, jax.Array] = {}
     with jax.default_matmul_precision("highest"):
-        logits, _ = model(*(x[None] for x in inputs), taps=ours)
+        *seen_and_heard, faces = (x[None] for x in inputs)
+        logits = model(*seen_and_heard, FaceInputs(faces), stages=ours).saliency_logits
     ours |= {"logits": logits[0], "saliency": saliency(logits)[0]}
 
     reference = VASalReference(model.config)

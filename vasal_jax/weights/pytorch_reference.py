@@ -43,37 +43,39 @@ class VASalReference(nn.Module):
             self.add_module(f"conv_normal_{sense}2", nn.Conv2d(s + width, s, 3, padding=1))
         self.visual_hmap = nn.Conv2d(3 * s, 1, 1)
 
-    def forward(self, x1: Tensor, x2: Tensor, x3: Tensor, x4: Tensor, taps: dict[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self, x1: Tensor, x2: Tensor, x3: Tensor, x4: Tensor, stages: dict[str, Tensor] | None = None
+    ) -> Tensor:
         """Logits (T, 1, 32, 32).
 
         Args:
           x1, x2: (T, 3, 256, 256), frames t and t+5, RGB minus its mean.
           x3: (T, 1, 16, 64, 64), log-mel pictures of frame t+5.
           x4: (T, 1, 32, 32), face map of frame t+5.
-          taps: where to leave the stages' outputs by name.
+          stages: where to leave the layers' outputs by name.
         """
-        taps = {} if taps is None else taps
+        stages = {} if stages is None else stages
         x = F.relu(self.conv1_2(F.relu(self.conv1_1(x2))))
         x = F.relu(self.conv2_2(F.relu(self.conv2_1(F.max_pool2d(x, 2)))))
         x = F.relu(self.conv3_1(F.max_pool2d(x, 2)))
-        taps["object_conv4_preact"] = x = self.conv4_1(F.max_pool2d(x, 2))
+        stages["object_conv4_preact"] = x = self.conv4_1(F.max_pool2d(x, 2))
         texture = F.relu(x)
         x = self.flow_conv3(self.flow_conv2(self.flow_conv1(torch.cat([x1, x2], 1))))
-        taps["motion"] = motion = self.flow_deconv5(F.max_pool2d(x, 2))
+        stages["motion"] = motion = self.flow_deconv5(F.max_pool2d(x, 2))
         x = F.relu(self.combine_conv1(torch.cat([motion, texture], 1)))
         x = F.relu(self.combine_conv2(x))
-        taps["combine_preact"] = x = self.combine_conv3(x)
-        taps["convlstm"] = visual = self.cell1(self.cell0(F.relu(x)))
+        stages["combine_preact"] = x = self.combine_conv3(x)
+        stages["convlstm"] = visual = self.cell1(self.cell0(F.relu(x)))
 
         x = F.max_pool3d(F.relu(self.conv1_3d(x3)), 2)
         x = F.max_pool3d(F.relu(self.conv2b_3d(F.relu(self.conv2a_3d(x)))), (2, 1, 1))
-        taps["audio_conv3_preact"] = x = self.conv3_3d(x)
+        stages["audio_conv3_preact"] = x = self.conv3_3d(x)
         audio = F.max_pool3d(F.relu(x), (2, 1, 1)).flatten(1, 2)
 
         senses = {"visual": visual, "audio": audio, "face": x4}
         total = sum(F.relu(self.get_submodule(f"conv_normal_{n}1")(x)) for n, x in senses.items())
         again = [F.relu(self.get_submodule(f"conv_normal_{n}2")(torch.cat([total, x], 1))) for n, x in senses.items()]
-        taps["logits"] = logits = self.visual_hmap(torch.cat(again, 1))
+        stages["logits"] = logits = self.visual_hmap(torch.cat(again, 1))
         return logits
 
 
