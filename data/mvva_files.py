@@ -9,9 +9,11 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,10 +46,20 @@ class MvvaVideo(VideoRecord):
         return load_fixations(self.fixation_file)[0][: self.n_frames]
 
     def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return self._tracks
+
+    @cached_property
+    def _tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Kept, read-only: an evaluation asks up to nine times, and a file takes longer to parse than to keep."""
         if self.tracking_file is None:
             return None
-        boxes, mask = load_tracks(self.tracking_file, MVVA_GRID)
-        return boxes[: self.n_frames], mask[: self.n_frames]
+        boxes, mask = (array[: self.n_frames] for array in load_tracks(self.tracking_file, MVVA_GRID))
+        boxes.flags.writeable = mask.flags.writeable = False
+        return boxes, mask
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Paths and numbers only: what was parsed is not sent to other processes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def talking(self) -> np.ndarray | None:
         """A face without a row of flags is taken to be silent."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data import mvva
+from data import mvva, mvva_files
 from data.mvva_files import MvvaVideo, find_videos, load_fixations, load_talking
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
@@ -386,6 +386,23 @@ def test_talking_flags_of_another_shape(tmp_path, array):
     np.save(tmp_path / "1.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=r"1\.npy: expected talking flags of shape \[face, frame\], found"):
         load_talking(tmp_path / "1.npy")
+
+
+def test_tracks_are_parsed_once_and_not_pickled(release, monkeypatch):
+    release.add(1)
+    (record,) = read(release)[0].records
+    unused, parsed = pickle.dumps(record), []
+    load = mvva_files.load_tracks
+    monkeypatch.setattr(mvva_files, "load_tracks", lambda *args: parsed.append(args) or load(*args))
+    record.talking()
+    boxes, mask = record.tracks()
+    assert record.tracks()[0] is boxes
+    assert len(parsed) == 1
+    assert not boxes.flags.writeable
+    assert not mask.flags.writeable
+    assert pickle.dumps(record) == unused
+    sent = pickle.loads(pickle.dumps(record))  # noqa: S301
+    np.testing.assert_array_equal(sent.tracks()[0], boxes)
 
 
 def test_record_is_an_mvva_video(release):
