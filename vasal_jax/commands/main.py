@@ -15,11 +15,11 @@ from vasal_jax.system.terminal import run
 
 Command = Callable[[], int]
 
-_COMMANDS = ("predict", "convert", "demo")  # each in the module of its name
+_COMMANDS = ("predict", "convert", "demo", "fetch")  # each in the module of its name
 
 
 def main() -> None:
-    """`vasal predict|convert|demo`."""
+    """`vasal predict|convert|demo|fetch`."""
     _main(_vasal)
 
 
