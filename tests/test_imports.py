@@ -29,7 +29,10 @@ def loaded(code: str) -> set[str]:
         ),
         ("import data.datasets, data.synthetic, data.preview", {"jax", "flax", "tensorflow", "torch"}),
         ("import data.pipeline, data.builder", {"flax", "torch"}),  # TensorFlow itself loads JAX
-        ("import vasal_jax.outputs.video, vasal_jax.outputs.heatmap", {"jax", "flax", "tensorflow", "torch"}),
+        (
+            "import vasal_jax.outputs.explanation, vasal_jax.outputs.prediction_files",
+            {"jax", "flax", "tensorflow", "torch"},
+        ),
         ("import benchmarks.released_way", {"jax", "flax", "tensorflow"}),
         ("import vasal_jax.commands", HEAVY | {"jax", "flax"}),
         ("import vasal_jax.commands.main", HEAVY | {"jax", "flax"}),

@@ -34,6 +34,19 @@ MIN_SIGMA = 0.5 / MAP_SIZE
 """Smallest standard deviation of a face's Gaussian, half a cell: a narrower one can fall between cells and vanish."""
 
 
+def input_shapes(slots: int | None = None) -> dict[str, tuple[int, ...]]:
+    """The shape behind (B, T) of each field of a `Batch` that a model reads.
+
+    Args:
+      slots: N of a model with a face branch; None for one without.
+    """
+    faces = {"face_map": (MAP_SIZE, MAP_SIZE, 1)}
+    if slots is not None:
+        faces = {"face_crops": (slots, CROP_SIZE, CROP_SIZE, 3), "face_boxes": (slots, 4), "face_mask": (slots,)}
+    frame = (FRAME_SIZE, FRAME_SIZE, 3)
+    return {"frames": frame, "frames_past": frame, **faces, "mel": (MEL_STEPS, MEL_SIZE, MEL_SIZE, 1)}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Channel counts of every branch. Spatial sizes and kernel sizes are those of the released model.

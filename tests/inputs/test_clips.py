@@ -7,11 +7,12 @@ from tests.helpers import face_videos
 from tests.helpers.media import picture, write_video
 from vasal_jax.config import FRAME_OFFSET
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import clips as clips_module
 from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
 from vasal_jax.inputs.clips import VideoClips, cut_clips
 from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots
-from vasal_jax.inputs.video import Frame, model_frame
+from vasal_jax.inputs.video import Frame, model_frame, probe
 
 
 def _video(folder, n: int):
@@ -131,13 +132,22 @@ def test_a_blank_clip_is_as_all_others_are(tmp_path, face_branch, released):
     video = face_videos.write_talkers(tmp_path / "v.mkv", 17)
     faces = face_videos.boxes_of(face_videos.paths(17)), np.ones((17, 2), bool)
     clips = VideoClips(video, 12, faces=faces, face_branch=face_branch, released=released)
-    blank = clips.blank().batch
+    blank = clips.blank()
     assert clips.slots == (2 if face_branch else 0)
     for clip in clips:
         assert [(name, value.shape, value.dtype) for name, value in clip.batch.items()] == [
             (name, value.shape, value.dtype) for name, value in blank.items()
         ]
     assert not blank["mel"].any()
+
+
+def test_a_probed_video_is_not_probed_again(tmp_path, monkeypatch):
+    video = _video(tmp_path, 7)
+    info, expected = probe(video), list(VideoClips(video, 4))
+    monkeypatch.delattr(clips_module, "probe")
+    for found, clip in zip(VideoClips(info, 4), expected, strict=True):
+        for name, value in clip.batch.items():
+            np.testing.assert_array_equal(found.batch[name], value)
 
 
 def test_clips_can_be_read_again(tmp_path):

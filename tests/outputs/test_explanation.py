@@ -7,8 +7,8 @@ import pytest
 
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.outputs.explanation import CHART_SECONDS, COLOURS, CSV_HEADER, NO_FACE, Explanation, colour_of, csv_rows
+from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.outputs.heatmap import grey_map
-from vasal_jax.prediction.streaming import FaceWeights, FrameMap
 
 WIDTH, HEIGHT, FPS = 640, 360, 25
 

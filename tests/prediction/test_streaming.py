@@ -22,7 +22,7 @@ from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.models.layers import for_inference
 from vasal_jax.outputs.heatmap import stretched
-from vasal_jax.prediction import streaming
+from vasal_jax.prediction import inference, streaming
 from vasal_jax.size import Size
 from vasal_jax.system import processor
 from vasal_jax.weights import parameters, pytorch
@@ -107,7 +107,7 @@ def test_the_released_model_stays_within_glibcs_heaps(monkeypatch):
     graph, parameters = nnx.split(for_inference(VASal(ModelConfig.released(), rngs=nnx.Rngs(0))))
     sizes = {"frames": (256, 256, 3), "frames_past": (256, 256, 3), "mel": (16, 64, 64, 1)}
     batch = {name: np.zeros((1, streaming._STREAMED, *size), np.float32) for name, size in sizes.items()}
-    program = streaming.clip_features.lower(graph, parameters, batch).compile()
+    program = inference.clip_features.lower(graph, parameters, batch).compile()
     assert program.memory_analysis().temp_size_in_bytes < 2**26
 
 
@@ -173,7 +173,7 @@ def test_the_two_softmaxes_are_the_released_and_the_right_one():
     with np.load(FIXTURES / "released_forward_seed7.npz") as released:
         logits = jnp.asarray(released["logits"])
         np.testing.assert_allclose(saliency(logits), released["softmax_spatial"], rtol=1e-4, atol=1e-9)
-        by_column = streaming.by_columns(logits)
+        by_column = inference.by_columns(logits)
         np.testing.assert_allclose(by_column, released["softmax_released"], rtol=1e-4, atol=1e-7)
 
 
@@ -199,9 +199,9 @@ def test_clips_of_several_videos_at_once(videos, tracks):
     batches = [_part(_batch(videos[n], tracks), 0, 12) for n in (13, 24)]
 
     def results(batch, **on):
-        features = streaming.clip_features(graph, parameters, batch, **on)
+        features = inference.clip_features(graph, parameters, batch, **on)
         carry = model.initial_carry(len(batch["mel"]))
-        return streaming.clip_results(graph, parameters, features, batch, carry, **on)
+        return inference.clip_results(graph, parameters, features, batch, carry, **on)
 
     alone = [results(batch) for batch in batches]
     both = {name: jnp.concatenate([batch[name] for batch in batches]) for name in batches[0]}

@@ -20,8 +20,9 @@ from vasal_jax.inputs.faces.tracks import save_tracks
 from vasal_jax.inputs.media import MAX_SIDE
 from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.models.vasal import VASal
+from vasal_jax.outputs.frame_map import FrameMap
 from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
-from vasal_jax.prediction.streaming import FrameMap, stream
+from vasal_jax.prediction.streaming import stream
 from vasal_jax.size import Size
 from vasal_jax.system import memory
 from vasal_jax.system.compilation_cache import use_compilation_cache
@@ -103,7 +104,7 @@ def predict(args: PredictArgs) -> int:
 
 def _predict(args: PredictArgs, info: VideoInfo, model: VASal, faces: Faces, outputs: Outputs) -> None:
     options = {"sound": args.sound, "faces": faces, "clip_reset": args.clip_reset, "released": args.released}
-    frames = _with_progress(stream(model, args.video, **options), info, args.released)
+    frames = _with_progress(stream(model, info, **options), info, args.released)
     writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model))
     with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
         for frame in frames:

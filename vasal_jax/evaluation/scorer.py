@@ -22,7 +22,7 @@ from vasal_jax.evaluation.rows import Row
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import VASal
-from vasal_jax.prediction.streaming import clip_features, clip_results
+from vasal_jax.prediction.inference import clip_features, clip_results
 from vasal_jax.system.background import prefetch
 
 _ALONG_VIDEOS, _EVERYWHERE = PartitionSpec("videos"), PartitionSpec()

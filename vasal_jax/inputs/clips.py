@@ -9,12 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from vasal_jax.batch import Batch
-from vasal_jax.config import FRAME_OFFSET, MEL_STEPS
+from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, input_shapes
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import (
     HOP,
-    MELS,
-    PICTURE_HOPS,
     SAMPLE_RATE,
     hop_at,
     load_spectrogram,
@@ -23,7 +21,7 @@ from vasal_jax.inputs.audio import (
 )
 from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots, FaceSource, open_faces
-from vasal_jax.inputs.video import Frame, model_frame, probe, read_frames
+from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class VideoClips:
 
     def __init__(
         self,
-        video: str | os.PathLike,
+        video: str | os.PathLike | VideoInfo,
         length: int,
         *,
         sound: str | os.PathLike | None = None,
@@ -65,7 +63,7 @@ class VideoClips:
         """Opens the video and the faces.
 
         Args:
-          video: a video file.
+          video: a video file, or what `probe` found of it.
           length: T, frames a clip.
           sound: a sound or video file to take the sound from; by default the video itself.
           faces: as `open_faces`.
@@ -75,20 +73,21 @@ class VideoClips:
         Raises:
           InputError: the video or the faces cannot be read, or a face branch is to get face maps.
         """
-        self._info = probe(video)
+        self._info = video if isinstance(video, VideoInfo) else probe(video)
         if self._info.variable_rate:
             rate = self._info.fps
             logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, rate)
         self._faces = open_faces(faces, self._info)
         self._given = self._faces.slots() if face_branch else self._faces.maps()
-        self._sound = video if sound is None else sound
+        self._sound = self._info.path if sound is None else sound
         self._length, self._released = length, released
         self.slots = self._given.slots if face_branch else 0
 
-    def blank(self) -> Clip:
-        """One in which nothing is seen or heard, with the shapes of all. Neither pictures nor sound are read for it."""
-        black, silence = np.zeros((1, 1, 3), np.uint8), np.zeros((MELS, PICTURE_HOPS), np.float32)
-        return next(cut_clips(iter([Frame(0, 0.0, black)]), {"mel": silence}, self._given, self._length))
+    def blank(self) -> Batch:
+        """Zeros of the shapes and types that all clips' batches have. Nothing is read for them."""
+        shapes = input_shapes(self.slots if isinstance(self._given, FaceSlots) else None)
+        kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
+        return {name: np.zeros((1, self._length, *shape), kinds[name]) for name, shape in shapes.items()}
 
     def __iter__(self) -> Generator[Clip]:
         """Reads the sound, then the frames as they are asked for.

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from vasal_jax.inputs.video import VideoInfo
+from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.outputs.heatmap import overlay
-from vasal_jax.prediction.streaming import FaceWeights, FrameMap
 
 CHART_SECONDS = 10.0  # that the chart shows, up to now
 CHART_HEIGHT = 150  # where the picture is 640 wide

@@ -20,8 +20,8 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.outputs import video
 from vasal_jax.outputs.explanation import CSV_HEADER, Explanation, csv_rows
+from vasal_jax.outputs.frame_map import FrameMap
 from vasal_jax.outputs.heatmap import grey_map, overlay
-from vasal_jax.prediction.streaming import FrameMap
 from vasal_jax.system.files import check_writable, naming_file_errors, replacing
 
 Add = Callable[[FrameMap], None]

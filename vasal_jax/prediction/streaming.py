@@ -1,24 +1,22 @@
 """A video in, saliency maps out, as a stream of any length in flat memory."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, PartitionSpec
 
 from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import Clip, VideoClips
 from vasal_jax.inputs.faces.sources import FaceSlots, FacesOfFrame, FaceSource
-from vasal_jax.inputs.video import Frame
+from vasal_jax.inputs.video import Frame, VideoInfo
 from vasal_jax.models.layers import for_inference
-from vasal_jax.models.vasal import Carry, FaceInputs, Features, VASal, saliency
+from vasal_jax.models.vasal import Features, VASal
+from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
+from vasal_jax.prediction.inference import ClipResults, clip_features, clip_results
 from vasal_jax.system.background import computed_ahead, prefetch
 
 _STREAMED = 2
@@ -28,51 +26,9 @@ _AT_ONCE = 2
 """Clips whose features are computed side by side: one of them alone keeps five sixths of two cores busy."""
 
 
-@dataclass(frozen=True, eq=False)
-class FaceWeights:
-    """How a model with a face branch weighs the n faces of one frame; `weights` and `no_face` sum to 1.
-
-    Attributes:
-      track: int32 (n,), increasing: the number of each face's track, an unbroken run in a column of the face tracks,
-        counted from 0 in the order in which they begin.
-      column: int32 (n,), where the face stands in the face tracks.
-      boxes: float32 (n,4), x1, y1, x2, y2 in 0..1.
-      weights: float32 (n,), the share of gaze that each face draws.
-      no_face: the share that none does.
-      talking: float32 (n,), probability that the face talks.
-    """
-
-    track: np.ndarray
-    column: np.ndarray
-    boxes: np.ndarray
-    weights: np.ndarray
-    no_face: float
-    talking: np.ndarray
-
-
-@dataclass(frozen=True)
-class FrameMap:
-    """One frame and its saliency.
-
-    Attributes:
-      index: of the frame in the video, from 0.
-      time: seconds since the first frame.
-      image: uint8 (H,W,3) RGB, as displayed.
-      map: float32 (32,32), a probability over the picture's cells, summing to 1. (The released way: each of its
-        columns sums to 1.)
-      faces: where the model has a face branch: its weights of the frame's faces.
-    """
-
-    index: int
-    time: float
-    image: np.ndarray
-    map: np.ndarray
-    faces: FaceWeights | None = None
-
-
 def stream(
     model: VASal,
-    video: str | os.PathLike,
+    video: str | os.PathLike | VideoInfo,
     *,
     sound: str | os.PathLike | None = None,
     faces: FaceSource = None,
@@ -83,7 +39,7 @@ def stream(
 
     Args:
       model: from `vasal_jax.load`.
-      video: a video file.
+      video: a video file, or what `vasal_jax.inputs.video.probe` found of it.
       sound: a sound or video file; by default the video's own sound.
       faces: "auto" to find and track them first; an MVVA tracking file `.npy` in pixels of the video; arrays (boxes,
         mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks` for files on
@@ -105,7 +61,7 @@ def stream(
     start = carry = model.initial_carry(1, video_clips.slots)
     with prefetch(iter(video_clips), depth=1) as clips:
         # The sound and the first clip are read while the programs are compiled.
-        blank = video_clips.blank().batch
+        blank = video_clips.blank()
         features_of = clip_features.lower(graph, parameters, blank)
         results_of = clip_results.lower(graph, parameters, features_of.out_info, blank, carry, by_column=released)
         features_of, results_of = features_of.compile(), results_of.compile()
@@ -126,86 +82,9 @@ def stream(
                 yield from _frame_maps(*ready)
 
 
-def predict(model: VASal, video: str | os.PathLike, **options: object) -> np.ndarray:
+def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: object) -> np.ndarray:
     """Saliency maps of all frames of a video: float32 (n,32,32), each summing to 1. Options as in `stream`."""
     return np.stack([frame.map for frame in stream(model, video, **options)])
-
-
-def by_columns(logits: jax.Array) -> jax.Array:
-    """The released system's softmax, over the rows of each column: logits (..., H, W) to the same shape."""
-    return jax.nn.softmax(logits, axis=-2)
-
-
-class ClipResults(NamedTuple):
-    """What a model says about one clip each of B videos, float32."""
-
-    maps: jax.Array  # (B, T, 32, 32), each summing to 1
-    weights: jax.Array | None  # (B, T, N+1), of each face slot and of "no face", summing to 1; None without a branch
-    talking: jax.Array | None  # (B, T, N), probability of each face talking
-
-
-@partial(jax.jit, static_argnames=("graph", "mesh"))
-def clip_features(
-    graph: nnx.GraphDef, parameters: nnx.State, batch: dict[str, jax.Array], *, mesh: Mesh | None = None
-) -> Features:
-    """What `clip_results` starts from, which needs nothing of the clips before. Arguments as there."""
-
-    def run(parameters: nnx.State, batch: dict[str, jax.Array]) -> Features:
-        return nnx.merge(graph, parameters).features(batch["frames"], batch["frames_past"], batch["mel"])
-
-    return _on_each_device(run, mesh)(parameters, batch)
-
-
-@partial(jax.jit, static_argnames=("graph", "by_column", "mesh"))
-def clip_results(
-    graph: nnx.GraphDef,
-    parameters: nnx.State,
-    features: Features,
-    batch: dict[str, jax.Array],
-    carry: Carry,
-    *,
-    by_column: bool = False,
-    mesh: Mesh | None = None,
-) -> tuple[ClipResults, Carry]:
-    """Runs the model on one clip each of B videos, compiled once for a shape.
-
-    Args:
-      graph, parameters: `nnx.split` of the model.
-      features: `clip_features` of the batch.
-      batch: the model's inputs, (B, T, ...) each.
-      carry: of the clips before, from `VASal.initial_carry(B, N)` on.
-      by_column: the released system's softmax.
-      mesh: devices along an axis "videos", whose number divides B; each runs the same program on its share.
-
-    Returns:
-      The results, and the carry for the clips after.
-    """
-
-    def run(
-        parameters: nnx.State, features: Features, batch: dict[str, jax.Array], carry: Carry
-    ) -> tuple[ClipResults, Carry]:
-        model = nnx.merge(graph, parameters)
-        output = model.from_features(features, batch["mel"], FaceInputs.of(batch), carry)
-        maps = (by_columns if by_column else saliency)(output.saliency_logits)
-        if output.faces is None:
-            return ClipResults(maps, None, None), output.carry
-        weights, talking = jax.nn.softmax(output.faces.weights), jax.nn.sigmoid(output.faces.talking)
-        return ClipResults(maps, weights, talking), output.carry
-
-    return _on_each_device(run, mesh)(parameters, features, batch, carry)
-
-
-def _on_each_device(run: Callable, mesh: Mesh | None) -> Callable:
-    """A function of the parameters and of arrays by video, on the devices' shares of these."""
-    if mesh is None:
-        return run
-    videos = PartitionSpec("videos")
-
-    def sharded(parameters: nnx.State, *by_video: Any) -> Any:
-        specs = PartitionSpec(), *[videos] * len(by_video)
-        return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=videos)(parameters, *by_video)
-
-    return sharded
 
 
 def _frame_maps(frames: list[Frame], slots: FaceSlots | None, results: ClipResults) -> Iterator[FrameMap]:
