@@ -20,10 +20,12 @@ constant error of calibration, the frame of a saccade (lost every other time), b
 measured make it look recorded.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from data.gaze_law import GazeLaw
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.inputs.fixations import valid_points
 from vasal_jax.scenes import Scene
@@ -81,16 +83,64 @@ def draw_gaze(scene: Scene, subjects: Subjects, rng: np.random.Generator, gaze: 
     """
     frames, people = scene.n_frames, gaze.subjects
     path, scatter, face_heights = _targets(scene, gaze)
-    interest, speech, news = _interest(scene, gaze)
-    present = np.isfinite(path[..., 0])
-    centre = path.shape[1] - 1
-    lag = np.rint(subjects.lag * scene.fps).astype(int)
+    frames, people = scene.n_frames, gaze.subjects
     choices, captures, losses = rng.random((3, frames, people))
     lengths = rng.uniform(*gaze.fixation, (frames, people)) * scene.fps
     units = rng.standard_normal((frames, people, 2))
+    target, fresh = _choose_targets(scene, subjects, gaze, choices, captures, lengths)
 
-    points = np.empty((frames, people, 2))
-    target, left, offset = np.full(people, centre), np.zeros(people), np.zeros((people, 2))
+    now = np.arange(frames)[:, None]
+    begun = np.maximum.accumulate(np.where(fresh, now, 0), axis=0)  # the frame in which each fixation began
+    points = path[now, target] + scatter[now, target] * units[begun, np.arange(people)]
+    points[..., 1] += subjects.face_height * face_heights[now, target]
+    points[fresh & (losses < gaze.saccade_loss)] = np.nan
+    points += rng.normal(0, gaze.calibration, (people, 2)) + rng.normal(0, gaze.tremor, points.shape)
+    # People look at the screen: what would scatter beyond its border is mirrored.
+    points = PICTURE - np.abs(PICTURE - np.abs(points))
+    points[_blinks(frames, scene.fps, rng, gaze)] = np.nan
+    points[:, rng.random(people) < gaze.absence] = np.nan
+    points[~valid_points(points)] = np.nan
+    return points
+
+
+def gaze_law(scene: Scene, rng: np.random.Generator, gaze: Gaze, viewers: int = 4000) -> GazeLaw:
+    """The density of all people who could look at a scene.
+
+    How often each target is looked at is counted over drawn viewers, so a weight is known to 0.008; where gaze lies
+    given its target is exact.
+    """
+    subjects = Subjects.draw(rng, dataclasses.replace(gaze, subjects=viewers))
+    shape = scene.n_frames, viewers
+    choices, captures = rng.random((2, *shape))
+    target, fresh = _choose_targets(
+        scene, subjects, gaze, choices, captures, rng.uniform(*gaze.fixation, shape) * scene.fps
+    )
+    path, scatter, face_heights = _targets(scene, gaze)
+    seen = 1 - gaze.saccade_loss * fresh
+    weights = np.stack([(seen * (target == index)).sum(1) for index in range(path.shape[1])], axis=1)
+    mean, deviation = gaze.face_height
+    centres = path + np.stack([np.zeros_like(face_heights), mean * face_heights], axis=-1)
+    spread = np.stack([np.zeros_like(face_heights), deviation * face_heights], axis=-1)
+    deviations = np.sqrt(scatter**2 + spread**2 + gaze.calibration**2 + gaze.tremor**2)
+    weights = weights / weights.sum(1, keepdims=True)
+    return GazeLaw(*(array.astype(np.float32) for array in (weights, centres, deviations)))
+
+
+def _choose_targets(
+    scene: Scene, subjects: Subjects, gaze: Gaze, choices: np.ndarray, captures: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The target of each subject in each frame, int (F, S), and in which frames a fixation begins, bool (F, S).
+
+    Args:
+      choices, captures: (F, S) uniform numbers that decide on the next target and on whether news cuts a fixation.
+      lengths: (F, S) of the fixation that begins in a frame, in frames.
+    """
+    interest, speech, news = _interest(scene, gaze)
+    present = np.isfinite(_targets(scene, gaze)[0][..., 0])
+    centre, (frames, people) = present.shape[1] - 1, choices.shape
+    lag = np.rint(subjects.lag * scene.fps).astype(int)
+    targets, begins = np.empty((frames, people), int), np.empty((frames, people), bool)
+    target, left = np.full(people, centre), np.zeros(people)
     for index in range(frames):
         noticed = index - lag
         known, noticed = noticed >= 0, np.maximum(noticed, 0)
@@ -102,17 +152,8 @@ def draw_gaze(scene: Scene, subjects: Subjects, rng: np.random.Generator, gaze: 
         picks = (steps <= choices[index, :, None] * steps[:, -1:]).sum(axis=1)
         target = np.where(fresh, picks, target)
         left = np.where(fresh, lengths[index], left) - 1
-        offset = np.where(fresh[:, None], units[index], offset)
-        points[index] = path[index, target] + scatter[index, target] * offset
-        points[index, :, 1] += subjects.face_height * face_heights[index, target]
-        points[index, fresh & (losses[index] < gaze.saccade_loss)] = np.nan
-    points += rng.normal(0, gaze.calibration, (people, 2)) + rng.normal(0, gaze.tremor, points.shape)
-    # People look at the screen: what would scatter beyond its border is mirrored.
-    points = PICTURE - np.abs(PICTURE - np.abs(points))
-    points[_blinks(frames, scene.fps, rng, gaze)] = np.nan
-    points[:, rng.random(people) < gaze.absence] = np.nan
-    points[~valid_points(points)] = np.nan
-    return points
+        targets[index], begins[index] = target, fresh
+    return targets, begins
 
 
 def grid_scale(scene: Scene) -> np.ndarray:

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from data.mvva_files import MvvaVideo, VideoFiles, find_videos, load_fixations, load_talking
 from data.records import Dataset, Problem
+from data.synthetic_files import recognised
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
@@ -227,7 +228,7 @@ def read_release(root: str | os.PathLike, deep: bool = False, progress: bool = T
     records, problems, totals = [], [], Totals()
     for files in track(videos, "Reading MVVA", console=STDERR, transient=True, disable=not progress):
         record, notes, part = read_video(files, deep)
-        records += [record] if record else []
+        records += [recognised(record)] if record else []
         problems += notes
         totals.add(part)
     if not records:
@@ -237,7 +238,8 @@ def read_release(root: str | os.PathLike, deep: bool = False, progress: bool = T
     if len(records) < len(videos):
         logger.warning("%s: %d of %d videos left out", root, len(videos) - len(records), len(videos))
     found = sum(files.video is not None for files in videos)
-    return Dataset("mvva", found, tuple(records), tuple(problems)), totals
+    name = " and ".join(dict.fromkeys(record.dataset for record in records))
+    return Dataset(name, found, tuple(records), tuple(problems)), totals
 
 
 def problem_table(dataset: Dataset, totals: Totals) -> Table:

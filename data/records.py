@@ -1,7 +1,7 @@
 """One video of a dataset and what is known about it, whatever layout it lies in on disk."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +43,28 @@ class VideoRecord(ABC):
     knows_subjects = True
 
     def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Faces: boxes float32 (F, N, 4) as x1, y1, x2, y2 in 0..1, mask bool (F, N); None if nobody said."""
+        """Faces: boxes float32 (F, N, 4) as x1, y1, x2, y2 in 0..1, mask bool (F, N); None without face tracks."""
         return None
 
     def talking(self) -> np.ndarray | None:
-        """bool (N, F), true where face n of `tracks` talks; None if nobody said."""
+        """bool (N, F), true where face n of `tracks` talks; None if the dataset does not say who talks."""
         return None
 
     def density_picture(self, frame: int) -> np.ndarray | None:
         """The dataset's own saliency map of a frame (from 0), uint8 (H, W); None where it brings none."""
+        return None
+
+    def gaze_density(self, frames: Sequence[int], size: tuple[int, int], sigma: float) -> np.ndarray | None:
+        """What `fixation_density` of some frames tends to as ever more people look, where that is known.
+
+        Args:
+          frames: indices of frames.
+          size: height, width of the maps.
+          sigma: standard deviation of the Gaussian around a fixation, in pixels of `grid`.
+
+        Returns:
+          float32 (len(frames), *size), each summing to 1; None for recorded gaze, whose law nobody knows.
+        """
         return None
 
     @property

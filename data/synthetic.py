@@ -10,7 +10,7 @@ with the sound, an object passes by in silence. `data.gaze` says where the 34 su
     mvva_database_v1/all_videos_all_frames_fixation/<id>.npy    float64 [frames, 2, 34], pixels of 1280x720, NaN: none
     face_tracking/<id>.npy                                      float32 [frames, faces, 4], pixels of 1280x720
     face_talking/<id>.npy                                       int8 [faces, frames], 1 = talking
-    truth/<id>.npz                                              what MVVA does not have: see `Truth`
+    truth/<id>.npz                                              what MVVA does not have: `SceneTruth`, `GazeLaw`
     synthetic.json                                              that this is synthetic, and every setting
 
 IDs lie scattered over MVVA's 1 to 343, so that its split rules give every split its share, and the first ones stay
@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from data.gaze import Gaze, Subjects, draw_gaze, grid_scale
+from data.gaze import Gaze, Subjects, draw_gaze, gaze_law, grid_scale
+from data.synthetic_files import SETTINGS_FILE, SceneTruth, truth_path, write_truth
 from data.workers import check_stop, in_processes
 from vasal_jax.errors import InputError
 from vasal_jax.outputs.video import video_writer
@@ -39,9 +40,8 @@ from vasal_jax.size import Size
 from vasal_jax.system.files import naming_file_errors, replacing
 from vasal_jax.system.terminal import SizeArgument, progress_bar, run
 
-VERSION = 1  # of what the settings mean; goes up when they give other data
+VERSION = 2  # of what the settings mean; goes up when they give other data
 IDS = 343  # as in MVVA
-SETTINGS_FILE = "synthetic.json"
 _SPREAD, _FIRST = 212, 230  # a golden-ratio step through the IDs; the first three are in three splits
 
 
@@ -63,15 +63,6 @@ class SyntheticArgs:
     """Frame rates; each video has one of them."""
     workers: int = os.cpu_count() or 1
     """Processes."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Truth:
-    """What is known of a synthetic video and of no recorded one."""
-
-    mouth_moving: np.ndarray  # bool (N,F), speaking or moving the mouth in silence
-    object_positions: np.ndarray  # float32 (F,2) x, y of the passing object on the 1280x720 grid, NaN while absent
-    openings: np.ndarray  # float32 (N,F) of the mouths, 0 shut .. 1 wide
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,23 +100,6 @@ def video_ids(count: int) -> list[str]:
     return [f"{1 + (_FIRST + _SPREAD * index) % IDS:03d}" for index in range(count)]
 
 
-def read_truth(root: str | os.PathLike, video: str) -> Truth:
-    """Reads what is known of one video of a synthetic dataset; the ID may be padded or not.
-
-    Raises:
-      InputError: no such video in it, or a damaged file.
-    """
-    path = Path(root) / "truth" / f"{video:0>3}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Truth(**{field.name: arrays[field.name] for field in dataclasses.fields(Truth)})
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; only datasets written by data.synthetic have it") from None
-    # A damaged archive ends in nearly any exception.
-    except Exception as error:
-        raise InputError(f"{path}: damaged file ({type(error).__name__}); delete it and run data.synthetic") from None
-
-
 def _scene(settings: _Settings, video: str) -> Scene:
     """The scene of one video. Rates differ between videos, everything else is common."""
     fps = settings.fps[int(_stream(settings, "fps", video).integers(len(settings.fps)))]
@@ -158,7 +132,7 @@ def _paths(folder: Path, video: str) -> dict[str, Path]:
         "fixations": release / "all_videos_all_frames_fixation" / f"{video}.npy",
         "tracks": folder / "face_tracking" / f"{video}.npy",
         "talking": folder / "face_talking" / f"{video}.npy",
-        "truth": folder / "truth" / f"{video}.npz",
+        "truth": truth_path(folder, video),
     }
 
 
@@ -218,9 +192,9 @@ def _draw(folder: Path, settings: _Settings, video: str) -> None:
     _save(paths["fixations"], np.ascontiguousarray(points.transpose(0, 2, 1)))
     _save(paths["tracks"], (scene.boxes * np.tile(scale, 2)).astype(np.float32))
     _save(paths["talking"], scene.talking)
-    truth = Truth(scene.mouth_moving == 1, (scene.object_positions * scale).astype(np.float32), scene.openings)
+    truth = SceneTruth(scene.mouth_moving == 1, (scene.object_positions * scale).astype(np.float32), scene.openings)
     with replacing(paths["truth"]) as temporary:
-        np.savez(temporary, **vars(truth))
+        write_truth(temporary, truth, gaze_law(scene, _stream(settings, "law", video), settings.gaze))
     with replacing(paths["sound"]) as temporary:
         _write_wav(temporary, scene.sound)
     with video_writer(paths["video"], scene.width, scene.height, scene.fps, scene.sound) as write:

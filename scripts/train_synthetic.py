@@ -29,6 +29,7 @@ from data import builder, synthetic
 from data.datasets import open_dataset
 from data.records import VideoRecord
 from data.splits import canonical
+from data.synthetic_files import read_truth
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
@@ -253,7 +254,7 @@ def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> Non
 
 def hard_frames(root: Path, video: VideoRecord) -> np.ndarray:
     """bool (F,): one face moves its mouth in silence while another speaks, and there are at least three."""
-    moving, talking = synthetic.read_truth(root, video.id).mouth_moving, video.talking()
+    moving, talking = read_truth(root, video.id).mouth_moving, video.talking()
     faces = video.tracks()[1].sum(1)
     return (moving & ~talking).any(0) & talking.any(0) & (faces >= 3)
 

@@ -1,9 +1,11 @@
 """Why do the drawn subjects look where they look?"""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from data.gaze import PICTURE, Gaze, Subjects, draw_gaze
+from data.gaze import PICTURE, Gaze, Subjects, draw_gaze, gaze_law
 from vasal_jax.inputs.fixations import fixation_density, fixation_map
 from vasal_jax.scenes import Scene
 
@@ -133,3 +135,19 @@ def test_gaze_is_recorded_like_gaze(scenes):
     assert np.median(steps) < 8
     jumps = (steps > 30).mean() * 25 / (1 - gaze.saccade_loss)
     assert 1 < jumps < 5  # a second
+
+
+def test_the_law_is_the_density_of_ever_more_people():
+    """Of 3000 people, none of whom the law was counted over; 34 are ten times as far from it."""
+    scene, size = Scene.make(5, 4.0, 24.0, 320, 180), (36, 64)
+    law = gaze_law(scene, np.random.default_rng(0), Gaze())
+    np.testing.assert_allclose(law.weights.sum(1), 1, rtol=1e-5)
+    crowd = dataclasses.replace(Gaze(), subjects=3000)
+    points = draw_gaze(scene, Subjects.draw(np.random.default_rng(1), crowd), np.random.default_rng(2), crowd)
+    frames = range(0, scene.n_frames, 7)
+    expected = law.density(frames, size, 28.0)
+    for people, limit in ((3000, 0.04), (34, 0.4)):
+        found = fixation_density(points[list(frames), :people], size, sigma=28.0)
+        distance = np.abs(found - expected).sum((1, 2)) / 2  # total variation
+        assert distance.mean() < limit, people
+        assert distance.mean() > limit / 3, people

@@ -15,7 +15,8 @@ import pytest
 from data import mvva, synthetic
 from data.gaze import Gaze, Subjects, draw_gaze
 from data.splits import NAMES, parse_splits
-from data.synthetic import SyntheticArgs, generate, read_truth, video_ids
+from data.synthetic import SyntheticArgs, generate, video_ids
+from data.synthetic_files import read_truth
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import read_sound
