@@ -29,17 +29,18 @@ def load(path: str | Path, *, dtype: str | None = None) -> VASal:
     Raises:
       InputError: a missing or unreadable file, no config, or parameters that do not fit it (all are listed).
     """
-    config, values = read(Path(path))
+    config, values = read(path)
     if dtype is not None:
         config = dataclasses.replace(config, dtype=dtype)
     return build(config, values, path)
 
 
-def read(path: Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Arrays]:
+def read(path: str | Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Arrays]:
     """Config and parameters of any weights file; `config` says what a PyTorch file, which has none, holds.
 
     Raises `InputError` as `load`.
     """
+    path = Path(path)
     check_exists(path)
     if path.is_dir():
         return _read_orbax(path)
