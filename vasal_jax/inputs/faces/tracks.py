@@ -23,7 +23,7 @@ MAX_BOXES = 2**23  # of a file: an hour of `MAX_FACES` at 30 frames a second fit
 def load_tracks(
     path: str | os.PathLike, size: Size, warn: Callable[..., object] = logger.warning
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads face tracks in MVVA's format: [frame][face] = (x1, y1, x2, y2) in pixels, dense or ragged.
+    """Reads face tracks in MVVA's format: `[frame][face]` = (x1, y1, x2, y2) in pixels, dense or ragged.
 
     Boxes are clipped to the picture. Rows of NaN or of four equal numbers mean "no face here". Other boxes that
     are not finite, have no area or lie outside are masked and counted in one logged warning; likewise all but the
