@@ -206,3 +206,13 @@ def test_scenes_need_neither_jax_nor_decoders():
     code = f"import sys, vasal_jax.scenes; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_version_1_makes_what_it_made():
+    """Data of yesterday can be made again: the packaged weights were trained on it."""
+    scene = Scene.make(3, seconds=3.0, width=128, height=72, version=1)
+    changes = {
+        name: [tuple(change) for change in np.argwhere(np.diff(getattr(scene, name), axis=1)).tolist()]
+        for name in ("talking", "mouth_moving")
+    }
+    assert changes == {"talking": [(1, 9)], "mouth_moving": [(1, 9), (4, 48), (5, 3), (5, 32)]}

@@ -6,6 +6,7 @@ Places and sizes are kept relative to the picture, so a scene looks the same at 
 
 import zlib
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.scenes.backdrops import paint_backdrop, paint_desk, paint_object
 from vasal_jax.scenes.people import CLOTHES, FACE_WIDTH, Head, Look, Pose, paint_body
-from vasal_jax.scenes.turns import draw_mimes, draw_turns
+from vasal_jax.scenes.turns import Turn, sample_turns, sample_turns_apart
 from vasal_jax.scenes.voices import SAMPLE_RATE, Voice, music, noise, speak
 
 FEWEST_FACES, MOST_FACES = 2, 6
@@ -23,12 +24,15 @@ _OBJECT_COLOURS = ((214, 66, 58), (52, 120, 200), (240, 176, 46), (60, 156, 104)
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A drawn clip; `Scene.make` draws one. F frames, N faces; pixels count from the picture's upper left corner.
+    """A synthetic clip, from `Scene.make`. F frames, N faces; pixels count from the picture's upper left corner.
 
     The mouth of whoever speaks opens with the loudness of the sound. At other times some other face moves its
     mouth just as a speaker would, to syllables nobody hears. Eyes wander and heads sway without regard to who
     speaks, so that the sound alone, with the mouths, tells who does.
     """
+
+    VERSION: ClassVar[int] = 2  # of what a seed means; goes up when it gives another scene
+    VERSIONS: ClassVar[tuple[int, ...]] = (1, 2)
 
     fps: float
     width: int
@@ -55,10 +59,18 @@ class Scene:
         width: int = 640,
         height: int = 360,
         faces: int | None = None,
+        version: int = VERSION,
     ) -> "Scene":
-        """Draws the scene of `seed` (>= 0). `faces` 2..6, None: the seed's choice.
+        """The scene of `seed` (>= 0).
 
-        Raises InputError for a seed, number of faces, length or size that cannot be drawn.
+        Args:
+          seed: another one is another scene.
+          seconds, fps, width, height: of the video.
+          faces: 2 to 6; None leaves it to the seed.
+          version: of the law, one of `VERSIONS`. In version 1 the timing of the mimes gives them away.
+
+        Raises:
+          InputError: a seed, number of faces, length or size out of range.
         """
         if seed < 0:
             raise InputError(f"seed: expected 0 or more, found {seed}; choose another")
@@ -69,12 +81,11 @@ class Scene:
             found = f"{seconds} s, {fps} fps, {width}x{height}"
             raise InputError(f"scene: expected at least one frame of 64x64 pixels, found {found}; ask for more")
         seconds = n_frames / fps
-        n = faces or int(_stream(seed, "faces").integers(FEWEST_FACES, MOST_FACES + 1))
+        n = faces or _number_of_faces(seed)
 
         registers = (_stream(seed, "registers").permutation(n) + 0.5) / n  # spread, so voices are told apart
         voices = tuple(Voice.make(_stream(seed, "voice", k), registers[k]) for k in range(n))
-        turns = draw_turns(n, seconds, _stream(seed, "turns"))
-        mimes = draw_mimes(turns, n, seconds, _stream(seed, "mimes"))
+        turns, mimes = _turns(seed, n, seconds, version)
         speech, talking, moving, openings, spreads = _perform(seed, voices, turns, mimes, n_frames, fps)
         bed, sound = _mix(speech, seconds, _stream(seed, "bed"))
 
@@ -103,6 +114,21 @@ class Scene:
         if not 0 <= index < self.n_frames:
             raise IndexError(f"frame {index} of a scene of {self.n_frames} frames")
         return self._paint(index)
+
+
+def timing(seed: int, seconds: float, version: int = Scene.VERSION) -> tuple[list[Turn], list[Turn]]:
+    """The turns of those who speak and of those who only move the mouth in a scene, without making the rest of it."""
+    return _turns(seed, _number_of_faces(seed), seconds, version)
+
+
+def _number_of_faces(seed: int) -> int:
+    return int(_stream(seed, "faces").integers(FEWEST_FACES, MOST_FACES + 1))
+
+
+def _turns(seed: int, n: int, seconds: float, version: int) -> tuple[list[Turn], list[Turn]]:
+    if version == 1:
+        return sample_turns_apart(n, seconds, _stream(seed, "turns"), _stream(seed, "mimes"))
+    return sample_turns(n, seconds, _stream(seed, "turns"))
 
 
 def _stream(seed: int, name: str, index: int = 0) -> np.random.Generator:

@@ -4,6 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+TURN = (1.0, 3.0)  # seconds that a turn lasts
+PAUSE = (0.15, 0.6)  # seconds from one turn to the next
+REST = 0.15  # seconds, at least, between two movements of one mouth
+SHORTEST = 0.6  # seconds; no turn begins so late that less is left
+
 
 class Turn(NamedTuple):
     """`face` moves its mouth from `start` to `end`, seconds."""
@@ -13,30 +18,59 @@ class Turn(NamedTuple):
     end: float
 
 
-def draw_turns(n: int, seconds: float, rng: np.random.Generator) -> list[Turn]:
-    """Who speaks when: turns of 1 to 3 s, nobody twice running, short gaps."""
-    turns, start, face = [], rng.uniform(0.1, 0.5), int(rng.integers(n))
-    while seconds - start > 0.6:
-        end = min(seconds, start + rng.uniform(1.0, 3.0))
+def sample_turns(n: int, seconds: float, rng: np.random.Generator) -> tuple[list[Turn], list[Turn]]:
+    """The turns of those who speak, and of those who only move the mouth, by one law for both.
+
+    Each is a sequence of turns of 1 to 3 s with short pauses, nobody twice running; a turn waits until a face is free
+    of the other sequence, and two people change places at about the same time. The sequences are exchangeable: when
+    mouths start and stop says nothing about which are heard.
+    """
+    sequences: tuple[list[Turn], list[Turn]] = ([], [])
+    begins = rng.uniform(0.1, 0.5, 2)
+    free_from = np.zeros(n)  # of each face
+    while (start := begins.min()) < seconds - SHORTEST:
+        which = int(begins.argmin())
+        last = sequences[which][-1].face if sequences[which] else None
+        others = np.array([face for face in range(n) if face != last])
+        free = others[free_from[others] <= start]
+        if not len(free):
+            begins[which] = free_from[others].min()
+            continue
+        end = start + rng.uniform(*TURN)
+        if n == 2 and sequences[1 - which] and (other := sequences[1 - which][-1].end) > start:
+            end = max(start + SHORTEST, other + rng.uniform(-REST, REST))  # else one would wait long for the other
+        turn = Turn(int(rng.choice(free)), float(start), float(min(seconds, end)))
+        sequences[which].append(turn)
+        free_from[turn.face] = turn.end + REST
+        begins[which] = turn.end + rng.uniform(*PAUSE)
+    return sequences
+
+
+def sample_turns_apart(
+    n: int, seconds: float, turns_rng: np.random.Generator, mimes_rng: np.random.Generator
+) -> tuple[list[Turn], list[Turn]]:
+    """As `sample_turns` did in version 1 of the scenes: mimes fill what the speakers leave free.
+
+    They are longer or shorter, later and cut off by the turns of their own face, which tells them from speakers
+    (`scripts/blind_baseline.py`). Only data of that version is made with it.
+    """
+    turns, start, face = [], turns_rng.uniform(0.1, 0.5), int(turns_rng.integers(n))
+    while seconds - start > SHORTEST:
+        end = min(seconds, start + turns_rng.uniform(*TURN))
         turns.append(Turn(face, start, end))
-        start, face = end + rng.uniform(0.15, 0.6), int((face + rng.integers(1, n)) % n)
-    return turns
-
-
-def draw_mimes(turns: list[Turn], n: int, seconds: float, rng: np.random.Generator) -> list[Turn]:
-    """Who moves the mouth in silence when: stretches of 1 to 3 s, never within 0.15 s of one's own turn."""
-    mimes, start = [], rng.uniform(0.0, 0.8)
-    while seconds - start > 0.6:
-        end = min(seconds, start + rng.uniform(1.0, 3.0))
+        start, face = end + turns_rng.uniform(*PAUSE), int((face + turns_rng.integers(1, n)) % n)
+    mimes, start = [], mimes_rng.uniform(0.0, 0.8)
+    while seconds - start > SHORTEST:
+        end = min(seconds, start + mimes_rng.uniform(*TURN))
         spans = []
         for face in range(n):
             own = [turn for turn in turns if turn.face == face]
-            first = max([start, *(t.end + 0.15 for t in own if t.start <= start)])
-            last = min([end, *(t.start - 0.15 for t in own if t.start > start)])
-            if last - first > 0.6:
+            first = max([start, *(t.end + REST for t in own if t.start <= start)])
+            last = min([end, *(t.start - REST for t in own if t.start > start)])
+            if last - first > SHORTEST:
                 spans.append(Turn(face, first, last))
         if spans:
-            mimes.append(spans[rng.integers(len(spans))])
+            mimes.append(spans[mimes_rng.integers(len(spans))])
             end = mimes[-1].end
-        start = end + rng.uniform(0.1, 0.9)
-    return mimes
+        start = end + mimes_rng.uniform(0.1, 0.9)
+    return turns, mimes
