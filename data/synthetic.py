@@ -25,6 +25,7 @@ import sys
 import wave
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -40,7 +41,6 @@ from vasal_jax.size import Size
 from vasal_jax.system.files import naming_file_errors, replacing
 from vasal_jax.system.terminal import SizeArgument, progress_bar, run
 
-VERSION = 2  # of what the settings mean; goes up when they give other data
 IDS = 343  # as in MVVA
 _SPREAD, _FIRST = 212, 230  # a golden-ratio step through the IDs; the first three are in three splits
 
@@ -61,6 +61,8 @@ class SyntheticArgs:
     """Width x height of the videos, even numbers. Annotations are on MVVA's 1280x720 grid whatever the size."""
     fps: tuple[float, ...] = (24.0, 25.0, 30.0)
     """Frame rates; each video has one of them."""
+    version: Literal[1, 2] = Scene.VERSION
+    """Law of the scenes. 1 is that of the packaged weights' data, in which the timing of mimes gives them away."""
     workers: int = os.cpu_count() or 1
     """Processes."""
 
@@ -75,6 +77,7 @@ class _Settings:
     height: int
     fps: tuple[float, ...]
     gaze: Gaze
+    version: int
 
 
 def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, frozen
@@ -104,7 +107,7 @@ def _scene(settings: _Settings, video: str) -> Scene:
     """The scene of one video. Rates differ between videos, everything else is common."""
     fps = settings.fps[int(_stream(settings, "fps", video).integers(len(settings.fps)))]
     seed = settings.seed * 1000 + int(video)
-    return Scene.make(seed, settings.seconds, fps, settings.width, settings.height)
+    return Scene.make(seed, settings.seconds, fps, settings.width, settings.height, version=settings.version)
 
 
 def _stream(settings: _Settings, name: str, video: str = "0") -> np.random.Generator:
@@ -121,7 +124,7 @@ def _settings(args: SyntheticArgs, gaze: Gaze) -> _Settings:
             raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
     if not args.fps or not all(1 <= fps <= 120 for fps in args.fps):
         raise InputError(f"--fps: expected rates from 1 to 120, found {' '.join(map(str, args.fps)) or 'none'}")
-    return _Settings(args.seed, args.seconds, width, height, tuple(args.fps), gaze)
+    return _Settings(args.seed, args.seconds, width, height, tuple(args.fps), gaze, args.version)
 
 
 def _paths(folder: Path, video: str) -> dict[str, Path]:
@@ -160,7 +163,7 @@ def _check_same(path: Path, settings: _Settings, videos: int) -> None:
         raise InputError(
             f"{path}: damaged, expected the settings of a synthetic dataset; choose another folder"
         ) from None
-    now = json.loads(json.dumps(dataclasses.asdict(settings) | {"version": VERSION}))
+    now = json.loads(json.dumps(dataclasses.asdict(settings)))
     for name in now:
         if before.get(name) != now[name]:
             raise InputError(
@@ -172,12 +175,13 @@ def _check_same(path: Path, settings: _Settings, videos: int) -> None:
 
 
 def _write_settings(path: Path, settings: _Settings, videos: int) -> None:
+    fields = dataclasses.asdict(settings)
     content = {
         "synthetic": True,
-        "about": "drawn talking faces with formant voices and drawn gaze, in the layout of MVVA; nothing is recorded",
-        "version": VERSION,
+        "about": "painted talking faces with formant voices and sampled gaze, in MVVA's layout; nothing is recorded",
+        "version": fields.pop("version"),
         "videos": videos,
-        "settings": dataclasses.asdict(settings),
+        "settings": fields,
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

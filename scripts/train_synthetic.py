@@ -30,6 +30,7 @@ from data.datasets import open_dataset
 from data.records import VideoRecord
 from data.splits import canonical
 from data.synthetic_files import read_truth
+from scripts.blind_baseline import baseline
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
@@ -250,6 +251,10 @@ def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> Non
             f"{name}: the speaker has the highest weight in {right:.1%} of {frames} frames with one speaker among at "
             f"least 3 faces; chance {chance:.1%}"
         )
+    share, frames = baseline(200)
+    print(
+        f"the timing of mouths alone, without picture or sound: {share:.1%} of {frames} frames with a mime; chance 50%"
+    )
 
 
 def hard_frames(root: Path, video: VideoRecord) -> np.ndarray:

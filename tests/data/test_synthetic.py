@@ -88,7 +88,22 @@ def test_the_folder_says_what_it_is(release):
     assert content["synthetic"] is True
     assert (content["videos"], content["settings"]["seed"], content["settings"]["seconds"]) == (3, 4, 2.0)
     assert content["settings"]["gaze"]["face_scatter"] == list(Gaze().face_scatter)
-    assert content["version"] == synthetic.VERSION
+    assert content["version"] == 2
+
+
+def test_a_folder_of_version_1_is_gone_on_with(release, tmp_path):
+    """Its scenes are made by the law of then, and it says so."""
+    folder = write(tmp_path / "old", videos=1, version=1)
+    assert json.loads((folder / "synthetic.json").read_text())["version"] == 1
+    with pytest.raises(InputError, match=r"synthetic\.json: version is 1, asked for 2"):
+        write(folder, videos=2)
+    write(folder, videos=2, version=1)
+    same, other = (np.array_equal(*pair) for pair in (
+        [np.load(root / f"face_talking/{video_ids(1)[0]}.npy") for root in roots]
+        for roots in ((folder, write(tmp_path / "again", videos=1, version=1)), (folder, release))
+    ))  # fmt: skip
+    assert same
+    assert not other
 
 
 def test_every_split_gets_its_share():
