@@ -16,7 +16,7 @@ from vasal_jax import weights
 from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
-from vasal_jax.training.run_log import Watch
+from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, place, replicate
 from vasal_jax.training.step import Params, Training, TrainState
 from vasal_jax.weights.parameters import parameter_shapes
@@ -87,24 +87,24 @@ def fit(
     first = saved = int(state.step)
     step = parallelise(training.step, mesh, config.parallelism, donate=True)
     score = _validator(training, mesh, config)
-    with Watch(folder, first, training.updates, config.log_every) as watch, _Signals() as signals:
+    with RunLog(folder, first, training.updates, config.log_every) as log, _Signals() as signals:
         coming = batches(first)
         pending = None
         try:
             for number in range(first + 1, training.updates + 1):
-                with watch.waiting():
+                with log.waiting():
                     batch = next(coming)
                 _profile(config, number, folder)
                 state, scalars = step(state, place({name: batch[name] for name in training.step_fields}, mesh))
                 # The scalars of the step before: by now they are there, and the devices have the next to do.
-                _look_at(pending, watch)
+                _look_at(pending, log)
                 pending = number, scalars, batch["video"], batch["valid"].shape
                 stopped = signals.received(number)
                 last = number == training.updates or stopped
                 if number % config.validate_every == 0 or number == training.updates:
-                    _look_at(pending, watch)
+                    _look_at(pending, log)
                     pending = None
-                    terms = score(state.ema, validation(), watch, number)
+                    terms = score(state.ema, validation(), log, number)
                     checkpoints.save(state, {"step": number}, terms["kl"])
                     saved = number
                 elif last or checkpoints.due(number):
@@ -112,7 +112,7 @@ def fit(
                     saved = number
                 if last:
                     break
-            _look_at(pending, watch)
+            _look_at(pending, log)
         except InputError:
             if int(state.step) > saved:
                 checkpoints.save(state, {"step": int(state.step)})
@@ -152,13 +152,13 @@ def _abstract_state(training: Training, mesh: Mesh) -> TrainState:
     )
 
 
-def _look_at(pending: tuple | None, watch: Watch) -> None:
+def _look_at(pending: tuple | None, log: RunLog) -> None:
     """Logs a step that is done and stops the run where batches keep being skipped."""
     if pending is None:
         return
     number, scalars, videos, (clips, frames) = pending
     scalars = {name: float(value) for name, value in scalars.items()}
-    watch.step(number, scalars, clips * jax.process_count(), frames)
+    log.step(number, scalars, clips * jax.process_count(), frames)
     if scalars["skipped_in_a_row"] >= _MAX_SKIPPED:
         raise InputError(
             f"step {number}: loss or gradient was not finite {_MAX_SKIPPED} times in a row, the last time on videos "
@@ -171,7 +171,7 @@ def _validator(training: Training, mesh: Mesh, config: LoopConfig) -> Callable:
     evaluate = parallelise(training.evaluate, mesh, config.parallelism)
     forward = jax.jit(training.forward)
 
-    def validate(params: Params, batches: Iterator[Batch], watch: Watch, number: int) -> dict[str, float]:
+    def validate(params: Params, batches: Iterator[Batch], log: RunLog, number: int) -> dict[str, float]:
         sums, counts, shown = {}, {}, 0
         for batch in batches:
             fields = {name: batch[name] for name in training.fields}
@@ -182,12 +182,12 @@ def _validator(training: Training, mesh: Mesh, config: LoopConfig) -> Callable:
             if shown < config.overlays and jax.process_index() == 0:
                 here = jax.tree.map(lambda x: x.addressable_data(0), params)
                 logits, _ = forward(here, {name: value[:1] for name, value in fields.items()})
-                watch.overlay(number, shown, batch, np.asarray(logits))
+                log.overlay(number, shown, batch, np.asarray(logits))
                 shown += 1
         terms = {name: sums[name] / counts[name] for name in sums if counts[name]}
         if "kl" not in terms:
             raise InputError("validation: expected frames with fixations, found none; prepare the dataset anew")
-        watch.validation(number, terms)
+        log.validation(number, terms)
         return terms
 
     return validate

@@ -13,7 +13,7 @@ from vasal_jax.system.files import naming_file_errors, replacing
 from vasal_jax.system.terminal import progress_bar
 
 
-class Watch:
+class RunLog:
     """Follows one run; only the first process shows and writes anything.
 
     Writes `steps.csv` and `validation.csv` (a row a step that is logged, all numbers in full) and TensorBoard events in
@@ -33,7 +33,7 @@ class Watch:
         self._task = self._progress.add_task("training", total=last, completed=first)
         self._began, self._clips, self._frames, self._waited = time.monotonic(), 0, 0, 0.0
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "RunLog":
         if self._on:
             from tensorboardX import SummaryWriter  # of the training extra; the loop's other parts do without
 
