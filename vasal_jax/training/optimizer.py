@@ -5,13 +5,13 @@ import fnmatch
 from collections.abc import Iterable
 from typing import Literal
 
-import jax.numpy as jnp
 import optax
 
 from vasal_jax.errors import InputError
 
 TEXTURE = "visual.conv*"  # the texture path: the first layers of VGG-16
 FACE = "face.*"
+_REST = "the rest"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +79,13 @@ def learning_rate_schedule(config: OptimizerConfig, updates: int) -> optax.Sched
             f"optimizer: warmup must be shorter than the {updates} updates of the training, found {config.warmup}"
         )
 
-    def schedule(update):
-        rise = jnp.minimum((update + 1) / (config.warmup + 1), 1)
-        if config.schedule == "constant":
-            return config.learning_rate * rise
-        done = jnp.clip((update - config.warmup) / max(updates - 1 - config.warmup, 1), 0, 1)
-        fall = (1 + jnp.cos(jnp.pi * done)) / 2
-        return config.learning_rate * rise * (config.final_share + (1 - config.final_share) * fall)
-
-    return schedule
+    peak = config.learning_rate
+    rise = optax.linear_schedule(peak / (config.warmup + 1), peak, config.warmup)
+    if config.schedule == "constant":
+        then = optax.constant_schedule(peak)
+    else:
+        then = optax.cosine_decay_schedule(peak, max(updates - 1 - config.warmup, 1), alpha=config.final_share)
+    return optax.join_schedules([rise, then], [config.warmup])
 
 
 def make_optimizer(config: OptimizerConfig, updates: int) -> optax.GradientTransformation:
@@ -95,11 +93,16 @@ def make_optimizer(config: OptimizerConfig, updates: int) -> optax.GradientTrans
     decay = optax.add_decayed_weights(
         config.weight_decay, mask=lambda params: {name: name.endswith("kernel") for name in params}
     )
+    factors = {
+        TEXTURE: optax.scale(config.texture_factor),
+        FACE: optax.scale(config.face_factor),
+        _REST: optax.identity(),
+    }
     adam = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
         *((adam, decay) if config.kind == "adamw" else (decay, adam)),
-        optax.stateless(lambda updates, _: {n: _factor(n, config) * update for n, update in updates.items()}),
+        optax.partition(factors, lambda params: {name: _part(name) for name in params}),
         optax.scale_by_learning_rate(learning_rate_schedule(config, updates)),
     )
 
@@ -121,9 +124,9 @@ def trained(config: OptimizerConfig, names: Iterable[str]) -> list[str]:
     return free
 
 
-def _factor(name: str, config: OptimizerConfig) -> float:
-    factors = {TEXTURE: config.texture_factor, FACE: config.face_factor}
-    return next((factor for pattern, factor in factors.items() if fnmatch.fnmatchcase(name, pattern)), 1.0)
+def _part(name: str) -> str:
+    """Which learning rate a parameter has: that of `TEXTURE`, of `FACE` or of the rest."""
+    return next((pattern for pattern in (TEXTURE, FACE) if fnmatch.fnmatchcase(name, pattern)), _REST)
 
 
 def _refuse(name: str, expected: str, found: object) -> None:
