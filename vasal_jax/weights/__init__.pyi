@@ -5,6 +5,9 @@ from .formats import (
     check_exists as check_exists,
 )
 from .formats import (
+    initial_weights as initial_weights,
+)
+from .formats import (
     load as load,
 )
 from .formats import (

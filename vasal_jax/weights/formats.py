@@ -3,10 +3,13 @@
 import dataclasses
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+from flax import nnx
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.errors import InputError
@@ -77,6 +80,34 @@ def write(config: ModelConfig, values: Arrays, path: Path) -> None:
             ocp.save(temporary.absolute(), values, custom_metadata={_CONFIG_KEY: config.to_json()})
 
 
+def initial_weights(config: ModelConfig, seed: int, start: Path | None = None) -> Arrays:
+    """The weights that a training begins with: initialised from the seed, or those of a file.
+
+    Args:
+      config: of the model that is trained.
+      seed: of what is initialised.
+      start: weights to begin with (`read`); a face branch that they lack is initialised.
+
+    Raises:
+      InputError: as `read`, or the weights have other shapes, more or less than the model but for the face branch.
+    """
+    initialised = arrays(VASal(config, rngs=nnx.Rngs(seed)))
+    if start is None:
+        return initialised
+    _, given = read(start)
+    problems = [f"{name} is unknown" for name in given if name not in initialised]
+    problems += [
+        f"{name} is {given[name].shape} and not {value.shape}"
+        for name, value in initialised.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    problems += [f"{name} is missing" for name in initialised if name not in given and not name.startswith("face.")]
+    if problems:
+        listed = "; ".join(problems[:5]) + (" ..." if len(problems) > 5 else "")
+        raise InputError(f"{start}: does not fit the model of the config: {listed}")
+    return initialised | given
+
+
 def _read_safetensors(path: Path) -> tuple[ModelConfig, Arrays]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -97,16 +128,30 @@ def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
     config = _config((metadata.custom_metadata or {}).get(_CONFIG_KEY), path)
     # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
     check_arrays(metadata.metadata, parameter_shapes(config), path)
-    # A failed load leaves other readers behind, who report their errors to an event loop that is closed by then.
-    usual, closed = sys.unraisablehook, "Event loop is closed"
-    sys.unraisablehook = lambda report: None if closed in str(report.exc_value) else usual(report)
-    try:
-        values = ocp.load(path)
-        sys.unraisablehook = usual
-    except Exception as error:
-        logging.getLogger("asyncio").addFilter(_not_an_orphan)
-        raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
+    with _orphaned_readers_silenced():
+        try:
+            values = ocp.load(path)
+        except Exception as error:
+            raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
     return config, {key: np.asarray(value) for key, value in values.items()}
+
+
+@contextmanager
+def _orphaned_readers_silenced() -> Iterator[None]:
+    """Keeps the readers that a failed load leaves behind from printing tracebacks of their own.
+
+    Orbax reads arrays by coroutines of an event loop that it closes when the first of them fails. The others report
+    "Event loop is closed" through `sys.unraisablehook`, or through asyncio's log, when they are collected: after the
+    error has left here, so both filters stay where the load failed.
+    """
+    usual = sys.unraisablehook
+    sys.unraisablehook = lambda report: None if "Event loop is closed" in str(report.exc_value) else usual(report)
+    try:
+        yield
+        sys.unraisablehook = usual
+    except InputError:
+        logging.getLogger("asyncio").addFilter(_not_an_orphan)
+        raise
 
 
 def _not_an_orphan(record: logging.LogRecord) -> bool:
