@@ -19,6 +19,7 @@ from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, place, replicate
 from vasal_jax.training.step import Params, Training, TrainState
+from vasal_jax.training.validation import Validator
 from vasal_jax.weights.parameters import parameter_shapes
 
 _MAX_SKIPPED = 3  # batches in a row that may give a loss or gradient that is not finite
@@ -84,38 +85,25 @@ def fit(
     mesh = make_mesh()
     checkpoints = Checkpoints(folder / "checkpoints", checkpointing)
     state = _start(training, params, checkpoints, mesh)
-    first = saved = int(state.step)
-    step = parallelise(training.step, mesh, config.parallelism, donate=True)
-    score = _validator(training, mesh, config)
+    first = int(state.step)
     with RunLog(folder, first, training.updates, config.log_every) as log, _Signals() as signals:
+        run = _Run(training, state, folder, config, mesh, checkpoints, log)
         coming = batches(first)
-        pending = None
         try:
             for number in range(first + 1, training.updates + 1):
                 with log.waiting():
                     batch = next(coming)
-                _profile(config, number, folder)
-                state, scalars = step(state, place({name: batch[name] for name in training.step_fields}, mesh))
-                # The scalars of the step before: by now they are there, and the devices have the next to do.
-                _look_at(pending, log)
-                pending = number, scalars, batch["video"], batch["valid"].shape
+                run.step(number, batch)
                 stopped = signals.received(number)
-                last = number == training.updates or stopped
                 if number % config.validate_every == 0 or number == training.updates:
-                    _look_at(pending, log)
-                    pending = None
-                    terms = score(state.ema, validation(), log, number)
-                    checkpoints.save(state, {"step": number}, terms["kl"])
-                    saved = number
-                elif last or checkpoints.due(number):
-                    checkpoints.save(state, {"step": number})
-                    saved = number
-                if last:
+                    run.validate_and_save(number, validation())
+                elif stopped or checkpoints.due(number):
+                    run.save(number)
+                if stopped:
                     break
-            _look_at(pending, log)
+            run.log_last_step()
         except InputError:
-            if int(state.step) > saved:
-                checkpoints.save(state, {"step": int(state.step)})
+            run.save_unsaved()
             raise
         finally:
             checkpoints.wait()
@@ -152,45 +140,63 @@ def _abstract_state(training: Training, mesh: Mesh) -> TrainState:
     )
 
 
-def _look_at(pending: tuple | None, log: RunLog) -> None:
-    """Logs a step that is done and stops the run where batches keep being skipped."""
-    if pending is None:
-        return
-    number, scalars, videos, (clips, frames) = pending
-    scalars = {name: float(value) for name, value in scalars.items()}
-    log.step(number, scalars, clips * jax.process_count(), frames)
-    if scalars["skipped_in_a_row"] >= _MAX_SKIPPED:
-        raise InputError(
-            f"step {number}: loss or gradient was not finite {_MAX_SKIPPED} times in a row, the last time on videos "
-            f"{', '.join(sorted(set(map(str, videos))))}; look at these, or lower the learning rate"
-        )
+class _Run:
+    """A training under way: its state, and what is logged and saved of it."""
 
+    def __init__(
+        self,
+        training: Training,
+        state: TrainState,
+        folder: Path,
+        config: LoopConfig,
+        mesh: Mesh,
+        checkpoints: Checkpoints,
+        log: RunLog,
+    ):
+        self._training, self._state, self._folder, self._config = training, state, folder, config
+        self._mesh, self._checkpoints, self._log = mesh, checkpoints, log
+        self._step = parallelise(training.step, mesh, config.parallelism, donate=True)
+        self._validator = Validator(training, mesh, config.parallelism, config.overlays)
+        self._saved = int(state.step)
+        self._pending: tuple | None = None  # a step whose scalars the devices may still be computing
 
-def _validator(training: Training, mesh: Mesh, config: LoopConfig) -> Callable:
-    """A function that validates weights, logs it and returns the means of the loss's terms."""
-    evaluate = parallelise(training.evaluate, mesh, config.parallelism)
-    forward = jax.jit(training.forward)
+    def step(self, number: int, batch: Batch) -> None:
+        """Begins a step and logs the one before: by now its scalars are there, and the devices have the next to do."""
+        _profile(self._config, number, self._folder)
+        fields = {name: batch[name] for name in self._training.step_fields}
+        self._state, scalars = self._step(self._state, place(fields, self._mesh))
+        self.log_last_step()
+        self._pending = number, scalars, batch["video"], batch["valid"].shape
 
-    def validate(params: Params, batches: Iterator[Batch], log: RunLog, number: int) -> dict[str, float]:
-        sums, counts, shown = {}, {}, 0
-        for batch in batches:
-            fields = {name: batch[name] for name in training.fields}
-            added = jax.device_get(evaluate(params, place(fields, mesh)))
-            for total, part in zip((sums, counts), added, strict=True):
-                for name, value in part.items():
-                    total[name] = total.get(name, 0.0) + float(value)
-            if shown < config.overlays and jax.process_index() == 0:
-                here = jax.tree.map(lambda x: x.addressable_data(0), params)
-                logits, _ = forward(here, {name: value[:1] for name, value in fields.items()})
-                log.overlay(number, shown, batch, np.asarray(logits))
-                shown += 1
-        terms = {name: sums[name] / counts[name] for name in sums if counts[name]}
-        if "kl" not in terms:
-            raise InputError("validation: expected frames with fixations, found none; prepare the dataset anew")
-        log.validation(number, terms)
-        return terms
+    def log_last_step(self) -> None:
+        """Logs a step that is done. Raises `InputError` where batches keep being skipped."""
+        if self._pending is None:
+            return
+        (number, scalars, videos, (clips, frames)), self._pending = self._pending, None
+        scalars = {name: float(value) for name, value in scalars.items()}
+        self._log.step(number, scalars, clips * jax.process_count(), frames)
+        if scalars["skipped_in_a_row"] >= _MAX_SKIPPED:
+            raise InputError(
+                f"step {number}: loss or gradient was not finite {_MAX_SKIPPED} times in a row, the last time on "
+                f"videos {', '.join(sorted(set(map(str, videos))))}; look at these, or lower the learning rate"
+            )
 
-    return validate
+    def validate_and_save(self, number: int, batches: Iterator[Batch]) -> None:
+        """Validates the running mean of the weights and saves the state with its score."""
+        self.log_last_step()
+        terms = self._validator(self._state.ema, batches, self._log, number)
+        self.save(number, terms["kl"])
+
+    def save(self, number: int, score: float | None = None) -> None:
+        """Saves the state after a step, with the score that it has in validation."""
+        self._checkpoints.save(self._state, {"step": number}, score)
+        self._saved = number
+
+    def save_unsaved(self) -> None:
+        """Saves the state if steps were done since it was saved last."""
+        number = int(self._state.step)
+        if number > self._saved:
+            self.save(number)
 
 
 def _profile(config: LoopConfig, number: int, folder: Path) -> None:
