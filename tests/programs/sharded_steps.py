@@ -18,7 +18,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax  # noqa: E402
 
 from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, small_config, stand_in_params  # noqa: E402
-from vasal_jax import sharding  # noqa: E402
+from vasal_jax.training import sharding  # noqa: E402
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints  # noqa: E402
 from vasal_jax.training.losses import LossWeights  # noqa: E402
 from vasal_jax.training.optimizer import OptimizerConfig  # noqa: E402

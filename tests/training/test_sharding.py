@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 
 
 def run_on_devices(out: Path, models: str, devices: int, processes: int = 1) -> dict[tuple[str, str], dict]:
-    """Results of `steps_on_devices.py` by (model, way)."""
+    """Results of `programs.sharded_steps` by (model, way)."""
     out.mkdir()
     command = [sys.executable, "-m", "tests.programs.sharded_steps", str(out), models, str(devices)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
