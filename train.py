@@ -64,7 +64,7 @@ def train(config: TrainConfig) -> int:
         print(f"stopped by {stopped.name} and saved; the same command goes on from here", file=sys.stderr)
         return 130 if stopped == signal.SIGINT else 0
     if config.export is not None:
-        export(training, config.run, config.export)
+        export(training, config.run, config.export, config.trained_memory)
         print(f"wrote {config.export}")
     return 0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from data.clips import ClipOptions
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig
 from vasal_jax.training.checkpoints import CheckpointConfig
@@ -70,6 +71,11 @@ class TrainConfig:
             raise InputError(f"config: seed must be in 0..{2**32 - 1}, found {self.seed}")
         if self.export is not None and self.export.suffix != ".safetensors":
             raise InputError(f"config: export must be a .safetensors file, found {self.export}")
+
+    @property
+    def trained_memory(self) -> Memory:
+        """What is trained: each clip starts afresh."""
+        return Memory("reset", self.clips.length)
 
     def learning(self) -> dict:
         """The fields that what is learnt depends on: a run goes on only with the same."""

@@ -1,8 +1,9 @@
-"""The constants of a model's inputs and outputs, and the sizes of a model as a frozen, serialisable dataclass."""
+"""The constants of a model's inputs and outputs; its sizes and its memory, as frozen, serialisable dataclasses."""
 
 import dataclasses
 import json
-from typing import Any
+import re
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ MEL_SIZE = 64  # side of a log-mel picture
 MEL_STEPS = 16  # log-mel pictures in the window of one frame
 MAP_SIZE = 32  # side of the face map and of the saliency map
 CROP_SIZE = 64  # side of a face's crop, in pixels
+MAX_MEMORY = 10_000  # frames that a `Memory` may be told to reach back
 
 RGB_MEAN = np.array((123.68, 116.779, 103.939), np.float32)
 """Mean colour that is subtracted from frames and crops, as in the training of the released model."""
@@ -149,6 +151,89 @@ class ModelConfig:
             raise InputError(f"model config: expected an object with fields {sorted(known)}, found {found}")
         return cls(**fields)
 
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """How much of a video the recurrent state remembers, the same setting wherever a model runs.
+
+    continuous  all frames from the start of the video on
+    reset/N     the state starts afresh at every Nth frame: 1 to N frames, and a jump at each reset. So the released
+                system runs (N = 12), and so clips of N frames are trained on.
+    overlap/N   two copies of the state, of which one starts afresh at every N/2th frame, in turn. The map of the
+                other one is used: N/2 + 1 to N frames (at the start of the video 1 to N/2), and no jumps.
+    """
+
+    kind: Literal["continuous", "reset", "overlap"] = "continuous"
+    """Which of them."""
+    frames: int = 0
+    """N, the most frames that a map depends on through the state; 0 for continuous."""
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.frames, int) and not isinstance(self.frames, bool)
+        if self.kind == "continuous" and self.frames != 0:
+            raise InputError(f"memory: continuous takes no number of frames, found {self.frames!r}")
+        if self.kind == "reset" and not (whole and 1 <= self.frames <= MAX_MEMORY):
+            raise InputError(f"memory: reset/N needs N from 1 to {MAX_MEMORY}, found {self.frames!r}")
+        if self.kind == "overlap" and not (whole and 2 <= self.frames <= MAX_MEMORY and self.frames % 2 == 0):
+            raise InputError(f"memory: overlap/N needs an even N from 2 to {MAX_MEMORY}, found {self.frames!r}")
+
+    @classmethod
+    def parse(cls, words: str) -> "Memory":
+        """The setting in words: `continuous`, `reset/12`, `overlap/12`. Raises `InputError` for anything else."""
+        found = re.fullmatch(r"(continuous)|(reset|overlap)/([0-9]{1,5})", str(words))
+        if not found:
+            raise InputError(f"memory: expected continuous, reset/N or overlap/N such as overlap/12, found {words!r}")
+        return cls() if found[1] else cls(found[2], int(found[3]))
+
+    @classmethod
+    def chosen(cls, given: "Memory | str | None", trained: "Memory | None", released: bool = False) -> "Memory":
+        """The setting to run a model with.
+
+        Args:
+          given: what a person asked for, if anything; "reset" and "overlap" alone take N from `trained`.
+          trained: what the weights were trained with, where they say so.
+          released: whether all is to be as the released system does it, whatever the weights.
+
+        Raises:
+          InputError: the words are none of the above, N is to come from weights that do not say it, or the released
+            system has another memory than `given`.
+        """
+        if released:
+            if given is not None and cls.chosen(given, RELEASED_MEMORY) != RELEASED_MEMORY:
+                raise InputError(
+                    f"memory: the released system's is {RELEASED_MEMORY}, found {given}; leave one of them out"
+                )
+            return RELEASED_MEMORY
+        if isinstance(given, Memory):
+            return given
+        if given in ("reset", "overlap"):
+            if trained is None or not trained.frames:
+                raise InputError(f"memory: these weights do not say what N they were trained with; give {given}/N")
+            return cls(given, trained.frames) if given == "reset" else trained.overlapping()
+        if given is not None:
+            return cls.parse(given)
+        return cls() if trained is None else trained.overlapping()
+
+    def overlapping(self) -> "Memory":
+        """The same frames of memory without jumps: overlap/N for reset/N, an odd N lowered by one."""
+        even = self.frames // 2 * 2
+        return Memory("overlap", even) if self.kind == "reset" and even else self
+
+    @property
+    def period(self) -> int:
+        """Frames from one start afresh, of any copy, to the next; 0 where there is none."""
+        return self.frames // 2 if self.kind == "overlap" else self.frames
+
+    def clip_length(self, at_most: int) -> int:
+        """The longest clip, of so many frames or fewer, that clips of one length can have with no start inside one."""
+        return next(length for length in range(at_most, 0, -1) if self.period % length == 0)
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "continuous" else f"{self.kind}/{self.frames}"
+
+
+RELEASED_MEMORY = Memory("reset", CLIP_LENGTH)
+"""Of the released system, in training and at work."""
 
 PRESETS = {
     "released": ModelConfig.released,

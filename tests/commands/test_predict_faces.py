@@ -140,7 +140,7 @@ def test_tracks_on_mvva_s_grid(tmp_path, capfd, weighing):
         face_videos.write_tracks(tmp_path / "t.npy", 6),
         face_videos.write_tracks(tmp_path / "g.npy", 6, SIZE),
     )
-    options = {"weights": weighing, "clip_reset": True}
+    options = {"weights": weighing, "memory": "reset/12"}
     assert command(video, faces=str(tracks), tracks_size=Size(720, 1280), maps=tmp_path / "a.npz", **options) == 0
     assert "outside" not in capfd.readouterr().err
     assert command(video, faces=str(grid), maps=tmp_path / "b.npz", **options) == 0

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vasal_jax.config import PRESETS
+from vasal_jax.config import PRESETS, Memory
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig
 from vasal_jax.weights import parameters
@@ -30,6 +30,44 @@ def test_the_size_of_every_preset():
 def test_a_face_branch_changes_nothing_else(full, bare):
     shapes, expected = (parameters.parameter_shapes(PRESETS[name]()) for name in (full, bare))
     assert {name: shape for name, shape in shapes.items() if not name.startswith("face.")} == expected
+
+
+@pytest.mark.parametrize("words", ["continuous", "reset/1", "reset/12", "overlap/12"])
+def test_a_memory_is_its_words(words):
+    assert str(Memory.parse(words)) == words
+
+
+@pytest.mark.parametrize(
+    "words", ["", "reset", "reset/0", "reset/-1", "overlap/7", "overlap/0", "continuous/3", "reset/12 ", "reset/99999"]
+)
+def test_words_that_are_no_memory(words):
+    with pytest.raises(InputError, match="memory"):
+        Memory.parse(words)
+
+
+@pytest.mark.parametrize(
+    ("given", "trained", "chosen"),
+    [
+        (None, None, "continuous"),
+        (None, "reset/12", "overlap/12"),
+        (None, "reset/7", "overlap/6"),
+        (None, "reset/1", "reset/1"),
+        ("reset", "reset/16", "reset/16"),
+        ("overlap", "reset/16", "overlap/16"),
+        ("continuous", "reset/16", "continuous"),
+        ("overlap/4", None, "overlap/4"),
+    ],
+)
+def test_the_memory_of_a_run_by_what_was_given_and_what_was_trained(given, trained, chosen):
+    assert str(Memory.chosen(given, trained and Memory.parse(trained))) == chosen
+
+
+@pytest.mark.parametrize("words", ["reset/12", "overlap/12", "overlap/10", "reset/7", "continuous"])
+def test_no_border_lies_inside_a_clip(words):
+    memory = Memory.parse(words)
+    for at_most in (1, 2, 5, 12, 40):
+        assert 1 <= memory.clip_length(at_most) <= at_most
+        assert memory.period % memory.clip_length(at_most) == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -10,9 +10,10 @@ from flax import nnx
 
 from tests.helpers import face_videos
 from tests.helpers.golden import FIXTURES, drawn_state
-from tests.helpers.media import write_video
+from tests.helpers.media import picture, write_video
 from tests.helpers.models import call, narrow_model
 from vasal_jax import predict
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips
 from vasal_jax.inputs.faces import tracks as face_tracks
@@ -23,6 +24,7 @@ from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.models.layers import for_inference
 from vasal_jax.outputs.heatmap import stretched
 from vasal_jax.prediction import inference, streaming
+from vasal_jax.prediction.recurrent_state import RecurrentState
 from vasal_jax.size import Size
 from vasal_jax.system import processor
 from vasal_jax.weights import parameters, pytorch
@@ -144,15 +146,96 @@ def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
         assert len([text for text in messages if f"Finished XLA compilation of jit({program})" in text]) == 1
 
 
-@pytest.mark.parametrize("n", [11, 13, 24, 30])
-def test_clip_reset_forgets_every_12_frames(model, videos, tracks, n):
-    batch = _batch(videos[n], tracks)
-    parts = [_logits(model, _part(batch, start, start + 12)) for start in range(0, n, 12)]
+@pytest.mark.parametrize(("memory", "n"), [("reset/12", 11), ("reset/12", 30), ("reset/7", 24), ("reset/1", 13)])
+def test_reset_forgets_at_every_nth_frame(model, videos, tracks, memory, n):
+    batch, frames = _batch(videos[n], tracks), Memory.parse(memory).frames
+    parts = [_logits(model, _part(batch, start, start + frames)) for start in range(0, n, frames)]
     expected = np.asarray(saliency(jnp.concatenate(parts)))
-    found = predict(model, videos[n], faces=tracks, clip_reset=True)
+    found = predict(model, videos[n], faces=tracks, memory=memory)
     _assert_same(found, expected)
     if n > 13:  # and the memory matters
         assert np.abs(predict(model, videos[n], faces=tracks)[12:] - found[12:]).max() > 1e-3 * found.max()
+
+
+@pytest.mark.parametrize("memory", ["overlap/12", "overlap/10"])
+def test_a_frame_of_overlap_is_that_of_a_run_begun_half_to_n_frames_before(model, videos, tracks, memory):
+    """And so no map depends, through the state, on more than N frames: the run begins at most N - 1 before."""
+    n, half = 30, Memory.parse(memory).frames // 2
+    batch = _batch(videos[n], tracks)
+    logits = []
+    for border in range(0, n, half):
+        begin = max(border - half, 0)
+        logits.append(_logits(model, _part(batch, begin, border + half))[border - begin :])
+    expected = np.asarray(saliency(jnp.concatenate(logits)))
+    _assert_same(predict(model, videos[n], faces=tracks, memory=memory), expected)
+
+
+def test_what_lies_n_frames_back_changes_nothing_under_overlap(model, videos, tracks):
+    """Features are cut off from the past by hand; what is left of it comes through the state alone."""
+    found = {}
+    for memory in ("overlap/8", "continuous"):
+        batch = _batch(videos[30], tracks)
+        found[memory] = _through(model, batch, memory), _through(model, _noisy_until(batch, 8), memory)
+    changed = {memory: np.abs(x - y).max((1, 2)) for memory, (x, y) in found.items()}
+    assert (changed["overlap/8"][16:] == 0).all()
+    assert (changed["continuous"][16:] > 0).all()
+
+
+def _noisy_until(batch: dict[str, jax.Array], frame: int) -> dict[str, jax.Array]:
+    noise = np.random.default_rng(0).uniform(-100, 100, (1, frame, 256, 256, 3)).astype(np.float32)
+    return batch | {"frames": batch["frames"].at[:, :frame].set(noise)}
+
+
+def _through(model: VASal, batch: dict[str, jax.Array], words: str) -> np.ndarray:
+    """The maps of a batch of one video by way of `RecurrentState`, in clips as long as a stream's."""
+    memory = Memory.parse(words)
+    state, length = RecurrentState(memory, model.initial_carry(1, 0)), streaming.clip_length(memory)
+    maps = []
+    for start in range(0, batch["mel"].shape[1], length):
+        part = _part(batch, start, start + length)
+        maps.append(state(np.array([start]), lambda carry, part=part: _logits_and_carry(model, part, carry))[0])
+    return np.asarray(saliency(jnp.concatenate(maps)))
+
+
+@nnx.jit
+def _logits_and_carry(model: VASal, batch: dict[str, jax.Array], carry) -> tuple[jax.Array, object]:
+    output = call(model, batch, carry=carry)
+    return output.saliency_logits, output.carry
+
+
+def test_overlap_does_not_jump_where_reset_does(model, tmp_path):
+    """Of a picture that stands still, in silence, maps settle; a reset unsettles them at every border, overlap none."""
+    video = write_video(tmp_path / "still.mkv", [picture()] * 48, codec="ffv1", pix_fmt="bgr0")
+    jumps = {}
+    for memory in ("reset/16", "overlap/16"):
+        maps = predict(model, video, memory=memory)
+        steps = np.abs(np.diff(maps, axis=0)).max((1, 2))
+        jumps[memory] = steps[7::8][1:].max()  # into frames 16, 24, 32 ..., after the first copies are warm
+    assert jumps["overlap/16"] < 0.25 * jumps["reset/16"]
+
+
+def test_weights_say_what_memory_suits_them(model, videos, tracks):
+    model.memory = Memory("reset", 12)
+    try:
+        by_default = predict(model, videos[30], faces=tracks)
+        assert np.array_equal(by_default, predict(model, videos[30], faces=tracks, memory="overlap"))
+    finally:
+        model.memory = None
+    assert np.array_equal(by_default, predict(model, videos[30], faces=tracks, memory="overlap/12"))
+    assert not np.array_equal(by_default, predict(model, videos[30], faces=tracks))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory": "overlap"}, "do not say what N"),
+        ({"memory": "overlap/7"}, "an even N"),
+        ({"memory": "overlap/12", "released": True}, "released system's is reset/12"),
+    ],
+)
+def test_a_memory_that_cannot_be_is_refused(model, videos, options, message):
+    with pytest.raises(InputError, match=message):
+        next(streaming.stream(model, videos[30], **options))
 
 
 @pytest.mark.parametrize(("n", "windows"), [(17, [5]), (24, [5]), (30, [5, 17])])
@@ -275,8 +358,8 @@ def test_memory_of_faces_is_handed_on(weighing, talking):
     """Not that of pictures alone: the weights, which pictures do not enter, change with a reset."""
     video, *faces = talking
     kept, reset = (
-        np.array([f.faces.weights[0] for f in streaming.stream(weighing, video, faces=tuple(faces), clip_reset=way)])
-        for way in (False, True)
+        np.array([f.faces.weights[0] for f in streaming.stream(weighing, video, faces=tuple(faces), memory=memory)])
+        for memory in ("continuous", "reset/12")
     )
     np.testing.assert_allclose(kept[:12], reset[:12], atol=1e-6)
     assert np.abs(kept[12:] - reset[12:]).max() > 1e-3

@@ -10,7 +10,9 @@ import pytest
 import safetensors.numpy
 from flax import nnx
 
+from tests.helpers.models import narrow_model
 from vasal_jax import weights
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig, VASal
 from vasal_jax.weights import parameters
@@ -34,6 +36,33 @@ def test_saved_weights_come_back_bit_for_bit(model, tmp_path, name):
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[key], expected[key]) and found[key].dtype == np.float32 for key in expected)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "orbax folder"])
+@pytest.mark.parametrize("memory", [None, Memory("reset", 16)])
+def test_weights_say_what_memory_they_were_trained_with(tmp_path, name, memory):
+    model = narrow_model()
+    model.memory = memory
+    weights.save(model, tmp_path / name)
+    assert weights.load(tmp_path / name).memory == memory
+
+
+def test_the_authors_weights_were_trained_on_clips_of_12(tmp_path):
+    pytorch = pytest.importorskip("vasal_jax.weights.pytorch")
+    values = parameters.arrays(VASal(TINY, rngs=nnx.Rngs(4)))
+    pytorch.write(values, tmp_path / "authors.pkl")
+    converted = weights.load(tmp_path / "authors.pkl", config=TINY)
+    weights.save(converted, tmp_path / "converted.safetensors")
+    found = weights.load(tmp_path / "converted.safetensors").memory
+    assert found == Memory("reset", 12)
+    assert Memory.chosen(None, found) == Memory("overlap", 12)
+
+
+def test_words_that_are_no_memory_are_refused_with_the_file(tmp_path):
+    metadata = {"vasal_config": TINY.to_json(), "vasal_memory": "overlap/7"}
+    (tmp_path / "w.safetensors").write_bytes(safetensors.numpy.save({}, metadata=metadata))
+    with pytest.raises(InputError, match=r"w.safetensors: memory: overlap/N needs an even N"):
+        weights.load(tmp_path / "w.safetensors")
 
 
 def test_compute_type_is_a_choice_at_loading(model, tmp_path):

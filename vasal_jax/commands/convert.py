@@ -42,11 +42,7 @@ def convert(args: ConvertArgs) -> int:
     """Runs the command; returns its exit code, 1 where --verify found a difference. Raises `InputError`."""
     source, out = _names(args)
     form = None if out is None else _form(out, args.to)
-    if source is None:
-        model = _from_vgg16(args)
-    else:
-        config, values = weights.read(source, PRESETS[args.preset]())
-        model = build(config, values, source)
+    model = _from_vgg16(args) if source is None else weights.load(source, config=PRESETS[args.preset]())
     if args.verify and not _verified(model, args, source):
         return 1
     if out is None:

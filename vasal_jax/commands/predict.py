@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
-from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET
+from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET, Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.sources import Faces, open_faces
 from vasal_jax.inputs.faces.tracks import save_tracks
@@ -70,10 +70,12 @@ class PredictArgs:
     with the weights by frame. For weights with a face branch."""
     save_tracks: _Npy = None
     """Write the faces as an MVVA tracking file; alone, without predicting, if no other output is named."""
-    clip_reset: Flag = False
-    """Forget what was seen at every 12th frame, as the released system does."""
+    memory: Annotated[str | None, arg(metavar="continuous|reset/N|overlap/N", help_behavior_hint="")] = None
+    """What the recurrent state remembers: all frames from the start on; those since the last reset at every Nth frame;
+    or the last N/2 to N frames, by two overlapping copies without jumps. By default overlap/N, where the weights say
+    that they were trained on clips of N frames, else continuous."""
     released: Flag = False
-    """Reproduce the released system: resets, no first 5 frames, dropped tail, softmax over each column in --maps."""
+    """Reproduce the released system: reset/12, no first 5 frames, dropped tail, softmax over each column in --maps."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
     demo: Flag = False
@@ -94,6 +96,7 @@ def predict(args: PredictArgs) -> int:
     check(outputs, [path for path in inputs if path])
     model = load_weights(args)
     _check_faces(args, model)
+    Memory.chosen(args.memory, model.memory, args.released)  # a mistake is told before faces are looked for
     faces = _find_faces(args, info)
     if outputs.paths() != [args.save_tracks]:  # more than the faces
         _predict(args, info, model, faces, outputs)
@@ -103,7 +106,7 @@ def predict(args: PredictArgs) -> int:
 
 
 def _predict(args: PredictArgs, info: VideoInfo, model: VASal, faces: Faces, outputs: Outputs) -> None:
-    options = {"sound": args.sound, "faces": faces, "clip_reset": args.clip_reset, "released": args.released}
+    options = {"sound": args.sound, "faces": faces, "memory": args.memory, "released": args.released}
     frames = _with_progress(stream(model, info, **options), info, args.released)
     writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model))
     with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
@@ -182,7 +185,8 @@ def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
         "weights": source.name,
         "weights_sha256": digest,
         "config": dataclasses.asdict(model.config),
-        "clip_reset": args.clip_reset or args.released,
+        "memory": str(Memory.chosen(args.memory, model.memory, args.released)),
+        "trained_with_memory": None if model.memory is None else str(model.memory),
         "released": args.released,
         "map": "softmax over each column" if args.released else "softmax over the map",
         "version": __version__,

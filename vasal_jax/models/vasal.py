@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vasal_jax.config import MAP_SIZE, ModelConfig
+from vasal_jax.config import MAP_SIZE, Memory, ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.models.audio import AudioBranch
 from vasal_jax.models.convlstm import LSTMCarry
@@ -64,6 +64,7 @@ class VASal(nnx.Module):
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         self.config = config
+        self.memory: Memory | None = None  # what the weights were trained with; None where it is not known
         self.visual = VisualBranch(config, rngs=rngs)
         self.audio = AudioBranch(config, rngs=rngs)
         self.fusion = FusionModule(config, rngs=rngs)

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import jax
 import numpy as np
 from flax import nnx
 
-from vasal_jax.config import CLIP_LENGTH
+from vasal_jax.config import CLIP_LENGTH, Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import Clip, VideoClips
 from vasal_jax.inputs.faces.sources import FaceSlots, FacesOfFrame, FaceSource
@@ -17,6 +18,7 @@ from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import Features, VASal
 from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.prediction.inference import ClipResults, clip_features, clip_results
+from vasal_jax.prediction.recurrent_state import RecurrentState
 from vasal_jax.system.background import computed_ahead, prefetch
 
 _STREAMED = 2
@@ -32,7 +34,7 @@ def stream(
     *,
     sound: str | os.PathLike | None = None,
     faces: FaceSource = None,
-    clip_reset: bool = False,
+    memory: Memory | str | None = None,
     released: bool = False,
 ) -> Iterator[FrameMap]:
     """Saliency of a video, frame by frame as it is computed; threads read and compute features ahead.
@@ -44,26 +46,29 @@ def stream(
       faces: "auto" to find and track them first; an MVVA tracking file `.npy` in pixels of the video; arrays (boxes,
         mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks` for files on
         another grid; None or "none". For models without a face branch also a folder of face maps `<n>.jpg`.
-      clip_reset: forget what was seen at every 12th frame, as the released system does. By default the memory is
-        handed on from clip to clip.
-      released: all of the released system's ways: `clip_reset`, no maps for the first 5 frames and for the last,
+      memory: how much of the video the recurrent state remembers, see `vasal_jax.config.Memory`: "continuous",
+        "reset/12", "overlap/12"; "reset" and "overlap" take N from the weights. By default what suits the weights:
+        overlap/N where they say that they were trained on clips of N frames, else continuous.
+      released: all of the released system's ways: reset/12, no maps for the first 5 frames and for the last,
         incomplete clip, and a softmax over each column of the map.
 
     Raises:
       InputError: an input cannot be read, a face branch is to get face maps, the face detector is not installed, a
-        map is not finite, or `released` and the video has under 17 frames.
+        map is not finite, `memory` is none of the above or not the released system's where `released`, or `released`
+        and the video has under 17 frames.
     """
     graph, parameters = nnx.split(for_inference(model))
     face_branch = model.face is not None
-    forgets = clip_reset or released
-    length = CLIP_LENGTH if forgets else _STREAMED
+    memory = Memory.chosen(memory, model.memory, released)
+    length = CLIP_LENGTH if released else clip_length(memory)
     video_clips = VideoClips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
-    start = carry = model.initial_carry(1, video_clips.slots)
+    start = model.initial_carry(1, video_clips.slots)
+    state, count = RecurrentState(memory, start), 0
     with prefetch(iter(video_clips), depth=1) as clips:
         # The sound and the first clip are read while the programs are compiled.
         blank = video_clips.blank()
         features_of = clip_features.lower(graph, parameters, blank)
-        results_of = clip_results.lower(graph, parameters, features_of.out_info, blank, carry, by_column=released)
+        results_of = clip_results.lower(graph, parameters, features_of.out_info, blank, start, by_column=released)
         features_of, results_of = features_of.compile(), results_of.compile()
 
         def with_features(clip: Clip) -> tuple[Clip, Features]:
@@ -72,14 +77,19 @@ def stream(
         ready = None
         with closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
             for clip, features in seen_and_heard:
-                carry = start if forgets else carry
-                results, carry = results_of(parameters, features, clip.batch, carry)
+                results = state(np.array([count]), partial(results_of, parameters, features, clip.batch))
+                count += length
                 # JAX computes in the background: the consumer works on the clip before meanwhile.
                 if ready:
                     yield from _frame_maps(*ready)
                 ready = clip.frames, clip.slots, results
             if ready:
                 yield from _frame_maps(*ready)
+
+
+def clip_length(memory: Memory) -> int:
+    """Frames of a clip of a stream: as short as its memory allows, for the clips in flight are what takes memory."""
+    return memory.clip_length(CLIP_LENGTH if memory.period % _STREAMED else _STREAMED)
 
 
 def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: object) -> np.ndarray:

@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vasal_jax import weights
 from vasal_jax.batch import Batch
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import RunLog
@@ -110,8 +111,14 @@ def fit(
         return signals.caught
 
 
-def export(training: Training, folder: Path, path: Path) -> None:
+def export(training: Training, folder: Path, path: Path, memory: Memory) -> None:
     """Writes the running mean of the weights with the best validation KL, or of the last ones where none has any.
+
+    Args:
+      training: what was trained.
+      folder: of the run.
+      path: the weights file to write.
+      memory: what the weights were trained with, for the file to say.
 
     Raises:
       InputError: there is no whole checkpoint, or the file cannot be written.
@@ -122,7 +129,8 @@ def export(training: Training, folder: Path, path: Path) -> None:
     if found is None:
         raise InputError(f"{folder}: expected a checkpoint to export, found none; train first")
     if jax.process_index() == 0:
-        weights.write(training.model, {name: np.asarray(value) for name, value in found[0].ema.items()}, path)
+        values = {name: np.asarray(value) for name, value in found[0].ema.items()}
+        weights.write(training.model, values, path, memory)
 
 
 def _start(training: Training, params: Callable[[], Params], checkpoints: Checkpoints, mesh: Mesh) -> TrainState:

@@ -6,12 +6,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, parallelise, place
 from vasal_jax.training.step import Params, Training
-
-Batch = dict[str, np.ndarray]
 
 
 class Validator:

@@ -1,17 +1,18 @@
-"""Model weights on disk: one `.safetensors` file or an Orbax folder, each with the model config inside."""
+"""Model weights on disk: one `.safetensors` file or an Orbax folder, each with config and memory inside."""
 
 import dataclasses
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
 from flax import nnx
 
-from vasal_jax.config import ModelConfig
+from vasal_jax.config import RELEASED_MEMORY, Memory, ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
@@ -19,31 +20,45 @@ from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, pa
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
 _CONFIG_KEY = "vasal_config"
+_MEMORY_KEY = "vasal_memory"  # the memory that the weights were trained with, in words such as reset/12
 
 
-def load(path: str | Path, *, dtype: str | None = None) -> VASal:
+class _Stored(NamedTuple):
+    config: ModelConfig
+    values: Arrays
+    memory: Memory | None
+
+
+def load(path: str | Path, *, dtype: str | None = None, config: ModelConfig | None = None) -> VASal:
     """The model in a weights file or folder.
 
     Args:
       path: `.safetensors`, an Orbax folder written by `save`, or a PyTorch checkpoint of the released model
         (`.pkl`, `.pt`, `.pth`; needs PyTorch).
       dtype: compute type in place of the stored one, float32 or bfloat16.
+      config: of a PyTorch checkpoint, which has none; the released one by default.
+
+    Returns:
+      The model; its `memory` is what the weights were trained with, None where they do not say so.
 
     Raises:
       InputError: a missing or unreadable file, no config, or parameters that do not fit it (all are listed).
     """
-    config, values = read(path)
+    config, values, memory = _stored(Path(path), config)
     if dtype is not None:
         config = dataclasses.replace(config, dtype=dtype)
-    return build(config, values, path)
+    model = build(config, values, path)
+    model.memory = memory
+    return model
 
 
 def read(path: str | Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Arrays]:
-    """Config and parameters of any weights file; `config` says what a PyTorch file, which has none, holds.
+    """Config and parameters of any weights file; arguments and errors as `load`."""
+    stored = _stored(Path(path), config)
+    return stored.config, stored.values
 
-    Raises `InputError` as `load`.
-    """
-    path = Path(path)
+
+def _stored(path: Path, config: ModelConfig | None) -> _Stored:
     check_exists(path)
     if path.is_dir():
         return _read_orbax(path)
@@ -51,7 +66,7 @@ def read(path: str | Path, config: ModelConfig | None = None) -> tuple[ModelConf
         from vasal_jax.weights import pytorch  # needs PyTorch, which nothing else here does
 
         config = config or ModelConfig.released()
-        return config, pytorch.from_pytorch(pytorch.read(path), config, path)
+        return _Stored(config, pytorch.from_pytorch(pytorch.read(path), config, path), RELEASED_MEMORY)
     return _read_safetensors(path)
 
 
@@ -66,18 +81,19 @@ def save(model: VASal, path: str | Path) -> None:
 
     Raises `InputError` if the file system refuses.
     """
-    write(model.config, arrays(model), Path(path))
+    write(model.config, arrays(model), Path(path), model.memory)
 
 
-def write(config: ModelConfig, values: Arrays, path: Path) -> None:
-    """Writes config and parameters as `save` does."""
+def write(config: ModelConfig, values: Arrays, path: Path, memory: Memory | None = None) -> None:
+    """Writes config, parameters and the memory that they were trained with, as `save` does."""
+    metadata = {_CONFIG_KEY: config.to_json()} | ({} if memory is None else {_MEMORY_KEY: str(memory)})
     with replacing(path) as temporary:
         if path.suffix == ".safetensors":
-            temporary.write_bytes(safetensors.numpy.save(values, metadata={_CONFIG_KEY: config.to_json()}))
+            temporary.write_bytes(safetensors.numpy.save(values, metadata=metadata))
         else:
             import orbax.checkpoint.experimental.v1 as ocp
 
-            ocp.save(temporary.absolute(), values, custom_metadata={_CONFIG_KEY: config.to_json()})
+            ocp.save(temporary.absolute(), values, custom_metadata=metadata)
 
 
 def initial_weights(config: ModelConfig, seed: int, start: Path | None = None) -> Arrays:
@@ -108,16 +124,17 @@ def initial_weights(config: ModelConfig, seed: int, start: Path | None = None) -
     return initialised | given
 
 
-def _read_safetensors(path: Path) -> tuple[ModelConfig, Arrays]:
+def _read_safetensors(path: Path) -> _Stored:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            config = _config((file.metadata() or {}).get(_CONFIG_KEY), path)
-            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            config, memory = _described(file.metadata(), path)
+            values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            return _Stored(config, values, memory)
     except (safetensors.SafetensorError, OSError, TypeError) as error:
         raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
 
 
-def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
+def _read_orbax(path: Path) -> _Stored:
     import orbax.checkpoint.experimental.v1 as ocp
 
     path = path.absolute()
@@ -125,7 +142,7 @@ def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
         metadata = ocp.metadata(path)
     except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
         raise InputError(f"{path}: not an Orbax weights folder ({error})") from None
-    config = _config((metadata.custom_metadata or {}).get(_CONFIG_KEY), path)
+    config, memory = _described(metadata.custom_metadata, path)
     # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
     check_arrays(metadata.metadata, parameter_shapes(config), path)
     with _orphaned_readers_silenced():
@@ -133,7 +150,7 @@ def _read_orbax(path: Path) -> tuple[ModelConfig, Arrays]:
             values = ocp.load(path)
         except Exception as error:
             raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
-    return config, {key: np.asarray(value) for key, value in values.items()}
+    return _Stored(config, {key: np.asarray(value) for key, value in values.items()}, memory)
 
 
 @contextmanager
@@ -159,10 +176,13 @@ def _not_an_orphan(record: logging.LogRecord) -> bool:
     return "_wrap_awaitable" not in record.getMessage()
 
 
-def _config(text: str | None, path: Path) -> ModelConfig:
+def _described(metadata: Mapping[str, Any] | None, path: Path) -> tuple[ModelConfig, Memory | None]:
+    """What the metadata of a weights file say."""
+    metadata = metadata or {}
+    text, words = metadata.get(_CONFIG_KEY), metadata.get(_MEMORY_KEY)
     if text is None:
         raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
     try:
-        return ModelConfig.from_json(text)
+        return ModelConfig.from_json(text), None if words is None else Memory.parse(words)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

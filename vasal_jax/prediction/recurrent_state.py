@@ -1,0 +1,66 @@
+"""The recurrent state of videos from clip to clip, remembered as a `Memory` says."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasal_jax.config import Memory
+from vasal_jax.models.vasal import Carry
+
+Results = TypeVar("Results")
+
+
+class RecurrentState:
+    """The state of B videos, one a lane, each of which is at a frame of its own.
+
+    Args:
+      memory: what is remembered.
+      start: the state at the start of a video, `VASal.initial_carry(B, N)`.
+    """
+
+    def __init__(self, memory: Memory, start: Carry):
+        self._memory, self._start = memory, start
+        self._shown = self._next = start  # they part where `memory` overlaps, at the first of its borders
+
+    def __call__(self, frames: np.ndarray, run: Callable[[Carry], tuple[Results, Carry]]) -> Results:
+        """Runs a model on one clip of each video and keeps the state for the clips after.
+
+        Args:
+          frames: int (B,), the first frame of each clip, counted from the video's first frame that the model gets. No
+            border of the memory lies inside a clip: its length divides `Memory.period` or comes from
+            `Memory.clip_length`.
+          run: from a state to the results and the state after the clips.
+
+        Returns:
+          The results of `run` on the state that the memory says.
+        """
+        frames, period = np.asarray(frames), self._memory.period
+        fresh = frames == 0
+        border = frames % period == 0 if period else fresh
+        if self._memory.kind != "overlap":
+            results, self._shown = run(_where(border | fresh, self._start, self._shown))
+            return results
+        shown = _where(fresh, self._start, _where(border, self._next, self._shown))
+        following = _where(border, self._start, self._next)
+        same = bool(fresh.all()) or (self._next is self._shown and not border.any())
+        results, self._shown = run(shown)
+        self._next = self._shown if same else run(following)[1]
+        return results
+
+
+def _where(mask: np.ndarray, chosen: Carry, other: Carry) -> Carry:
+    """The one state in the lanes of the mask, the other one in the rest."""
+    if mask.all() or chosen is other:
+        return chosen
+    return _mixed(mask, chosen, other) if mask.any() else other
+
+
+@jax.jit
+def _mixed(mask: jax.Array, chosen: Carry, other: Carry) -> Carry:
+    def mix(x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+    return jax.tree.map(mix, chosen, other)
