@@ -41,6 +41,7 @@ class VideoRecord(ABC):
         """
 
     knows_subjects = True
+    subset = None  # the name of a part of the split that is scored apart too
 
     def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Faces: boxes float32 (F, N, 4) as x1, y1, x2, y2 in 0..1, mask bool (F, N); None without face tracks."""
@@ -51,7 +52,7 @@ class VideoRecord(ABC):
         return None
 
     def density_picture(self, frame: int) -> np.ndarray | None:
-        """The dataset's own saliency map of a frame (from 0), uint8 (H, W); None where it brings none."""
+        """The dataset's own saliency map of a frame (from 0), (H, W), 0 and more; None where it brings none."""
         return None
 
     def gaze_density(self, frames: Sequence[int], size: tuple[int, int], sigma: float) -> np.ndarray | None:

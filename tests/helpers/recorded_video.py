@@ -30,6 +30,7 @@ class RecordedVideo:
     speakers_known: bool = True
     own_map: np.ndarray | None = None
     knows_subjects: bool = True
+    subset: str | None = None
     noise_size: tuple[int, int] = (45, 80)
     reads: int = 0  # how often `frames` was begun
 

@@ -15,7 +15,7 @@ from tyro.conf import Positional, arg
 
 from vasal_jax import weights
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation import report, result_files, statistics, tables
+from vasal_jax.evaluation import challenge, report, result_files, statistics, tables
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.evaluation.rows import Row, baseline_rows, folder_row, model_rows
@@ -56,6 +56,8 @@ class EvaluateArgs:
     """Write a page to look at, DIR/index.html: table, distributions, examples, curves. Needs the extra "report"."""
     dataset: str = "mvva"
     """In the STAViS layout: which of the datasets, such as DIEM."""
+    protocol: Literal["own", "challenge"] = "own"
+    """challenge: score as the AIM and NTIRE video saliency challenges do as well, in a table of its own."""
     split: Literal["training", "validation", "test"] = "test"
     """Which videos to score."""
     split_rule: Annotated[str | None, arg(metavar="RULE", help_behavior_hint="")] = None
@@ -157,6 +159,8 @@ def evaluate(args: EvaluateArgs, split: Split) -> int:
     conventions = args.conventions
     model = args.weights and weights.load(args.weights, dtype=args.dtype)
     truths = [GroundTruth.of(video) for video in split.videos]
+    if args.protocol == "challenge":
+        challenge.check(truths)
     prior = centre_prior(split.training, conventions)
     rows = _rows(args, truths, prior, conventions, model)
     with ExitStack() as stack:
@@ -165,10 +169,13 @@ def evaluate(args: EvaluateArgs, split: Split) -> int:
         evaluation = Evaluation(truths, conventions, prior, work)
         scores = _with_progress(evaluation, rows, model, args.batch)
         summary = statistics.summarise(scores, _settings(args, split, truths, conventions, model))
+        challenge_scores = _challenge(args, evaluation, rows) if args.protocol == "challenge" else {}
+        if challenge_scores:
+            summary["challenge"] = challenge.summarise(challenge_scores, truths)
         print(tables.markdown(summary))
         notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
         if args.out:
-            for path in result_files.write_all(args.out, summary, scores, notes):
+            for path in result_files.write_all(args.out, summary, scores, notes, challenge_scores):
                 print(f"wrote {path}")
         if args.report:
             maps = partial(evaluation.open_maps, rows[0])
@@ -210,6 +217,12 @@ def _rows(
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"expected rows of different names, found {', '.join(twice)} twice; rename a folder or file")
     return rows
+
+
+def _challenge(args: EvaluateArgs, evaluation: Evaluation, rows: list[Row]) -> dict[str, challenge.Scores]:
+    with progress_bar() as progress:
+        task = progress.add_task("scoring as the challenge", total=None)
+        return challenge.score(evaluation, rows, args.maps, lambda frames: progress.advance(task, frames))
 
 
 def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None, batch: int) -> Scores:

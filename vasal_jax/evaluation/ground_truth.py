@@ -37,6 +37,7 @@ class Video(Protocol):
     fps: float
     grid: tuple[int, int]  # height, width in pixels of the grid on which fixations are given
     knows_subjects: bool  # whether a place in `fixations` is one person throughout
+    subset: str | None  # a part of the split that is scored apart too
 
     def frames(self) -> Iterator[Frame]: ...
 
@@ -46,7 +47,7 @@ class Video(Protocol):
 
     def talking(self) -> np.ndarray | None: ...  # bool (N, F)
 
-    def density_picture(self, frame: int) -> np.ndarray | None: ...  # the dataset's own map, uint8 (H, W)
+    def density_picture(self, frame: int) -> np.ndarray | None: ...  # the dataset's own map (H, W)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Saliency maps made elsewhere: a folder with a folder of pictures, or an `.npz`, for each video."""
+"""Saliency maps made elsewhere: a folder with a folder of pictures, an `.npz`, or a grey video, for each video."""
 
 import hashlib
 import logging
@@ -14,10 +14,12 @@ import numpy as np
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey
+from vasal_jax.inputs.map_videos import MapVideo, count_frames
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 MAX_ARRAY_BYTES = 4 * 2**30  # of the maps of a video; 450 of 1280x720 in float32 are 1.7e9
 
 
@@ -32,6 +34,9 @@ class VideoMaps:
         """A reader of a frame's map: float32 (h, w), any range. Raises `InputError` for damaged files."""
         if self.path.is_dir():
             return lambda frame: read_grey(self.frames[frame]).astype(np.float32)
+        if self.path.suffix.lower() in VIDEO_SUFFIXES:
+            video = MapVideo(self.path)
+            return lambda frame: video[frame].astype(np.float32)
         maps, _ = _read_arrays(self.path)
         return lambda frame: maps[self.frames[frame]].astype(np.float32)
 
@@ -46,8 +51,9 @@ def find_maps(root: str | os.PathLike, lengths: Mapping[str, int]) -> tuple[dict
     """Finds the maps of videos.
 
     `root/<ID>/` holds pictures whose names end in the number of the frame, PNG or JPEG, or one `.npz`; or there is
-    `root/<ID>.npz`. An `.npz` has `maps` (n, h, w) and may have `frame_index` (n,). IDs may be padded with zeros and
-    follow "video_". Frames count from 0; pictures numbered from 1 to the number of frames are taken to count from 1.
+    `root/<ID>.npz`, or a grey video `root/<ID>.mp4`. An `.npz` has `maps` (n, h, w) and may have `frame_index` (n,).
+    IDs may be padded with zeros and follow "video_". Frames count from 0; pictures numbered from 1 to the number of
+    frames are taken to count from 1.
 
     Args:
       root: the folder.
@@ -64,7 +70,9 @@ def find_maps(root: str | os.PathLike, lengths: Mapping[str, int]) -> tuple[dict
         entries = sorted(root.iterdir())
     except OSError as error:
         raise InputError(f"{root}: expected a folder of maps, one folder a video ({error.strerror})") from None
-    places = {_id(entry.stem if entry.suffix == ".npz" else entry.name): entry for entry in entries}
+    places = {
+        _id(entry.stem if entry.suffix.lower() in (".npz", *VIDEO_SUFFIXES) else entry.name): entry for entry in entries
+    }
     found, missing, from_one = {}, [], []
     for video, length in lengths.items():
         maps = _open(places[_id(video)], length) if _id(video) in places else None
@@ -98,6 +106,8 @@ def _open(path: Path, length: int) -> VideoMaps | None:
         if not arrays:
             return VideoMaps(path, _pictures(path))
         path = arrays[0]
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return VideoMaps(path, {frame: frame for frame in range(count_frames(path))})
     if path.suffix != ".npz":
         return None
     index = _read_arrays(path, index_only=True)[1]

@@ -18,6 +18,7 @@ from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth
 from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ReadMaps
 from vasal_jax.evaluation.scores import Scores
+from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.outputs.heatmap import grey_map, overlay
 from vasal_jax.system.files import check_writable, naming_file_errors, replacing
@@ -100,6 +101,8 @@ def write_report(
         caption=tables.caption(results["settings"]),
         settings=results["settings"],
         sections=SECTIONS,
+        challenge=results.get("challenge"),
+        challenge_metrics=challenge.METRICS,
         metrics=METRICS,
         lower=tables.LOWER_IS_BETTER,
         rows=results["rows"],

@@ -14,6 +14,7 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
 from vasal_jax.evaluation.scores import Scores
+from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.system.files import replacing
 
@@ -21,15 +22,22 @@ MAX_BYTES = 64 * 2**20  # of a file of results; one of 343 videos and 10 rows ha
 
 
 def write_all(
-    path: Path, results: Mapping[str, Any], scores: Scores, notes: Mapping[str, Mapping[str, np.ndarray]]
+    path: Path,
+    results: Mapping[str, Any],
+    scores: Scores,
+    notes: Mapping[str, Mapping[str, np.ndarray]],
+    challenge_scores: Scores,
 ) -> list[Path]:
     """Writes `R.json` and beside it the tables `R.md` and `R.tex`, `R_videos.csv` and `R_frames.csv`.
+
+    Where there are scores of the challenge's protocol, `R_challenge_frames.csv` too.
 
     Args:
       path: `R.json`.
       results: of `statistics.summarise`.
       scores: of `Evaluation.run`.
       notes: by video, of `scores.frame_notes`.
+      challenge_scores: of `challenge.score`, or empty.
 
     Returns:
       All paths written.
@@ -50,6 +58,9 @@ def write_all(
             temporary.write_text(f"{text}\n", encoding="utf-8")
     _write_csv(paths[3], _video_lines(results))
     _write_csv(paths[4], _frame_lines(scores, notes))
+    if challenge_scores:
+        paths.append(beside(path, "_challenge_frames.csv"))
+        _write_csv(paths[5], _frame_lines(challenge_scores, {}, challenge.METRICS))
     return paths
 
 
@@ -71,14 +82,16 @@ def _video_lines(results: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
             yield [row["name"], video, *numbers.values()]
 
 
-def _frame_lines(scores: Scores, notes: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Sequence[Any]]:
+def _frame_lines(
+    scores: Scores, notes: Mapping[str, Mapping[str, np.ndarray]], metrics: Sequence[str] = METRICS
+) -> Iterator[Sequence[Any]]:
     """For each row and frame its scores, empty where it has none, after what is known of it."""
     names = list(dict.fromkeys(chain.from_iterable(notes.values())))
-    yield ["row", "video", "frame", *names, *METRICS]
+    yield ["row", "video", "frame", *names, *metrics]
     for row, videos in scores.items():
         for video, frames in videos.items():
-            known = [notes[video].get(name, [""] * len(frames[METRICS[0]])) for name in names]
-            columns = [*known, *(frames[metric] for metric in METRICS)]
+            known = [notes[video].get(name, [""] * len(frames[metrics[0]])) for name in names]
+            columns = [*known, *(frames[metric] for metric in metrics)]
             for index, values in enumerate(zip(*columns, strict=True)):
                 yield [row, video, index, *map(_cell, values)]
 

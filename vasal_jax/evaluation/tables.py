@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
 
 LOWER_IS_BETTER = ("KL",)
@@ -15,14 +16,25 @@ def markdown(results: Mapping[str, Any]) -> str:
     headline = [[row["name"], *(_number(row["mean_over_videos"][m]) for m in METRICS)] for row in rows]
     intervals = [[row["name"], *(_interval(row["ci95"][m]) for m in METRICS)] for row in rows]
     frames = [[row["name"], *(_number(row["mean_over_frames"][m]) for m in METRICS)] for row in rows]
-    return "\n\n".join(
-        [
-            _aligned(heads, headline),
-            _aligned(["95% interval", *METRICS], intervals),
-            _aligned(["mean over frames", *map(_head, METRICS)], frames),
-            caption(results["settings"]) + _skipped(rows),
-        ]
-    )
+    parts = [
+        _aligned(heads, headline),
+        _aligned(["95% interval", *METRICS], intervals),
+        _aligned(["mean over frames", *map(_head, METRICS)], frames),
+        caption(results["settings"]) + _skipped(rows),
+    ]
+    return "\n\n".join([*parts, *_challenge(results.get("challenge"))])
+
+
+def _challenge(results: Mapping[str, Any] | None) -> list[str]:
+    """A table a subset of what `challenge.summarise` gave, and what made it."""
+    if results is None:
+        return []
+    tables = []
+    for subset, videos in results["subsets"].items():
+        means = {row["name"]: row["subsets"][subset] for row in results["rows"]}
+        rows = [[name, *(_number(numbers[metric]) for metric in challenge.METRICS)] for name, numbers in means.items()]
+        tables.append(_aligned([f"{subset}, {videos} videos", *map(_head, challenge.METRICS)], rows))
+    return [*tables, f"scored as by the {results['protocol']}; not to be held against the tables above"]
 
 
 def latex(results: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 
 from vasal_jax.errors import InputError
@@ -39,6 +40,20 @@ def read_maps(path: str | os.PathLike) -> Iterator[np.ndarray]:
         raise InputError(f"{path}: expected a video of maps, found no frame that can be decoded")
     reason = first_line(errors[0]) if errors else "a frame is incomplete"
     raise InputError(f"{path}: expected a video of maps, found a damaged one ({reason}); fetch or make it again")
+
+
+def count_frames(path: str | os.PathLike) -> int:
+    """How many frames a video has, without decoding them.
+
+    Raises:
+      InputError: no such file, or not a video.
+    """
+    with open_media(path) as container:
+        stream = video_stream(container, Path(path))
+        try:
+            return sum(1 for packet in container.demux(stream) if packet.size)
+        except av.FFmpegError as error:
+            raise InputError(f"{path}: expected a video of maps, found a damaged one ({first_line(error)})") from None
 
 
 class MapVideo:
