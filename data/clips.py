@@ -66,29 +66,59 @@ class Part(NamedTuple):
     count: int
 
 
-def parts_of(videos: Sequence[PreparedVideo], options: ClipOptions) -> list[Part]:
-    """As many parts of each video as it takes clips to show all of it."""
-    counts = [-(-video.frames // options.length) for video in videos]
+def training_parts(videos: Sequence[PreparedVideo], options: ClipOptions) -> list[Part]:
+    """As many parts of each video as show each of its frames once an epoch, on average over epochs.
+
+    Clips that overhang the start or the end of a video count in, see `drawn_clip`.
+    """
+    return _parts(videos, [-(-(video.frames + options.length - 1) // options.length) for video in videos])
+
+
+def evaluation_parts(videos: Sequence[PreparedVideo], options: ClipOptions) -> list[Part]:
+    """The clips that each video is cut into, one after the other."""
+    return _parts(videos, [-(-video.frames // options.length) for video in videos])
+
+
+def evaluation_lanes(videos: Sequence[PreparedVideo], options: ClipOptions, lanes: int) -> list[Part | None]:
+    """The clips of `evaluation_parts`, in an order in which every `lanes`th follows the one before in its video.
+
+    Each lane takes whole videos, the longest first, each by the lane that has the fewest clips. None stands where a
+    lane has no more.
+    """
+    lines: list[list[Part | None]] = [[] for _ in range(lanes)]
+    for video in sorted(videos, key=lambda video: -video.frames):
+        min(lines, key=len).extend(evaluation_parts([video], options))
+    rounds = max(map(len, lines))
+    return [line[step] if step < len(line) else None for step in range(rounds) for line in lines]
+
+
+def _parts(videos: Sequence[PreparedVideo], counts: Sequence[int]) -> list[Part]:
     return [Part(v, index, count) for v, count in zip(videos, counts, strict=True) for index in range(count)]
 
 
-def ordered_clip(parts: Sequence[Part], place: int, options: ClipOptions) -> Clip:
-    """The clip at a place of an evaluation: as it is. Places behind the last one repeat it with no valid frame."""
-    part = parts[min(place, len(parts) - 1)]
-    indices = part.index * options.length + np.arange(options.length)
-    clip = _clip(part.video, indices, False)
-    return clip if place < len(parts) else clip._replace(valid=np.zeros_like(clip.valid))
+def ordered_clip(parts: Sequence[Part | None], place: int, options: ClipOptions) -> Clip:
+    """The clip at a place of an evaluation: as it is. One with no valid frame where there is none, or no more."""
+    part = parts[place] if place < len(parts) else None
+    shown = part or next(part for part in reversed(parts) if part is not None)
+    indices = shown.index * options.length + np.arange(options.length)
+    clip = _clip(shown.video, indices, False)
+    return clip if part else clip._replace(valid=np.zeros_like(clip.valid))
 
 
 def drawn_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOptions) -> Clip:
-    """The clip at a place of a training without end: every part once an epoch, each epoch in another order."""
+    """The clip at a place of a training without end: every part once an epoch, each epoch in another order.
+
+    A clip begins at any frame alike from the last one that leaves a single frame, the video's first, inside, to the
+    video's last: so every frame of a video is in as many clips as any other. Of a clip that overhangs the start, the
+    first frame is the video's, without a state from before, as in prediction.
+    """
     epoch, index = divmod(place, len(parts))
     part = parts[_order(seed, epoch, len(parts))[index]]
     rng = np.random.default_rng([seed, place, 1])
     fitting = (part.video.frames - 1) // max(options.length - 1, 1)
     stride = int(rng.integers(1, max(1, min(options.max_stride, fitting)) + 1))
-    starts = max(1, part.video.frames - (options.length - 1) * stride)
-    start = int((part.index + rng.random()) / part.count * starts)
+    overhang = (options.length - 1) * stride
+    start = int((part.index + rng.random()) / part.count * (part.video.frames + overhang)) - overhang
     indices = start + stride * np.arange(options.length)
     flip, reverse = rng.random(2) < 0.5
     colour = 1 + options.colour * rng.uniform(-1, 1, 3)
@@ -104,15 +134,19 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def _clip(video: PreparedVideo, indices: np.ndarray, reverse: bool) -> Clip:
-    """The clip of these frames of a video; behind its end the last one is repeated. Backwards, all is mirrored."""
-    n = video.frames
-    valid = indices < n
-    indices = np.minimum(indices, n - 1)
+    """The clip of those of these frames that the video has; the last one is repeated to fill it up.
+
+    Backwards, all is mirrored.
+    """
+    n, length = video.frames, len(indices)
+    inside = indices[(indices >= 0) & (indices < n)]
+    inside = inside[::-1] if reverse else inside
+    valid = np.arange(length) < len(inside)
+    indices = inside[np.minimum(np.arange(length), len(inside) - 1)]
     past = np.maximum(indices - FRAME_OFFSET, 0)
     heard = np.stack([window_indices(i, n) for i in indices])
     if reverse:
         # Forwards in the mirrored video: what is past now came later, and the window around a frame is turned.
-        indices, valid = indices[::-1], valid[::-1]
         past = np.minimum(indices + FRAME_OFFSET, n - 1)
         heard = np.stack([n - 1 - window_indices(n - 1 - i, n) for i in indices])
     examples = np.unique(np.concatenate([indices, past, heard.ravel()]))

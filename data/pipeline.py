@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 import numpy as np
 import tensorflow as tf
 
-from data.clips import Clip, ClipOptions, drawn_clip, ordered_clip, parts_of
+from data.clips import Clip, ClipOptions, drawn_clip, evaluation_lanes, evaluation_parts, ordered_clip, training_parts
 from data.decoding import LOOKED_UP, assemble, coloured
 from data.prepared import PreparedSplit
 from vasal_jax.batch import Batch
@@ -59,7 +59,7 @@ def training_batches(
       InputError: no such dataset, or a shard of it can no longer be read.
     """
     split = PreparedSplit(folder, "training")
-    parts = parts_of(split.videos, options)
+    parts = training_parts(split.videos, options)
     local = _share(batch_size, process, processes)
 
     def choose(place: int) -> Clip:
@@ -75,15 +75,17 @@ def evaluation_batches(
     batch_size: int,
     options: ClipOptions,
     *,
+    lanes: bool = False,
     process: int = 0,
     processes: int = 1,
 ) -> Iterator[Batch]:
     """Every frame of a split once, in order, unchanged; where clips run out, frames that are not `valid` fill up.
 
     Args, errors: as `training_batches`. All processes get the same number of batches.
+      lanes: each place of a batch takes whole videos, clip by clip, for a state to be handed on along it.
     """
     split = PreparedSplit(folder, split_name)
-    parts = parts_of(split.videos, options)
+    parts = evaluation_lanes(split.videos, options, batch_size) if lanes else evaluation_parts(split.videos, options)
     local = _share(batch_size, process, processes)
 
     def choose(place: int) -> Clip:

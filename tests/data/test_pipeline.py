@@ -4,15 +4,16 @@ import itertools
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data import mvva
 from data.builder import main
-from data.clips import ClipOptions
+from data.clips import ClipOptions, drawn_clip, training_parts
 from data.pipeline import evaluation_batches, training_batches
-from data.prepared import PreparedSplit
+from data.prepared import PreparedSplit, PreparedVideo
 from data.synthetic import SyntheticArgs, generate
 from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
@@ -182,22 +183,77 @@ def test_processes_share_out_each_batch(prepared):
 
 def test_an_epoch_takes_every_part_of_every_video_once(prepared):
     videos = PreparedSplit(prepared, "training").videos
-    parts = sum(-(-video.frames // 4) for video in videos)
+    parts = len(training_parts(videos, STILL))
     for epoch in range(2):
         clips = joined(take(training_batches(prepared, 1, 0, STILL, start=epoch * parts), parts))
         for video in videos:
-            starts = np.sort(clips["frame"][clips["video"] == video.id][:, 0])
-            count = -(-video.frames // 4)
+            here = clips["video"] == video.id
+            # Of a clip that overhangs the start, which begins with frame 0, the frames that it lacks tell where.
+            lacking = np.where(clips["frame"][here][:, 0] == 0, (~clips["valid"][here]).sum(1), 0)
+            starts = np.sort(clips["frame"][here][:, 0] - lacking)
             # The k-th of n starts lies in the k-th n-th of all that are possible.
-            edges = np.arange(count + 1) / count * (video.frames - 3)
+            count = -(-(video.frames + 3) // 4)
+            edges = np.arange(count + 1) / count * (video.frames + 3) - 3
             assert (starts >= np.floor(edges[:-1])).all()
             assert (starts <= edges[1:]).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [ClipOptions(length=16), ClipOptions(length=5, max_stride=3), ClipOptions(length=12, reverse=True)],
+)
+def test_every_frame_of_a_video_is_seen_alike(options):
+    """Counted over 3000 epochs: each is in as many clips as any other, the first and the last ones too."""
+    videos = [PreparedVideo("a", 0, 40, 25.0, 1, Path("a")), PreparedVideo("b", 40, 9, 25.0, 1, Path("b"))]
+    parts, epochs = training_parts(videos, options), 3000
+    seen = {video.id: np.zeros(video.frames) for video in videos}
+    for place in range(epochs * len(parts)):
+        clip = drawn_clip(parts, place, 0, options)
+        np.add.at(seen[clip.video.item().decode()], clip.frame[clip.valid], 1)
+    for counts in seen.values():
+        np.testing.assert_allclose(counts / counts.mean(), 1, atol=0.08)
+        assert 0.9 < counts.mean() / epochs < 1.6  # and about once an epoch
+
+
+def test_a_clip_that_overhangs_begins_with_the_first_frame_or_ends_with_the_last(prepared):
+    clips = joined(take(training_batches(prepared, 1, 0, STILL), 40))
+    frames = {video.id: video.frames for video in PreparedSplit(prepared, "training").videos}
+    overhanging = ~clips["valid"].all(1)
+    assert overhanging.any()
+    for video, frame, valid in zip(*(clips[n][overhanging] for n in ("video", "frame", "valid")), strict=True):
+        count = valid.sum()
+        assert valid[:count].all()
+        assert (np.diff(frame[:count]) == 1).all()
+        assert frame[0] == 0 or frame[count - 1] == frames[str(video)] - 1
+        assert (frame[count:] == frame[count - 1]).all()
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_a_lane_shows_whole_videos_frame_after_frame(prepared, lanes):
+    batches = list(evaluation_batches(prepared, "training", lanes, STILL, lanes=True))
+    videos = {video.id: video.frames for video in PreparedSplit(prepared, "training").videos}
+    shown = []
+    for lane in range(lanes):
+        frames, ids = (
+            np.concatenate([batch[name][lane][batch["valid"][lane]] for batch in batches])
+            if name == "frame"
+            else [batch[name][lane] for batch in batches for _ in range(batch["valid"][lane].sum())]
+            for name in ("frame", "video")
+        )
+        while len(frames):
+            video = ids[0]
+            np.testing.assert_array_equal(frames[: videos[video]], np.arange(videos[video]))
+            assert set(ids[: videos[video]]) == {video}
+            frames, ids = frames[videos[video] :], ids[videos[video] :]
+            shown.append(str(video))
+    assert sorted(shown) == sorted(videos)
 
 
 def test_strides_spread_the_frames_and_keep_the_distance_to_the_past(prepared):
     options = ClipOptions(length=4, max_stride=3, flip=False, colour=0, gain=0)
     clips = joined(take(training_batches(prepared, 1, 0, options), 12))
-    steps = np.diff(clips["frame"], axis=1)
+    inside = clips["valid"].all(1)
+    steps = np.diff(clips["frame"][inside], axis=1)
     assert set(np.unique(steps)) == {1, 2, 3}
     assert (steps == steps[:, :1]).all()
     frames = joined(list(evaluation_batches(prepared, "training", 1, STILL)))
@@ -232,8 +288,8 @@ def test_backwards_everything_runs_backwards(prepared):
 
 
 def test_colour_and_gain_change_pictures_and_sound_within_their_ranges(prepared):
-    changed = joined(take(training_batches(prepared, 1, 3, ClipOptions(length=4, flip=False, colour=0.3, gain=6)), 6))
-    still = joined(take(training_batches(prepared, 1, 3, STILL), 6))
+    changed = joined(take(training_batches(prepared, 1, 4, ClipOptions(length=4, flip=False, colour=0.3, gain=6)), 6))
+    still = joined(take(training_batches(prepared, 1, 4, STILL), 6))
     for name in FLOATS:
         if name in ("frames", "frames_past", "face_crops", "mel"):
             assert not np.array_equal(changed[name], still[name])
@@ -259,9 +315,9 @@ def test_with_fewer_places_than_faces_the_largest_are_kept(prepared, records):
 
 
 def test_a_clip_longer_than_the_video_repeats_its_end(prepared):
-    options = ClipOptions(length=60)
-    (batch,) = take(training_batches(prepared, 1, 0, options), 1)
-    frames = next(v.frames for v in PreparedSplit(prepared, "training").videos if v.id == batch["video"][0])
+    (video,) = PreparedSplit(prepared, "test").videos
+    (batch,) = take(evaluation_batches(prepared, "test", 1, ClipOptions(length=60)), 1)
+    frames = video.frames
     assert batch["valid"][0].sum() == frames
     np.testing.assert_array_equal(batch["frame"][0], np.minimum(np.arange(60), frames - 1))
     np.testing.assert_array_equal(batch["frames"][0, frames:], batch["frames"][0, [frames - 1] * (60 - frames)])
