@@ -38,7 +38,7 @@ from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 from vasal_jax.scenes.voices import SAMPLE_RATE
 from vasal_jax.size import Size
-from vasal_jax.system.files import naming_file_errors, replacing
+from vasal_jax.system.files import naming_file_errors, replacing, sweep
 from vasal_jax.system.terminal import SizeArgument, progress_bar, run
 
 IDS = 343  # as in MVVA
@@ -150,8 +150,7 @@ def _prepare(folder: Path, settings: _Settings, videos: int) -> None:
             raise InputError(f"{folder}: expected a new or empty folder or one with {SETTINGS_FILE}; choose another")
         for file in _paths(folder, "000").values():
             file.parent.mkdir(parents=True, exist_ok=True)
-            for left in file.parent.glob("*.partial-*"):
-                left.unlink()
+            sweep(file.parent)
     _write_settings(path, settings, videos)
 
 

@@ -107,7 +107,7 @@ def test_every_kind_of_video_gives_every_output(name, tmp_path, capfd):
         frames = list(read_frames(outputs[key]))
         assert [frame.image.shape for frame in frames] == [(height + height % 2, width + width % 2, 3)] * n
         np.testing.assert_allclose([frame.time for frame in frames], times, atol=1e-4)
-    pictures = sorted(outputs["frames"].iterdir())
+    pictures = sorted(outputs["frames"].glob("*.png"))
     assert [file.name for file in pictures] == [f"{i:05d}.png" for i in range(n)]
     assert cv2.imread(str(pictures[-1]), cv2.IMREAD_UNCHANGED).shape == (height, width)
     assert sorted(path.name for path in out.iterdir()) == ["frames", "m.npz", "o.mp4", "s.mp4"]
@@ -168,7 +168,8 @@ def test_a_second_run_replaces_the_first_and_gives_the_same(tmp_path):
 
     assert command(video, **outputs) == 0
     first = written()
-    outputs["frames"].joinpath("00007.png").write_bytes(b"of a longer video before")
+    assert command(_sized(48, 64, 9, "longer.mkv")(tmp_path), frames=outputs["frames"]) == 0
+    (tmp_path / "longer.mkv").unlink()
     assert command(video, **outputs) == 0
     again = written()
     assert again.keys() == first.keys()
@@ -249,18 +250,22 @@ def test_names(tmp_path, monkeypatch, name):
     assert len(read_maps(tmp_path / f"{video.stem}.npz")["maps"]) == 2
 
 
-def test_links_are_followed(tmp_path):
+def test_links_to_inputs_and_folders_above_are_followed_and_links_at_outputs_replaced(tmp_path, capfd):
     video = _sized(48, 64)(tmp_path)
     disk = tmp_path / "disk"
     (disk / "frames").mkdir(parents=True)
-    (disk / "m.npz").write_bytes(b"an earlier run")
+    (disk / "m.npz").write_bytes(b"another's")
+    (tmp_path / "results").symlink_to(disk)
+    (tmp_path / "linked.mkv").symlink_to(video)
     for name in ("m.npz", "frames", "new.mp4"):
         (tmp_path / name).symlink_to(disk / name)
-    (tmp_path / "linked.mkv").symlink_to(video)
-    outputs = {"maps": tmp_path / "m.npz", "frames": tmp_path / "frames", "overlay": tmp_path / "new.mp4"}
+    outputs = {"maps": tmp_path / "m.npz", "overlay": tmp_path / "new.mp4", "saliency": tmp_path / "results" / "s.mp4"}
     assert command(tmp_path / "linked.mkv", **outputs) == 0
-    assert all(path.is_symlink() for path in outputs.values())
-    assert sorted(path.name for path in disk.iterdir()) == ["frames", "m.npz", "new.mp4"]
-    assert len(read_maps(disk / "m.npz")["maps"]) == 2
-    assert len(list((disk / "frames").iterdir())) == 2
+    assert not any(path.is_symlink() for path in outputs.values())
+    assert sorted(path.name for path in disk.iterdir()) == ["frames", "m.npz", "s.mp4"]
+    assert (disk / "m.npz").read_bytes() == b"another's"
+    assert len(read_maps(tmp_path / "m.npz")["maps"]) == 2
     assert partial_names(tmp_path) == []
+    assert command(video, frames=tmp_path / "frames") == 2
+    assert "is a link to the folder" in capfd.readouterr().err
+    assert list((disk / "frames").iterdir()) == []

@@ -134,8 +134,10 @@ def test_going_on_draws_what_is_missing_and_nothing_else(release, tmp_path):
     write(tmp_path, videos=1)
     first = next(tmp_path.rglob("*.mp4"))
     stamp = first.stat().st_mtime_ns
-    left = first.with_name("100.partial-77.mp4")
-    left.write_bytes(b"what a killed run left")
+    left = first.with_name(".vasal_jax.partial-killed")
+    left.mkdir(mode=0o700)
+    (left / "lock").touch()
+    (left / "partial.mp4").write_bytes(b"what a killed run left")
     write(tmp_path)
     assert first.stat().st_mtime_ns == stamp
     assert not left.exists()
@@ -149,7 +151,7 @@ def test_going_on_draws_what_is_missing_and_nothing_else(release, tmp_path):
 def test_a_broken_off_run_leaves_nothing_half(tmp_path, kill):
     """Ctrl-C (which a terminal sends to all processes) cleans up; after a kill, the next run does."""
     with drawing(tmp_path / "out") as process:
-        wait_for(lambda: list((tmp_path / "out").rglob("*.partial-*.mp4")))
+        wait_for(lambda: any("partial.mp4" in names for _, _, names in os.walk(tmp_path / "out")))
         if kill == signal.SIGINT:
             os.killpg(process.pid, kill)
         else:

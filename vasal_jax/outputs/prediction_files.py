@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import re
 import shutil
 import tempfile
 import zipfile
@@ -22,7 +21,7 @@ from vasal_jax.outputs import video
 from vasal_jax.outputs.explanation import CSV_HEADER, Explanation, csv_rows
 from vasal_jax.outputs.frame_map import FrameMap
 from vasal_jax.outputs.heatmap import grey_map, overlay
-from vasal_jax.system.files import check_writable, naming_file_errors, replacing
+from vasal_jax.system.files import check_own, check_writable, naming_file_errors, replacing
 
 Add = Callable[[FrameMap], None]
 _Adder = Callable[[FrameMap, np.ndarray], None]  # a frame with its grey map (H,W)
@@ -57,9 +56,9 @@ def check(outputs: Outputs, inputs: list[Path]) -> None:
         raise InputError(f"{outputs.tracks}: expected a name for face tracks that ends in .npy; choose another")
     taken = [os.path.realpath(path) for path in inputs]
     for path in outputs.paths():
-        check_writable(path)
         if os.path.realpath(path) in taken:
             raise InputError(f"{path}: is an input or another output too; choose another name")
+        check_writable(path)
         taken.append(os.path.realpath(path))
         if path == outputs.frames:
             _check_frame_folder(path, outputs)
@@ -118,20 +117,17 @@ def _frame_folder(folder: Path) -> Iterator[_Adder]:
 
         def add(frame: FrameMap, grey: np.ndarray) -> None:
             file = temporary / f"{frame.index:05d}.png"
-            with naming_file_errors(folder):  # here, lest another output gets the blame
+            with naming_file_errors(folder):  # here, so that the error names this output and not another
                 file.write_bytes(cv2.imencode(".png", grey)[1])
 
         yield add
 
 
 def _check_frame_folder(folder: Path, outputs: Outputs) -> None:
-    """A folder is only replaced if it holds an earlier run's frames and nothing else, now and in the end."""
+    """Raises `InputError` where the folder holds others' files, or another output lies in it."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder for frames; choose another name")
-    if folder.is_dir():
-        others = [entry.name for entry in os.scandir(folder) if not re.fullmatch(r"\d{5,}\.png", entry.name)]
-        if others:
-            raise InputError(f"{folder}: holds other files ({others[0]}); choose an empty or new folder for frames")
+    check_own(folder)
     for path in outputs.paths():
         if Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents:
             raise InputError(f"{path}: is inside {folder}, which holds frames alone; choose another place")
