@@ -12,6 +12,7 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from vasal_jax.errors import InputError
+from vasal_jax.system import stopping
 
 _stop: Event | None = None
 
@@ -48,6 +49,7 @@ def in_processes(function: Callable, jobs: list[tuple], workers: int) -> Iterato
 
 def check_stop() -> None:
     """Raises `KeyboardInterrupt` in a worker whose work is no longer wanted; to be called every now and then."""
+    stopping.check()  # where the work is done in the first process
     if _stop is not None and _stop.is_set():
         raise KeyboardInterrupt
 

@@ -120,7 +120,6 @@ def learn_all(args: ProofArgs) -> None:
     command = ["scripts/train_synthetic.py", args.folder.resolve(), *options, "--only"]
     names = list(reversed(VARIANTS))  # those with faces, which take the longest, first
     commands = {run_of(name, args.folder).name: [*command, name] for name in names}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is handed on
     with progress_bar() as progress:
         trainings = {}
         for name in names:

@@ -23,7 +23,7 @@ from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, version
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.models.vasal import VASal
 from vasal_jax.size import Size
-from vasal_jax.system import memory
+from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import check_writable
 from vasal_jax.system.terminal import Flag, OptionalFile, SizeArgument, progress_bar
@@ -228,7 +228,12 @@ def _challenge(args: EvaluateArgs, evaluation: Evaluation, rows: list[Row]) -> d
 def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None, batch: int) -> Scores:
     with progress_bar() as progress:
         task = progress.add_task("scoring frames", total=sum(truth.video.n_frames for truth in evaluation.truths))
-        return evaluation.run(rows, model=model, batch=batch, advance=lambda frames: progress.advance(task, frames))
+
+        def advance(frames: int) -> None:
+            stopping.check()
+            progress.advance(task, frames)
+
+        return evaluation.run(rows, model=model, batch=batch, advance=advance)
 
 
 def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> dict[str, np.ndarray]:

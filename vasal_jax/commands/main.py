@@ -1,7 +1,6 @@
 """Entry points: `predict.py`, `convert_weights.py`, and `vasal`, which has them as subcommands."""
 
 import operator
-import signal
 import sys
 from collections.abc import Callable
 from functools import partial, reduce
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import subcommand
 
+from vasal_jax.system import stopping
 from vasal_jax.system.terminal import run
 
 Command = Callable[[], int]
@@ -34,15 +34,8 @@ def convert_main() -> None:
 
 
 def _main(load: Callable[[], Command]) -> None:
-    stoppable = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN  # not so behind nohup
-    if stoppable:
-        # Loading the libraries takes a second or two. Ctrl-C must not raise there, in the middle of native code.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    stopping.end_at_once()  # loading the libraries takes a second or two
     command = load()
-    if stoppable:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A polite kill, by a job's time limit say, cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A file's name need not be text that the terminal can show.
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(command))

@@ -24,9 +24,9 @@ from vasal_jax.outputs.frame_map import FrameMap
 from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
 from vasal_jax.prediction.streaming import stream
 from vasal_jax.size import Size
-from vasal_jax.system import memory
+from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
-from vasal_jax.system.terminal import Flag, OptionalFile, SizeArgument, progress_bar
+from vasal_jax.system.terminal import Flag, OptionalFile, OptionalSize, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class PredictArgs:
     weights without a face branch), or none."""
     detector: Literal["yunet", "mtcnn"] = "yunet"
     """What finds the faces of --faces auto. mtcnn needs pip install "vasal-jax[faces]"."""
-    tracks_size: SizeArgument | None = None
+    tracks_size: OptionalSize = None
     """The picture in whose pixels TRACKS.npy counts, and --save-tracks; 1280x720 for MVVA's files. VIDEO by default."""
     sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
@@ -144,9 +144,12 @@ def _find_faces(args: PredictArgs, info: VideoInfo) -> Faces:
     if args.faces == "auto":
         with progress_bar() as bar:
             task = bar.add_task("finding faces", total=info.frames)
-            faces = open_faces(
-                "auto", info, detector=args.detector, progress=lambda done: bar.update(task, completed=done)
-            )
+
+            def progress(done: int) -> None:
+                stopping.check()
+                bar.update(task, completed=done)
+
+            faces = open_faces("auto", info, detector=args.detector, progress=progress)
             bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
     else:
         faces = open_faces(args.faces, info, tracks_size=size)
@@ -163,6 +166,7 @@ def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) 
         task = progress.add_task(info.path.name, total=total, note="compiling")
         started = None
         for done, frame in enumerate(frames):
+            stopping.check()
             yield frame
             started = started or monotonic()
             # The first clip comes all at once, after compilation: too early to speak of a rate.

@@ -23,22 +23,23 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from vasal_jax.errors import InputError
 from vasal_jax.size import Size
+from vasal_jax.system import stopping
+from vasal_jax.system.files import remove_temporaries
 
 console = Console(stderr=True)
 
 # Arguments whose help reads as a person would write it.
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 Flag = Annotated[bool, arg(help_behavior_hint="")]
-SizeArgument = Annotated[
-    Size,
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="WxH",
-        instance_from_str=lambda words: Size.parse(words[0]),
-        is_instance=lambda value: isinstance(value, Size),
-        str_from_instance=lambda size: [str(size)],
-    ),
-]
+_SIZE = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="WxH",
+    instance_from_str=lambda words: Size.parse(words[0]),
+    is_instance=lambda value: isinstance(value, Size | None),
+    str_from_instance=lambda size: [str(size)],
+)
+SizeArgument = Annotated[Size, _SIZE]
+OptionalSize = Annotated[Size | None, _SIZE, arg(help_behavior_hint="")]
 
 
 def progress_bar(disable: bool = False) -> Progress:
@@ -60,27 +61,43 @@ def progress_bar(disable: bool = False) -> Progress:
 
 
 def run(command: Callable[[], int]) -> int:
-    """Runs a command as a person's: its exit code, or 2 with one line for a mistake, 130 for Ctrl-C."""
+    """Runs a command as a person's.
+
+    Returns:
+      The command's exit code; 2 with one line for a mistake or a lack of the system, 130 for a request to stop.
+    """
     for package in ("vasal_jax", "data"):
         logging.getLogger(package).handlers = [_LineHandler(logging.WARNING)]
-    try:
-        code = command()
-        sys.stdout.flush()
-        return code
-    except InputError as error:
+    with stopping.heard(clean_up=remove_temporaries):
+        try:
+            code = command()
+            sys.stdout.flush()
+            stopping.check()
+            return code
+        except KeyboardInterrupt:
+            pass
+        except Exception as error:
+            # On its way through libraries an interrupt may have become another error.
+            if not stopping.requested():
+                return _failed(error)
+        stopping.say_stopped()
+        return stopping.EXIT_CODE
+
+
+def _failed(error: Exception) -> int:
+    """The exit code for an error, which is raised again where it is no person's mistake and no lack of the system."""
+    if isinstance(error, InputError):
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; no output was left half written", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         _give_up_stdout()
         return 141
-    except OSError as error:
+    if isinstance(error, OSError):
         # A disk, a pipe or a limit of the system, where no file could be named.
         print(f"error: {error}", file=sys.stderr)
         _give_up_stdout()
         return 2
+    raise error
 
 
 def end_without(extra: str, error: ModuleNotFoundError) -> NoReturn:
