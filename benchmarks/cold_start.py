@@ -22,6 +22,7 @@ CLIP = 2.0  # seconds
 
 
 def measure(rounds: int = 7) -> list[Comparison]:
+    """Seconds to the first map, with an empty and with a filled cache of compiled programs."""
     filled, empty = [], []
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "video.mp4"

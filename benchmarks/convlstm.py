@@ -28,6 +28,7 @@ GOALS = {
 
 
 def measure(rounds: int = 7) -> list[Comparison]:
+    """The ConvLSTM alone, forward and backward, beside PyTorch."""
     goals = GOALS[in_fresh_process(torch_device)]
     return compare(f"ConvLSTM, forward and backward, {T} frames", goals, ours, theirs, rounds)
 
@@ -40,6 +41,7 @@ def drawn() -> list[np.ndarray]:
 
 
 def ours(dtype: str) -> Call:
+    """Our side, in a compute type."""
     config = ModelConfig.released()
     model = ConvLSTM(config.combine[-1], config.lstm, dtype=compute_type(dtype), rngs=nnx.Rngs(0))
     graph, state = nnx.split(model)
@@ -60,6 +62,7 @@ def ours(dtype: str) -> Call:
 
 
 def theirs(name: str) -> Call:
+    """PyTorch's side, in one of `WAYS`."""
     way = WAYS[name]
     model = released_model(way)
     cells = torch.nn.Sequential(model.cell0, model.cell1)

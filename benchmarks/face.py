@@ -27,6 +27,7 @@ PRESETS = {
 
 
 def measure(rounds: int = 7, faces: int = 4) -> list[Comparison]:
+    """The model with a face branch against the same model without one."""
     batch = drawn_batch(faces)
     with fresh_process() as process:
         sides = {
@@ -39,6 +40,7 @@ def measure(rounds: int = 7, faces: int = 4) -> list[Comparison]:
 
 
 def drawn_batch(faces: int) -> dict[str, np.ndarray]:
+    """A clip with so many faces."""
     rng = np.random.default_rng(1)
     low = rng.uniform(0, 0.7, (1, T, faces, 2)).astype(np.float32)
     return drawn_clip(T) | {

@@ -35,6 +35,7 @@ GOALS = {
 
 
 def measure(rounds: int = 7) -> list[Comparison]:
+    """The released model on one clip, beside PyTorch."""
     device = in_fresh_process(torch_device)
     goals = GOALS[device]
     if device == "cpu" and not has_bfloat16():
@@ -45,10 +46,12 @@ def measure(rounds: int = 7) -> list[Comparison]:
 
 
 def ours(dtype: str) -> Call:
+    """Our side, in a compute type."""
     return forward_call(ModelConfig.released(dtype=compute_type(dtype)), drawn_clip(T), dtype)
 
 
 def theirs(name: str) -> Call:
+    """PyTorch's side, in one of `WAYS`."""
     way = WAYS[name]
     model, clip = released_model(way).eval(), clip_of(drawn_clip(T), way)
     run = torch.compile(model) if way.compiled else model

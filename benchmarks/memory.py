@@ -27,6 +27,7 @@ def peak_memory(video: Path, weights: Path | None) -> int:
 
 
 def main() -> int:
+    """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, nargs="+", default=[30, 120], help="lengths of the videos")
     parser.add_argument("--weights", type=Path, help="weights to predict with (the packaged ones by default)")

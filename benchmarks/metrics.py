@@ -42,6 +42,7 @@ def measure(rounds: int = 7) -> list[Comparison]:
 
 
 def ours(_: str) -> Call:
+    """Our eight metrics on a block of frames."""
     batch, baseline = drawn_batch()
     parts = [tuple(x[i : i + FRAMES_A_CALL] for x in batch) for i in range(0, FRAMES, FRAMES_A_CALL)]
     parts, *others = jax.device_put((parts, baseline, np.arange(FRAMES_A_CALL)))
@@ -55,6 +56,7 @@ def ours(_: str) -> Call:
 
 
 def theirs(side: str) -> Call:
+    """The same eight as they are usually computed, in NumPy and by pysaliency."""
     batch, baseline = drawn_batch()
     uniform = drawn_points(np.random.default_rng(1), NEGATIVES)
     area = AREAS[side]
@@ -71,6 +73,7 @@ def checked() -> str:
 
 
 def check(found: dict[str, np.ndarray], expected: list[dict[str, float]]) -> None:
+    """Raises where the two sides differ."""
     for name in NAMES:
         reference = np.array([scores[name] for scores in expected])
         # Each side draws its own uniform negatives, so AUC-B agrees as far as chance lets it.
@@ -100,6 +103,7 @@ def drawn_batch() -> tuple[tuple[np.ndarray, ...], np.ndarray]:
 
 
 def drawn_points(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Points of so many fixations a frame, uniform over the picture: x, y."""
     return rng.integers(0, (WIDTH, HEIGHT), (FRAMES, count, 2))
 
 
@@ -135,6 +139,7 @@ def pysaliency_scores(
 
 
 def at(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The values of a map at points x, y."""
     return values[points[:, 1], points[:, 0]]
 
 

@@ -20,6 +20,7 @@ MEMORY_GOAL = 1.5  # GB
 
 
 def measure(rounds: int = 3, seconds: float = 30.0) -> list[Comparison]:
+    """predict.py on a whole video, beside the release's way of working."""
     with tempfile.TemporaryDirectory() as folder:
         names = "video.mp4", "sound.wav", "weights.safetensors", "weights.pt", "ours.mp4", "theirs.mp4"
         video, sound, our_weights, their_weights, our_out, their_out = (Path(folder) / name for name in names)

@@ -24,6 +24,7 @@ PICTURE_HOPS = 20
 
 
 def main(video: str, sound: str, weights: str, out: str, device: str) -> None:
+    """Predicts a video as the released demo does."""
     model = load_model(weights).to(device).eval()
     frames = read_frames(video)
     pictures = sound_pictures(sound, len(frames))
@@ -44,6 +45,7 @@ def main(video: str, sound: str, weights: str, out: str, device: str) -> None:
 
 
 def load_model(weights: str) -> torch.nn.Module:
+    """The PyTorch reference with weights from a file."""
     model = VASalReference(ModelConfig.released())
     model.load_state_dict(torch.load(weights, weights_only=True))
     return model

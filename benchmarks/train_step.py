@@ -42,6 +42,7 @@ GOALS = {
 
 
 def measure(rounds: int = 7, frames: int | None = None) -> list[Comparison]:
+    """A training step of the released model, beside PyTorch."""
     device = in_fresh_process(torch_device)
     frames = frames or (4 if device == "cpu" else 12)
     sides = (partial(make, drawn_batch(frames)) for make in (jax_step, torch_step))
@@ -65,6 +66,7 @@ def drawn_batch(frames: int) -> dict[str, np.ndarray]:
 
 
 def jax_step(batch: dict[str, np.ndarray], dtype: str) -> Call:
+    """Our side, in a compute type."""
     config = ModelConfig.released(dtype=compute_type(dtype))
     training = Training(config, LossWeights(), OptimizerConfig(), updates=1_000_000)
     mesh = make_mesh()
@@ -82,6 +84,7 @@ def jax_step(batch: dict[str, np.ndarray], dtype: str) -> Call:
 
 
 def torch_step(batch: dict[str, np.ndarray], name: str) -> Call:
+    """PyTorch's side, in one of `WAYS`."""
     way = WAYS[name]
     module, clip = released_model(way).train(), clip_of(batch, way)
     density = torch.from_numpy(batch["density"][0]).flatten(1).to(torch_device())

@@ -12,6 +12,7 @@ from vasal_jax.training.optimizer import OptimizerConfig
 
 
 def config() -> TrainConfig:
+    """What this preset trains."""
     return TrainConfig(
         model=ModelConfig.released(dtype="bfloat16"),
         batch_size=16,

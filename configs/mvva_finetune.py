@@ -12,6 +12,7 @@ from configs.train_config import TrainConfig
 
 
 def config() -> TrainConfig:
+    """What this preset trains."""
     full = mvva_full.config()
     optimizer = dataclasses.replace(full.optimizer, learning_rate=5e-5, warmup=200)
     return dataclasses.replace(full, updates=8000, optimizer=optimizer)

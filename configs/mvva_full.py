@@ -13,6 +13,7 @@ from vasal_jax.training.losses import LossWeights
 
 
 def config() -> TrainConfig:
+    """What this preset trains."""
     return dataclasses.replace(
         mvva.config(),
         model=ModelConfig.full_audio_faces(dtype="bfloat16"),

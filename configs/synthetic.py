@@ -11,6 +11,7 @@ from vasal_jax.training.optimizer import OptimizerConfig
 
 
 def config() -> TrainConfig:
+    """What this preset trains."""
     return TrainConfig(
         model=ModelConfig.full_audio_faces(dtype="bfloat16"),
         batch_size=8,

@@ -16,6 +16,7 @@ from vasal_jax.training.optimizer import OptimizerConfig
 
 
 def config() -> TrainConfig:
+    """What this preset trains."""
     return TrainConfig(
         model=ModelConfig.tiny_full_audio_faces(),
         clips=ClipOptions(length=16, faces=6),  # long enough to tell whether a mouth moves with the sound

@@ -226,6 +226,7 @@ def rows_of(name: str, folder: Path) -> list[ModelRow]:
 
 
 def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> None:
+    """Prints what the proof shows: the rows, by who speaks, and how often the speaker weighs most."""
     root, videos = args.folder / "faces", [truth.video for truth in evaluation.truths]
     hard = {video.id: hard_frames(root, video) for video in videos}
     everywhere = {video: np.ones_like(frames) for video, frames in hard.items()}

@@ -1,3 +1,5 @@
+"""What is taken from the model's inputs, on NumPy and JAX arrays."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -21,16 +21,19 @@ def ask() -> Machine:
 
 
 def here() -> Machine:
+    """This machine."""
     return Machine(device(), conditions())
 
 
 def device() -> str:
+    """The device that JAX computes on, in words."""
     import jax
 
     return jax.devices()[0].device_kind
 
 
 def conditions() -> str:
+    """What else bears on a time: versions, cores, settings."""
     import jax
     import torch
 

@@ -136,6 +136,7 @@ def compare(
 
 
 def print_table(rows: list[Row]) -> None:
+    """Prints rows as a table, a goal beside each ratio that has one."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     words = "work", "against", "allocator", "dtype"
     numbers = "rounds", "ours ms", "theirs ms", "ratio", "least", "most", "goal", "met"

@@ -13,6 +13,8 @@ from vasal_jax.weights.pytorch_reference import VASalReference
 
 
 class Way(NamedTuple):
+    """A way of running PyTorch."""
+
     last: bool = False  # channels-last memory
     bfloat16: bool = False  # autocast
     tf32: bool = False

@@ -1,3 +1,5 @@
+"""Sound to log-mel pictures, in time with the frames."""
+
 import librosa
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Clips of a video as the model takes them."""
+
 import logging
 
 import numpy as np

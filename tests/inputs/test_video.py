@@ -1,3 +1,5 @@
+"""Videos of all kinds, decoded with their times."""
+
 import gc
 import logging
 from fractions import Fraction

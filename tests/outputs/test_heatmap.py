@@ -1,3 +1,5 @@
+"""Saliency maps as grey pictures and as heat over a picture."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Scenes: what is in them, and that a seed makes them again."""
+
 import subprocess
 import sys
 

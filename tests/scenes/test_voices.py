@@ -1,3 +1,5 @@
+"""Voices and other sounds of the scenes."""
+
 import numpy as np
 import pytest
 

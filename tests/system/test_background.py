@@ -1,3 +1,5 @@
+"""Work ahead in threads: order, errors, and nothing left running."""
+
 import threading
 import time
 

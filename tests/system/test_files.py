@@ -1,3 +1,5 @@
+"""Outputs are whole or absent."""
+
 import contextlib
 import os
 import subprocess

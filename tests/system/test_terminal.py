@@ -13,6 +13,8 @@ from vasal_jax.system.terminal import SizeArgument, progress_bar
 
 @dataclasses.dataclass
 class Arguments:
+    """Arguments of a command."""
+
     size: SizeArgument = Size(360, 640)
 
 

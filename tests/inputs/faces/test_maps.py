@@ -1,3 +1,5 @@
+"""Face maps: read from folders, drawn from boxes, normalised."""
+
 import cv2
 import numpy as np
 import pytest

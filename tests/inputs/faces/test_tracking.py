@@ -14,6 +14,8 @@ NAN = np.full(4, np.nan)
 
 
 class Errors(NamedTuple):
+    """What a tracker gets wrong."""
+
     switches: int  # a face goes on under another track
     misses: int  # faces without a box
     false: int  # boxes without a face

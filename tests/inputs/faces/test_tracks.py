@@ -1,3 +1,5 @@
+"""Face tracks: read, checked, written."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
