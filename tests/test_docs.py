@@ -29,16 +29,13 @@ from vasal_jax.scenes import Scene
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ENTRIES = {  # programs of ours and the function that parses their words
+ENTRIES = {  # programs whose words are not parsed by the `main` of the module of their name
     "vasal": ("vasal_jax.commands.main", "main"),
-    "python predict.py": ("vasal_jax.commands.main", "predict_main"),
-    "python convert_weights.py": ("vasal_jax.commands.main", "convert_main"),
-    "python evaluate.py": ("evaluate", "main"),
-    "python train.py": ("train", "main"),
-    "python scripts/train_synthetic.py": ("scripts.train_synthetic", "main"),
-    "python -m benchmarks": ("benchmarks.__main__", "main"),
-    **{f"python -m data.{name}": (f"data.{name}", "main") for name in ("builder", "mvva", "preview", "synthetic")},
+    "predict": ("vasal_jax.commands.main", "predict_main"),
+    "convert_weights": ("vasal_jax.commands.main", "convert_main"),
+    "benchmarks": ("benchmarks.__main__", "main"),
 }
+PROGRAM = re.compile(r"(vasal)\b|python ([\w/]+)\.py\b|python -m ((?:benchmarks|data|scripts)[\w.]*)")
 RUN_BY_CI = ("pip install", "python -m pytest")  # .ci/run runs the two of README.md, in an environment of its own
 FENCE = RawFencedCodeBlockLexer(re.compile(r"(?P<language>\w*)(?P<title>[^\n]*)$\n", re.MULTILINE))
 
@@ -139,12 +136,13 @@ def test_the_command_lines_accept_what_a_page_says(page, monkeypatch, capsys):
         assert not (fence["title"] and fence["language"] == "python"), "every Python block is run"
         for words in _commands(fence["source"]) if fence["language"] == "bash" else ():
             command = " ".join(words)
-            entry = next((entry for entry in ENTRIES if command.startswith(entry)), None)
-            if entry is None:
+            program = PROGRAM.match(command)
+            if program is None:
                 assert fence["title"] or command.startswith(RUN_BY_CI), f"{command}: none of our programs, and no title"
                 continue
-            monkeypatch.setattr(sys, "argv", words[len(entry.split()) - 1 :])
-            module, function = ENTRIES[entry]
+            monkeypatch.setattr(sys, "argv", words[len(program[0].split()) - 1 :])
+            name = next(filter(None, program.groups())).replace("/", ".")
+            module, function = ENTRIES.get(name, (name, "main"))
             try:
                 getattr(importlib.import_module(module), function)()
             except _Accepted:
