@@ -1,6 +1,6 @@
 """Presets of a training by name: one module each, whose docstring says what for and whose `config()` makes it."""
 
-from configs import mvva, mvva_finetune, mvva_full, synthetic, synthetic_tiny
+from configs import challenge, mvva, mvva_finetune, mvva_full, synthetic, synthetic_tiny
 
 PRESETS = {
     "synthetic_tiny": synthetic_tiny,
@@ -8,4 +8,5 @@ PRESETS = {
     "mvva": mvva,
     "mvva_full": mvva_full,
     "mvva_finetune": mvva_finetune,
+    "challenge": challenge,
 }

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from data.datasets import open_dataset
+from data.datasets import open_dataset, own_name
 from data.records import VideoRecord
 from data.splits import NAMES
 from data.workers import in_processes
@@ -165,13 +165,15 @@ class BuilderArgs:
     """Prepare a dataset for training: every frame at model size, with sound, faces and fixation density."""
 
     folder: Positional[Path]
-    """Where MVVA was unpacked, a folder of data.synthetic, or one in the STAViS layout."""
+    """Where MVVA or a challenge was unpacked, a folder of data.synthetic, or one in the layout of STAViS, DHF1K,
+    Hollywood-2 or UCF-Sports."""
     out: Positional[Path]
     """The folder to write to. Each choice of dataset, sigma and split gets a folder of its own in it."""
     dataset: str = "mvva"
     """In the STAViS layout: which of the datasets, such as DIEM."""
-    sigma: float | Literal["own-maps"] = SIGMA
-    """Standard deviation of the density in pixels of the grid of fixations, or own-maps: the maps of the dataset."""
+    sigma: Annotated[float | Literal["own-maps"] | None, arg(help_behavior_hint="")] = None
+    """Standard deviation of the density in pixels of the grid of fixations, or own-maps: the maps of the dataset. By
+    default 28, and the own maps of a challenge, DHF1K, Hollywood-2 and UCF-Sports."""
     split: Annotated[str | None, arg(metavar="RULE", help_behavior_hint="")] = None
     """Which IDs are tested on, as in "test=281-343 validation=220-280" (the default) or "test=list.txt"."""
     processes: int = os.cpu_count() or 1
@@ -182,13 +184,15 @@ def build(args: BuilderArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if not args.folder.is_dir():
         raise InputError(f"{args.folder}: no such folder, expected a dataset")
-    if args.sigma != "own-maps" and not 0 < args.sigma < np.inf:
-        raise InputError(f"--sigma: expected more than 0 pixels, found {args.sigma:g}")
+    name = own_name(args.folder)
+    sigma = args.sigma if args.sigma is not None else "own-maps" if name else SIGMA
+    if sigma != "own-maps" and not 0 < sigma < np.inf:
+        raise InputError(f"--sigma: expected more than 0 pixels, found {sigma:g}")
     if not 1 <= args.processes <= 256:
         raise InputError(f"--processes: expected 1 to 256, found {args.processes}")
     with naming_file_errors(args.out):
         args.out.mkdir(parents=True, exist_ok=True)
-    config = config_of(args.dataset, None if args.sigma == "own-maps" else args.sigma, args.split)
+    config = config_of(name or args.dataset, None if sigma == "own-maps" else sigma, args.split)
     tfds.disable_progress_bar()
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of a config that is not in its list
     known = config.name in FaceSaliency.builder_configs  # TFDS wants those by name

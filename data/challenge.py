@@ -37,9 +37,9 @@ VALIDATION_EVERY = 10  # the challenge has no validation videos: every tenth tra
 _SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
-def is_challenge(root: str | os.PathLike) -> bool:
+def is_challenge(root: Path) -> bool:
     """Whether a folder has the challenges' layout."""
-    return (Path(root) / SPLIT_FILE).is_file()
+    return (root / SPLIT_FILE).is_file()
 
 
 def read_challenge(root: str | os.PathLike, progress: bool = True) -> tuple[Dataset, Splits]:

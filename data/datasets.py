@@ -2,6 +2,8 @@
 
 import os
 import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from data import challenge, dhf1k, mvva, stavis
@@ -9,12 +11,26 @@ from data.records import Dataset
 from data.splits import DEFAULT, Splits, parse_splits
 from vasal_jax.errors import InputError
 
-_LAYOUTS = {
-    challenge.is_challenge: challenge.read_challenge,
-    dhf1k.is_dhf1k: dhf1k.read_dhf1k,
-    dhf1k.is_clip_folders: dhf1k.read_clip_folders,
-}
-"""Layouts that bring their splits: how one is known, and what reads it."""
+
+@dataclass(frozen=True)
+class _Layout:
+    """A layout whose datasets bring their own splits and maps."""
+
+    recognises: Callable[[Path], bool]
+    name: Callable[[Path], str]
+    read: Callable[[Path, bool], tuple[Dataset, Splits]]
+
+
+_LAYOUTS = (
+    _Layout(challenge.is_challenge, lambda root: challenge.NAME, challenge.read_challenge),
+    _Layout(dhf1k.is_dhf1k, lambda root: dhf1k.NAME, dhf1k.read_dhf1k),
+    _Layout(dhf1k.is_clip_folders, dhf1k.clip_folders_name, dhf1k.read_clip_folders),
+)
+
+
+def own_name(root: str | os.PathLike) -> str | None:
+    """The name of a dataset that brings its own splits and maps, from its folder's layout; None for any other one."""
+    return next((layout.name(Path(root)) for layout in _LAYOUTS if layout.recognises(Path(root))), None)
 
 
 def open_dataset(
@@ -36,9 +52,9 @@ def open_dataset(
     Raises:
       InputError: no such folder, nothing usable in it, or the rule is none.
     """
-    for has_layout, read in _LAYOUTS.items():
-        if has_layout(root):
-            records, splits = read(root, progress)
+    for layout in _LAYOUTS:
+        if layout.recognises(Path(root)):
+            records, splits = layout.read(Path(root), progress)
             return records, parse_splits(split) if split else splits
     if not (Path(root) / "fold_lists").is_dir():
         if dataset != "mvva":

@@ -29,6 +29,7 @@ from vasal_jax.inputs.video import Frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
 
+NAME = "dhf1k"
 SPLIT = "training=1-600 validation=601-700"
 VALIDATION_EVERY = 10
 DEFAULT_FPS = 25.0  # assumed for Hollywood-2 and UCF-Sports
@@ -79,15 +80,20 @@ def pictures_in(folder: Path) -> list[Path]:
     return [folder / name for _, name in sorted(numbered)]
 
 
-def is_dhf1k(root: str | os.PathLike) -> bool:
+def is_dhf1k(root: Path) -> bool:
     """Whether a folder has DHF1K's layout."""
-    return all((Path(root) / name).is_dir() for name in ("video", "annotation"))
+    return all((root / name).is_dir() for name in ("video", "annotation"))
 
 
-def is_clip_folders(root: str | os.PathLike) -> bool:
+def is_clip_folders(root: Path) -> bool:
     """Whether a folder has the layout of Hollywood-2 and UCF-Sports."""
-    clips = (Path(root) / name for name in ("training", "testing"))
+    clips = (root / name for name in ("training", "testing"))
     return any(folder.is_dir() and any((clip / "images").is_dir() for clip in folder.iterdir()) for folder in clips)
+
+
+def clip_folders_name(root: Path) -> str:
+    """The dataset's name: the folder's own, of letters, digits and underscores."""
+    return re.sub("[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "clips"
 
 
 def read_dhf1k(root: str | os.PathLike, progress: bool = True) -> tuple[Dataset, Splits]:
@@ -106,7 +112,7 @@ def read_dhf1k(root: str | os.PathLike, progress: bool = True) -> tuple[Dataset,
     if len(with_truth) < len(videos):
         logger.warning("%s: %d of %d videos have no ground truth", root, len(videos) - len(with_truth), len(videos))
     sources = [(str(int(path.stem)), path, root / "annotation" / f"{int(path.stem):04d}", None) for path in with_truth]
-    return _read("dhf1k", root, sources, progress), parse_splits(SPLIT)
+    return _read(NAME, root, sources, progress), parse_splits(SPLIT)
 
 
 def read_clip_folders(root: str | os.PathLike, progress: bool = True) -> tuple[Dataset, Splits]:
@@ -135,7 +141,7 @@ def read_clip_folders(root: str | os.PathLike, progress: bool = True) -> tuple[D
         "test": frozenset(map(canonical, names["testing"])),
     }
     rule = f"training and testing folders; validation=every {VALIDATION_EVERY}th of training, by name"
-    return _read(root.resolve().name.lower(), root, sources, progress), Splits(rule, rule, by_split)
+    return _read(clip_folders_name(root), root, sources, progress), Splits(rule, rule, by_split)
 
 
 def _clips(folder: Path) -> list[str]:

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 
 from data import mvva
 from data.builder import main
+from data.datasets import open_dataset
 from data.examples import frame_examples
 from data.prepared import PreparedSplit
 from data.splits import NAMES
@@ -27,6 +28,7 @@ from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.size import Size
 
 ROOT = Path(__file__).parents[2]
+CHALLENGE = ROOT / "tests/fixtures/challenge"
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +219,25 @@ def test_a_stavis_dataset_by_its_fold_lists_and_its_own_maps(tmp_path):
     assert {tuple(p) for p in np.round(source[0]["fixations"], 5)} == {
         tuple(p) for p in np.round(expected, 5).astype("f4")
     }
+
+
+def test_a_challenge_under_its_own_name_with_its_own_maps(tmp_path):
+    """Every frame's density is the ground truth's, its fixations are those of the file."""
+    assert prepare(CHALLENGE, tmp_path) == 0
+    assert prepared_folder(tmp_path).parent.name == "challenge_own_maps"
+    records, _ = open_dataset(CHALLENGE, progress=False)
+    split = PreparedSplit(tmp_path, "test")
+    assert [video.id for video in split.videos] == ["0003", "0042", "0017"]
+    examples = iter(map(tf.train.Example.FromString, split.read(range(31))))
+    for record in records.records[2:]:
+        points = record.fixations()
+        for index in range(record.n_frames):
+            stored = next(examples).features.feature
+            density = np.array(stored["density"].float_list.value).reshape(32, 32)
+            truth = cv2.resize(record.density_picture(index), (32, 32), interpolation=cv2.INTER_AREA)
+            np.testing.assert_allclose(density, truth / truth.sum(), atol=1e-6)
+            x = np.array(stored["fixations"].float_list.value).reshape(-1, 2)[:, 0]
+            np.testing.assert_allclose(x, (points[index, :, 0] + 0.5) / record.grid[1], atol=1e-6)
 
 
 # `tfds build` without the other subcommands of `tfds`, which import apache-beam.

@@ -41,7 +41,8 @@ class EvaluateArgs:
     """
 
     folder: Positional[Annotated[Path, arg(metavar="DATASET")]]
-    """Folder of MVVA, of data.synthetic, or in the STAViS layout."""
+    """Folder of MVVA, of data.synthetic, of a video saliency challenge, or in the layout of STAViS, DHF1K, Hollywood-2
+    or UCF-Sports."""
     weights: OptionalFile = None
     """The model: a .safetensors file, an Orbax folder or a PyTorch checkpoint."""
     maps: Annotated[tuple[Path, ...], arg(metavar="DIR ...", help_behavior_hint="")] = ()
