@@ -145,5 +145,5 @@ def test_a_damaged_picture(tmp_path):
     pictures(tmp_path / "7", ["0.png", "1.png", "2.png"])
     (tmp_path / "7" / "1.png").write_bytes(b"nothing")
     read = find_maps(tmp_path, {"7": 3})[0]["7"].open()
-    with pytest.raises(InputError, match=r"1\.png: expected a picture"):
+    with pytest.raises(InputError, match=r"1\.png: expected a PNG or JPEG picture"):
         read(1)

@@ -1,33 +1,85 @@
 """Picture files as arrays, grey or in colour."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
+from vasal_jax.system.reading import read_bytes
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_START_OF_FRAME = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: what libjpeg decodes by Huffman codes
+_START_OF_SCAN = 0xDA
 
 
 def read_grey(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture as grey: uint8 (H,W). Raises `InputError` where it is missing or no picture."""
+    """Reads a PNG or JPEG picture as grey: uint8 (H,W).
+
+    Raises:
+      InputError: the file is missing, no such picture, damaged, or beyond `limits`.
+    """
     return _read(Path(path), cv2.IMREAD_GRAYSCALE)
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture in colour: uint8 (H,W,3) RGB. Raises `InputError` where it is missing or no picture."""
+    """Reads a PNG or JPEG picture in colour: uint8 (H,W,3) RGB. Raises as `read_grey` does."""
     return _read(Path(path), cv2.IMREAD_COLOR_RGB)
 
 
 def _read(path: Path, mode: int) -> np.ndarray:
+    content = read_bytes(path, "a PNG or JPEG picture", limits.MAX_PICTURE_BYTES)
+    # What it is, its content says, not its name; OpenCV would try a dozen other decoders.
+    if content.startswith(_PNG):
+        width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
+        scans = 1
+    elif content.startswith(_JPEG):
+        width, height = _jpeg_size(content)
+        scans = content.count(bytes([0xFF, _START_OF_SCAN]))
+    else:
+        raise InputError(f"{path}: expected a PNG or JPEG picture, found something else")
+    if max(width, height) > limits.MAX_SIDE or width * height > limits.MAX_AREA:
+        most = f"{limits.MAX_AREA} pixels, {limits.MAX_SIDE} a side"
+        raise InputError(f"{path}: expected a picture of at most {most}, found {width}x{height}; make it smaller")
+    if width * height * scans > limits.MAX_JPEG_WORK and scans > 1:
+        raise InputError(f"{path}: found a JPEG of {width}x{height} in {scans} scans; save it as baseline JPEG or PNG")
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
         # A map or frame lies as it is stored: what a camera notes of its own position does not turn it.
-        image = cv2.imdecode(content, mode | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
-    except OSError as error:
-        raise InputError(f"{path}: the picture cannot be read ({error.strerror or error})") from None
-    except cv2.error:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from None
         image = None
     if image is None:
-        raise InputError(f"{path}: expected a picture, found something else or a damaged file")
+        raise InputError(f"{path}: expected a PNG or JPEG picture, found a damaged file")
     return image
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Width and height of a JPEG: the largest of its frame headers; 0, 0 where there is none."""
+    sizes = [(0, 0)]
+    for marker, start in _jpeg_segments(content):
+        if marker in _START_OF_FRAME:
+            height, width = (int.from_bytes(content[start + at : start + at + 2], "big") for at in (3, 5))
+            sizes.append((width, height))
+    return max(sizes, key=lambda size: size[0] * size[1])
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and first byte (of the length) of each segment up to the first scan."""
+    at = 2
+    while at + 4 <= len(content):
+        if content[at] != 0xFF:
+            at += 1  # a decoder skips what is no marker
+            continue
+        marker = content[at + 1]
+        if marker == _START_OF_SCAN:
+            return
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:  # without a length
+            at += 1 if marker == 0xFF else 2
+            continue
+        yield marker, at + 2
+        at += 2 + max(2, int.from_bytes(content[at + 2 : at + 4], "big"))

@@ -11,16 +11,15 @@ import math
 import os
 import pickle
 import re
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import numpy as np
 
 from vasal_jax.errors import InputError
-
-MAX_BYTES = 512 * 2**20  # a video of MVVA needs less than 1 MiB
-MAX_ELEMENTS = MAX_BYTES // 8  # after expansion: a pickle can name the same list many times over
-MAX_DEPTH = 8  # arrays and lists within each other
+from vasal_jax.inputs import limits
+from vasal_jax.system.reading import open_regular
 
 
 def load_array(path: str | os.PathLike) -> np.ndarray:
@@ -35,31 +34,29 @@ def load_array(path: str | os.PathLike) -> np.ndarray:
       are numbers, None, lists (tuples become lists) and arrays.
 
     Raises:
-      InputError: the file is missing, a folder, no `.npy` file, cut short, larger than `MAX_BYTES`, or holds
+      InputError: the file is missing, a folder, no `.npy` file, cut short, beyond `limits`, or holds
         anything but numbers.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
-                raise InputError(f"{path}: expected an array file of at most {MAX_BYTES} bytes, found {size}")
-            shape, fortran, dtype = _read_header(file, path)
-            rest = size - file.tell()
-            if dtype == np.dtype(object):
-                return _load_objects(file, shape, path)
-            _check_numbers(shape, dtype, rest, path)
-            values = np.fromfile(file, dtype, count=math.prod(shape))
-            return values.reshape(shape, order="F" if fortran else "C")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, expected a .npy array") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, expected a .npy array") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    with open_regular(path, "a .npy array", limits.MAX_ARRAY_BYTES) as file:
+        size = os.fstat(file.fileno()).st_size
+        shape, fortran, dtype = read_header(file, path)
+        if dtype == np.dtype(object):
+            if size > limits.MAX_OBJECT_FILE_BYTES:
+                most = limits.MAX_OBJECT_FILE_BYTES
+                raise InputError(f"{path}: expected an object array of at most {most} bytes, found {size}")
+            return _load_objects(file, shape, path)
+        _check_numbers(shape, dtype, size - file.tell(), path)
+        values = np.fromfile(file, dtype, count=math.prod(shape))
+        return values.reshape(shape, order="F" if fortran else "C")
 
 
-def _read_header(file, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the order is Fortran's, and dtype of an array that begins here in a `.npy` or `.npz` file.
+
+    Raises:
+      InputError: no header of an array, or a shape beyond the limits.
+    """
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         version = np.lib.format.read_magic(file)
@@ -69,8 +66,9 @@ def _read_header(file, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
     # The header is a Python literal and a dtype description; crafted ones fail in many ways.
     except Exception as error:
         raise InputError(f"{path}: not a .npy array or cut short ({_one_line(error)})") from None
-    if any(length < 0 for length in shape):
-        raise InputError(f"{path}: expected a shape of whole numbers, found {shape}")
+    if len(shape) > limits.MAX_DIMENSIONS or not all(0 <= length <= limits.MAX_AXIS for length in shape):
+        most = f"{limits.MAX_DIMENSIONS} axes of {limits.MAX_AXIS} each"
+        raise InputError(f"{path}: expected an array of at most {most}, found shape {str(shape)[:80]}")
     return shape, fortran, dtype
 
 
@@ -82,11 +80,14 @@ def _check_numbers(shape: tuple[int, ...], dtype: np.dtype, rest: int, path: Pat
         raise InputError(f"{path}: cut short, expected {needed} bytes of data for shape {shape}, found {rest}")
 
 
-def _load_objects(file, shape: tuple[int, ...], path: Path) -> np.ndarray:
+def _load_objects(file: IO[bytes], shape: tuple[int, ...], path: Path) -> np.ndarray:
+    budget = _Budget()
     try:
-        array = _Builder().build(_NumbersUnpickler(file, encoding="latin1").load())
+        array = _Builder(budget).build(_NumbersUnpickler(file, budget).load())
     except pickle.UnpicklingError as error:
         raise InputError(f"{path}: refused, expected an array of numbers and lists, found {error}") from None
+    except MemoryError:
+        raise
     # A damaged or crafted pickle ends in nearly any exception; none of them is worth more than this line.
     except Exception as error:
         raise InputError(f"{path}: damaged or cut short object array ({_one_line(error)})") from None
@@ -100,6 +101,27 @@ def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
+class _Budget:
+    """What an object array may still take: a pickle can name the same list or text many times over."""
+
+    def __init__(self) -> None:
+        self.bytes, self.steps = limits.MAX_OBJECT_BYTES, limits.MAX_OBJECT_STEPS
+
+    def spend(self, count: int) -> None:
+        self.bytes -= count
+        if self.bytes < 0:
+            raise pickle.UnpicklingError(f"more than {limits.MAX_OBJECT_BYTES} bytes when expanded")
+
+    def step(self) -> None:
+        self.steps -= 1
+        if self.steps < 0:
+            raise pickle.UnpicklingError(f"more than {limits.MAX_OBJECT_STEPS} instructions")
+
+
+_LIST_ELEMENT = 64  # bytes of a list's element: the reference and a small object
+_ARRAY = 128  # bytes of an array without its numbers
+
+
 class _DType:
     """Stands in for `numpy.dtype`: booleans, numbers and objects, nothing else."""
 
@@ -109,7 +131,7 @@ class _DType:
             raise pickle.UnpicklingError(f"dtype {code[:40]!r}")
         self.value = np.dtype(object) if "O" in code else np.dtype(code)
 
-    def set_state(self, state):
+    def set_state(self, state, _budget):
         order, *fields = state[1:5]
         if fields != [None, None, None] or order not in ("<", ">", "=", "|"):
             raise pickle.UnpicklingError("a dtype with fields")
@@ -122,9 +144,12 @@ class _Array:
 
     dtype: np.dtype | None = None
 
-    def set_state(self, state):
+    def set_state(self, state, budget):
         _version, self.shape, dtype, self.fortran, data = state
-        self.data = _as_bytes(data) if isinstance(data, str) else data
+        whole = isinstance(self.shape, tuple) and all(type(n) is int and 0 <= n <= limits.MAX_AXIS for n in self.shape)
+        if not whole or len(self.shape) > limits.MAX_DIMENSIONS:
+            raise pickle.UnpicklingError("an array whose shape is none")
+        self.data = _as_bytes(budget, data) if isinstance(data, str) else data
         self.dtype = dtype.value
 
 
@@ -136,15 +161,18 @@ def _reconstruct(*_) -> _Array:
     return _Array()
 
 
-def _scalar(dtype: _DType, data: bytes | str):
+def _scalar(budget: _Budget, dtype: _DType, data: bytes | str):
     if dtype.value == np.dtype(object):
         raise pickle.UnpicklingError("a scalar of dtype object")
-    return np.frombuffer(_as_bytes(data), dtype.value, count=1)[0]
+    return np.frombuffer(_as_bytes(budget, data), dtype.value, count=1)[0]
 
 
-def _as_bytes(data, *_) -> bytes:
+def _as_bytes(budget: _Budget, data, *_) -> bytes:
     """Bytes as protocol 2 writes them: a string of the characters 0 to 255."""
-    return data.encode("latin1") if isinstance(data, str) else data
+    if not isinstance(data, str):
+        return data
+    budget.spend(len(data))
+    return data.encode("latin1")
 
 
 _NAMES = {
@@ -152,6 +180,8 @@ _NAMES = {
     "numpy dtype": _DType,
     "numpy.core.multiarray _reconstruct": _reconstruct,
     "numpy._core.multiarray _reconstruct": _reconstruct,
+}
+_NAMES_THAT_SPEND = {
     "numpy.core.multiarray scalar": _scalar,
     "numpy._core.multiarray scalar": _scalar,
     "_codecs encode": _as_bytes,
@@ -164,7 +194,7 @@ _OPCODES = [
     pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.PUT, pickle.BINPUT,
     pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.GET, pickle.BINGET, pickle.LONG_BINGET, pickle.NONE,
     pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1,
-    pickle.LONG4, pickle.BINFLOAT, pickle.SHORT_BINSTRING, pickle.BINSTRING, pickle.SHORT_BINBYTES,
+    pickle.BINFLOAT, pickle.SHORT_BINSTRING, pickle.BINSTRING, pickle.SHORT_BINBYTES,
     pickle.BINBYTES, pickle.BINBYTES8, pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8,
     pickle.EMPTY_LIST, pickle.LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_TUPLE, pickle.TUPLE,
     pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3,
@@ -172,11 +202,44 @@ _OPCODES = [
 # fmt: on
 
 
+class _CountedSteps(dict):
+    """The table of instructions; each look-up is one step."""
+
+    def __init__(self, table, budget: _Budget):
+        super().__init__(table)
+        self._budget = budget
+
+    def __getitem__(self, code):
+        self._budget.step()
+        return super().__getitem__(code)
+
+
+class _Bounded:
+    """A file of which nobody reads more at a time than any honest file has."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self.readline = file.readline
+
+    def read(self, size: int) -> bytes:
+        if size > limits.MAX_OBJECT_FILE_BYTES:
+            raise EOFError("a text longer than the file")
+        return self._file.read(size)
+
+
 # The unpickler written in Python, because the one in C allocates whatever size a crafted memo index asks for.
 class _NumbersUnpickler(pickle._Unpickler):
+    def __init__(self, file: IO[bytes], budget: _Budget):
+        super().__init__(_Bounded(file), encoding="latin1")
+        self._budget = budget
+        self.dispatch = _CountedSteps(self.table, budget)
+
     def find_class(self, module: str, name: str):
+        full = f"{module} {name}"
+        if full in _NAMES_THAT_SPEND:
+            return partial(_NAMES_THAT_SPEND[full], self._budget)
         try:
-            return _NAMES[f"{module} {name}"]
+            return _NAMES[full]
         except KeyError:
             printable = f"{module}.{name}"[:200].encode("unicode_escape").decode()
             raise pickle.UnpicklingError(f"the name {printable}") from None
@@ -186,44 +249,46 @@ class _NumbersUnpickler(pickle._Unpickler):
         state = self.stack.pop()
         if type(self.stack[-1]) not in (_Array, _DType):
             raise pickle.UnpicklingError("a state for something that is no array")
-        self.stack[-1].set_state(state)
+        self.stack[-1].set_state(state, self._budget)
 
-    dispatch: ClassVar = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES}
-    dispatch[pickle.BUILD[0]] = load_build
+    def load_long1(self):
+        size = self.read(1)[0]
+        if size > 9:  # no number of 64 bits has more bytes
+            raise pickle.UnpicklingError(f"a whole number of {size} bytes")
+        self.append(pickle.decode_long(self.read(size)))
+
+    table: ClassVar = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES}
+    table[pickle.BUILD[0]] = load_build
+    table[pickle.LONG1[0]] = load_long1
 
 
 class _Builder:
-    """Turns stand-ins into arrays, counting elements so that a small file cannot become a huge array."""
+    """Turns stand-ins into arrays, counting bytes so that a small file cannot become a huge array."""
 
-    def __init__(self):
-        self.left = MAX_ELEMENTS
+    def __init__(self, budget: _Budget):
+        self._budget = budget
 
     def build(self, thing, depth: int = 0):
         if thing is None or isinstance(thing, (bool, int, float, complex, np.generic)):
             return thing
-        if depth > MAX_DEPTH:
-            raise pickle.UnpicklingError(f"lists more than {MAX_DEPTH} deep")
+        if depth > limits.MAX_OBJECT_DEPTH:
+            raise pickle.UnpicklingError(f"lists more than {limits.MAX_OBJECT_DEPTH} deep")
         if isinstance(thing, (list, tuple)):
-            self._count(len(thing))
+            self._budget.spend(_LIST_ELEMENT * (1 + len(thing)))
             return [self.build(item, depth + 1) for item in thing]
         if isinstance(thing, _Array) and thing.dtype is not None:
             return self._array(thing, depth)
         raise pickle.UnpicklingError(f"an element of type {type(thing).__name__.lstrip('_')}")
 
     def _array(self, array: _Array, depth: int) -> np.ndarray:
-        size = math.prod(array.shape)
-        if len(array.data) != size * (array.dtype.itemsize if array.dtype != np.dtype(object) else 1):
+        size, holds_objects = math.prod(array.shape), array.dtype == np.dtype(object)
+        if len(array.data) != size * (1 if holds_objects else array.dtype.itemsize):
             raise pickle.UnpicklingError(f"data of length {len(array.data)} for shape {array.shape}")
-        self._count(size)
-        if array.dtype != np.dtype(object):
+        self._budget.spend(_ARRAY + size * (_LIST_ELEMENT if holds_objects else array.dtype.itemsize))
+        if not holds_objects:
             values = np.frombuffer(array.data, array.dtype).copy()
             return values.reshape(array.shape, order="F" if array.fortran else "C")
         values = np.empty(size, object)
         for index, item in enumerate(array.data):
             values[index] = self.build(item, depth + 1)
         return values.reshape(array.shape)  # NumPy lists objects in C order whatever the memory order
-
-    def _count(self, elements: int) -> None:
-        self.left -= elements
-        if self.left < 0:
-            raise pickle.UnpicklingError(f"more than {MAX_ELEMENTS} elements")

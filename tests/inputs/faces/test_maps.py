@@ -59,10 +59,10 @@ def test_unusable_folders_name_the_file(tmp_path):
         folder_maps(tmp_path)
     (tmp_path / "4.jpg").write_bytes(b"not a picture")
     maps = folder_maps(tmp_path)
-    with pytest.raises(InputError, match=r"4\.jpg: expected a picture"):
+    with pytest.raises(InputError, match=r"4\.jpg: expected a PNG or JPEG picture"):
         maps(4)
     (tmp_path / "4.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match=r"4\.jpg: expected a picture"):
+    with pytest.raises(InputError, match=r"4\.jpg: expected a PNG or JPEG picture"):
         maps(4)
     (tmp_path / "004.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"frame 4 has two face maps, 004\.png and 4\.jpg"):

@@ -1,0 +1,51 @@
+"""What a file from outside may ask for. Readers check these before they allocate or loop; docs/reference/limits.md.
+
+Each has room for what real recordings and datasets have; what a real file that meets one can do about it is in the
+table of the docs.
+"""
+
+MAX_SIDE = 16384
+"""Pixels of a picture's or a video's longer side."""
+MAX_AREA = 2**26
+"""Pixels of a picture or a video's frame: 8K, 7680x4320, has half of that."""
+MAX_PICTURE_BYTES = 256 * 2**20
+"""Of a PNG or JPEG file."""
+MAX_JPEG_WORK = 2**30
+"""Pixels times scans of a progressive JPEG, each of which passes over the whole picture."""
+
+MAX_ARRAY_BYTES = 256 * 2**20
+"""Of an `.npy` file; a video of MVVA needs less than 1 MiB."""
+MAX_AXIS = 2**20
+"""Length of an array's axis: nearly ten hours of frames at 30 a second."""
+MAX_DIMENSIONS = 8
+"""Axes of an array."""
+MAX_OBJECT_FILE_BYTES = 32 * 2**20
+"""Of an `.npy` file with an object array."""
+MAX_OBJECT_STEPS = 2**22
+"""Instructions of the pickle in an object array."""
+MAX_OBJECT_BYTES = 256 * 2**20
+"""Of an object array once it is expanded, a list's element counted as 64."""
+MAX_OBJECT_DEPTH = 8
+"""Arrays and lists within each other."""
+
+MAX_MAPS_BYTES = 4 * 2**30
+"""Of the maps of one video in an `.npz`; they are read a frame at a time. 450 of 1280x720 in float32 are 1.7e9."""
+MAX_MEMBER_BYTES = 64 * 2**20
+"""Of any other array in an `.npz`."""
+MAX_MEMBERS = 256
+"""Arrays of an `.npz`."""
+
+MAX_MAT_BYTES = 64 * 2**20
+"""Of a MATLAB file."""
+
+MAX_JSON_BYTES = 16 * 2**20
+"""Of a JSON file: results of 343 videos and ten rows have 1e6."""
+MAX_DIGITS = 20
+"""Of a whole number in JSON."""
+
+MAX_WEIGHTS_HEADER_BYTES = 2**20
+"""Of the header of a `.safetensors` file, or of an Orbax folder's metadata."""
+MAX_PYTORCH_BYTES = 640 * 2**20
+"""Of a PyTorch file: torchvision's VGG-16 has 553 million."""
+MAX_PYTORCH_STEPS = 2**20
+"""Instructions of each pickle in a PyTorch file."""
