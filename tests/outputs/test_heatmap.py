@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vasal_jax.outputs.heatmap import grey_map, overlay
+from vasal_jax.outputs.heatmap import grey_map, overlay, stretched
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (1, 1), (7, 301), (32, 32)])
@@ -51,3 +51,10 @@ def test_overlay_is_the_picture_and_the_heat_colour_in_parts():
     heat = cv2.applyColorMap(grey, cv2.COLORMAP_TURBO)[..., ::-1]
     weight = 0.65 * grey[..., None] / 255
     np.testing.assert_allclose(overlay(image, grey), image * (1 - weight) + heat * weight, rtol=0, atol=1.5)
+
+
+def test_grey_levels_are_rounded_to_even():
+    saliency = np.random.default_rng(0).random((32, 32)).astype(np.float32)
+    saliency[:2] = np.arange(64).reshape(2, 32) / 64  # among them halves of levels
+    expected = np.rint(stretched(saliency, 1280, 720)).astype(np.uint8)
+    np.testing.assert_array_equal(grey_map(saliency, 1280, 720), expected)

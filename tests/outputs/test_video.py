@@ -196,7 +196,7 @@ def test_an_error_leaves_what_was_there(tmp_path):
 def test_an_error_of_the_encoder_reaches_who_writes_and_its_thread_ends(tmp_path, monkeypatch):
     made = []
 
-    def refusing(image, context):
+    def refusing(image, *_):
         made.append(image)
         raise av.FFmpegError(28, "No space left on device")
 

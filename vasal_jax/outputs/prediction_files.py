@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from vasal_jax.outputs.heatmap import grey_map, overlay
 from vasal_jax.system.files import check_own, check_writable, naming_file_errors, replacing
 
 Add = Callable[[FrameMap], None]
-_Adder = Callable[[FrameMap, np.ndarray], None]  # a frame with its grey map (H,W)
+_Grey = Callable[[], np.ndarray]  # the frame's grey map at the video's size, uint8 (H, W)
+_Adder = Callable[[FrameMap, _Grey], None]  # a frame with its grey map (H,W)
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,10 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
         adders: list[_Adder] = []
         if outputs.overlay:
             write = stack.enter_context(video.video_writer(outputs.overlay, *size, info.fps, sound))
-            adders.append(lambda frame, grey: write(overlay(frame.image, grey), frame.time))
+            adders.append(lambda frame, grey: write(overlay(frame.image, grey()), frame.time))
         if outputs.saliency:
             write_grey = stack.enter_context(video.video_writer(outputs.saliency, *size, info.fps))
-            adders.append(lambda frame, grey: write_grey(grey, frame.time))
+            adders.append(lambda frame, grey: write_grey(grey(), frame.time))
         if outputs.frames:
             adders.append(stack.enter_context(_frame_folder(outputs.frames)))
         if outputs.maps:
@@ -99,11 +101,11 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
             explanation = Explanation(info)
             sizes = explanation.width, explanation.height
             explain = stack.enter_context(video.video_writer(outputs.explanation, *sizes, info.fps, sound))
-            adders.append(lambda frame, grey: explain(explanation.draw(frame, grey), frame.time))
+            adders.append(lambda frame, grey: explain(explanation.draw(frame, grey()), frame.time))
             adders.append(stack.enter_context(_csv_file(outputs.explanation_csv)))
 
         def add(frame: FrameMap) -> None:
-            grey = grey_map(frame.map, *size)
+            grey = cache(partial(grey_map, frame.map, *size))  # drawn once, where an output shows it
             for adder in adders:
                 adder(frame, grey)
 
@@ -115,10 +117,10 @@ def _frame_folder(folder: Path) -> Iterator[_Adder]:
     with replacing(folder) as temporary:
         temporary.mkdir()
 
-        def add(frame: FrameMap, grey: np.ndarray) -> None:
+        def add(frame: FrameMap, grey: _Grey) -> None:
             file = temporary / f"{frame.index:05d}.png"
             with naming_file_errors(folder):  # here, so that the error names this output and not another
-                file.write_bytes(cv2.imencode(".png", grey)[1])
+                file.write_bytes(cv2.imencode(".png", grey())[1])
 
         yield add
 
@@ -141,7 +143,7 @@ def _maps_file(path: Path, fps: float, settings: dict[str, Any]) -> Iterator[_Ad
         indices: list[int] = []
         times: list[float] = []
 
-        def add(frame: FrameMap, _: np.ndarray) -> None:
+        def add(frame: FrameMap, _: _Grey) -> None:
             with naming_file_errors(path):
                 raw.write(np.ascontiguousarray(frame.map, "<f4"))
             indices.append(frame.index)
@@ -171,7 +173,7 @@ def _csv_file(path: Path) -> Iterator[_Adder]:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_HEADER)
 
-        def add(frame: FrameMap, _: np.ndarray) -> None:
+        def add(frame: FrameMap, _: _Grey) -> None:
             with naming_file_errors(path):
                 writer.writerows(csv_rows(frame))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import SAMPLE_RATE, video_start
@@ -21,6 +21,7 @@ SUFFIXES = (".mp4", ".mkv", ".mov")
 _COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac")  # sound that MP4 takes as it is; the rest becomes AAC
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AHEAD = 3  # pictures that wait for the encoder
+_ENCODER_THREADS = 4
 _BT709 = 1  # FFmpeg's number for it as colour space, primaries and transfer alike
 _AVX512 = 13  # OpenCV's number for it
 
@@ -73,6 +74,10 @@ def video_writer(
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         # Whole frames fall on whole ticks, and uneven times are kept to a tenth of a millisecond.
         context.time_base = Fraction(1, rate.numerator * -(-10000 // rate.numerator))
+        # Frames side by side take less time and space than slices, and their number is a part of the file: on a machine
+        # with more cores the same pictures make the same file.
+        context.thread_type, context.thread_count = "FRAME", _ENCODER_THREADS
+        reformatter = VideoReformatter()  # kept: setting up a conversion costs as much as one
         with _sound_packets(output, sound) as packets:
             sound_muxer = _SoundMuxer(output, packets)
             end, last_tick = 0.0, -1
@@ -81,7 +86,7 @@ def video_writer(
                 nonlocal end, last_tick
                 with _naming_encoder_errors(path):  # here, lest another output gets the blame
                     sound_muxer.go_on(time)
-                    frame = _video_frame(image, context)
+                    frame = _video_frame(image, context, reformatter)
                     last_tick = frame.pts = max(round(time / context.time_base), last_tick + 1)
                     frame.duration = round(1 / (rate * context.time_base))
                     output.mux(video.encode(frame))
@@ -120,12 +125,12 @@ def _naming_encoder_errors(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from None
 
 
-def _video_frame(image: np.ndarray, context: av.VideoCodecContext) -> av.VideoFrame:
+def _video_frame(image: np.ndarray, context: av.VideoCodecContext, reformatter: VideoReformatter) -> av.VideoFrame:
     height, width = image.shape[:2]
     if (height, width) != (context.height, context.width):
         image = cv2.copyMakeBorder(image, 0, context.height - height, 0, context.width - width, cv2.BORDER_REPLICATE)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="gray" if image.ndim == 2 else "rgb24")
-    frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+    frame = reformatter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709)
     frame.time_base = context.time_base
     return frame
 
