@@ -1,15 +1,13 @@
-"""Layers beside those of PyTorch, and the ways in which a platform prefers to apply them beside the plain one."""
+"""The layers beside PyTorch's, pooling first and in turn, and kernels that are prepared."""
 
-import chex
 import jax
 import numpy as np
 import pytest
 import torch
 from flax import nnx
-from jax import lax
 
 from vasal_jax.models import layers
-from vasal_jax.ops import convolution, pooling
+from vasal_jax.ops import conv3d, forms, max_pool, native
 from vasal_jax.system import processor
 
 # The last is large enough for Winograd's form.
@@ -28,7 +26,7 @@ def test_pooling_first_equals_convolution_activation_and_pooling_in_turn(shape):
         return nnx.merge(graph, state).pooled(x)
 
     def in_turn(state, x):
-        return pooling.max_pool(jax.nn.relu(nnx.merge(graph, state)(x)), (2, 2))
+        return max_pool(jax.nn.relu(nnx.merge(graph, state)(x)), (2, 2))
 
     expected, pull_back = jax.vjp(in_turn, state, x)
     dy = rng.standard_normal(expected.shape).astype(np.float32)
@@ -38,41 +36,24 @@ def test_pooling_first_equals_convolution_activation_and_pooling_in_turn(shape):
         np.testing.assert_allclose(mine, other, rtol=0, atol=3e-6 * np.abs(other).max())
 
 
-@pytest.mark.parametrize("shape", POOLED)
-def test_pooling_first_hands_the_gradient_to_the_first_of_equal_pixels(shape):
-    """Exactly so, on whole numbers, of which many are equal."""
-    rng = np.random.default_rng(5)
-    x, kernel, bias = (rng.integers(-1, 2, s).astype(np.float32) for s in (shape, (3, 3, shape[-1], 64), (64,)))
-
-    def in_turn(x, kernel, bias):
-        return pooling.max_pool(jax.nn.relu(convolution.conv2d_native(x, kernel) + bias), (2, 2))
-
-    expected, pull_back = jax.vjp(in_turn, x, kernel, bias)
-    found, own_pull_back = jax.vjp(convolution.conv_relu_pool, x, kernel, bias)
-    dy = rng.integers(-2, 3, expected.shape).astype(np.float32)
-    ours = [convolution.conv_relu_pool(x, kernel, bias), found, *own_pull_back(dy)]
-    for mine, other in zip(ours, [expected, expected, *pull_back(dy)], strict=True):
-        np.testing.assert_array_equal(mine, other)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    ("size", "stride", "side", "channels", "made"),
+    ("size", "stride", "side", "channels", "prepared"),
     [
         (3, 1, 64, 64, True),
         (5, 2, 128, 64, True),
-        (3, 1, 16, 64, True),  # made, but pictures so small take another form
+        (3, 1, 16, 64, True),  # but pictures so small take another form
         (3, 1, 64, 63, False),
         (7, 2, 64, 64, False),
     ],
 )
-def test_for_inference_kernels_are_made_ready_once(size, stride, side, channels, made, dtype, monkeypatch):
+def test_for_inference_prepares_kernels_once(size, stride, side, channels, prepared, dtype, monkeypatch):
     monkeypatch.setattr(processor, "has_bfloat16", lambda: True)
     conv = layers.Conv((size, size), channels, 80, stride=stride, dtype=dtype, rngs=nnx.Rngs(0))
     ready = layers.for_inference(conv)
-    assert (ready.transform is not None) == made
+    assert (ready.transform is not None) == prepared
     assert conv.transform is None
-    assert (layers.for_inference(ready).transform is not None) == made
+    assert (layers.for_inference(ready).transform is not None) == prepared
     np.testing.assert_array_equal(ready.kernel[...], conv.kernel[...])
     x = np.random.default_rng(5).standard_normal((2, side, side, channels)).astype(np.float32)
     for method in (layers.Conv.__call__, layers.Conv.pooled) if (size, stride) == (3, 1) else (layers.Conv.__call__,):
@@ -105,7 +86,7 @@ def drawn(*shape) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("ours", [convolution.conv3d, convolution.conv3d_native, convolution.conv3d_wide])
+@pytest.mark.parametrize("ours", [conv3d, native.conv3d, native.conv3d_by_depth, forms.conv3d_side_by_side])
 def test_conv3d_is_that_of_pytorch(ours):
     def theirs(x, kernel):
         return torch.nn.functional.conv3d(x, kernel.permute(4, 3, 0, 1, 2), padding=1)
@@ -113,7 +94,7 @@ def test_conv3d_is_that_of_pytorch(ours):
     assert_same(ours, theirs, drawn(2, 5, 6, 7, 3), [drawn(3, 3, 3, 3, 4)])
 
 
-@pytest.mark.parametrize("channels", [(3, 4), (64, 128), (256, 256)])  # on CPU, many go another way
+@pytest.mark.parametrize("channels", [(3, 4), (64, 128), (256, 256)])  # many channels take another form on CPU
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2), (7, 2), (1, 1)])
 def test_conv_is_that_of_pytorch(size, stride, channels):
     def ours(x, kernel, bias):
@@ -139,61 +120,3 @@ def test_transposed_conv_is_that_of_pytorch(channels):
         return torch.nn.functional.conv_transpose2d(x, kernel.flip(0, 1).permute(2, 3, 0, 1), stride=2, padding=1)
 
     assert_same(ours, theirs, drawn(2, 34, 32, channels[0]), [drawn(4, 4, *channels)])
-
-
-def test_max_pool_drops_the_rest_and_keeps_minus_infinity_out():
-    x = -np.arange(2 * 5 * 3, dtype=np.float32).reshape(1, 2, 5, 3)
-    np.testing.assert_array_equal(pooling.max_pool(x, (2, 2)), x[:, :1, :4:2])
-
-
-@pytest.mark.parametrize(
-    ("shape", "window"),
-    [((2, 6, 8, 3), (2, 2)), ((2, 7, 5, 3), (2, 2)), ((1, 4, 6, 4, 2), (2, 2, 2)), ((1, 5, 3, 3, 2), (2, 1, 1))],
-)
-def test_max_pool_by_slices_has_the_native_gradient_ties_included(shape, window):
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 3, shape).astype(np.float32)  # few values, so most maxima are tied
-
-    def native(x):
-        sizes = (1, *window, 1)
-        return lax.reduce_window(x, -np.inf, lax.max, sizes, sizes, "VALID")
-
-    y, pull_back = jax.vjp(native, x)
-    dy = rng.standard_normal(y.shape).astype(np.float32)
-    np.testing.assert_array_equal(pooling.max_pool(x, window), y)
-    np.testing.assert_array_equal(pooling.max_pool_gradient_by_slices(window, x, y, dy), pull_back(dy)[0])
-    np.testing.assert_array_equal(jax.vjp(lambda x: pooling.max_pool(x, window), x)[1](dy)[0], pull_back(dy)[0])
-
-
-class Sum(nnx.Module):
-    """Something with parameters and two inputs."""
-
-    def __init__(self):
-        self.conv = layers.Conv((3, 3), 3, 2, dtype="float32", rngs=nnx.Rngs(0))
-
-    def of_frame(self, x, y):
-        return {"map": self.conv(x) * y[:, None, None], "sum": y.sum(1)}
-
-
-def test_by_frame_equals_all_at_once_in_values_and_gradients():
-    rng = np.random.default_rng(7)
-    module = Sum()
-    # Small whole numbers, whose sums are exact in every order.
-    x, y, module.conv.kernel[...] = (
-        rng.integers(-3, 4, shape).astype(np.float32) for shape in ((4, 6, 6, 3), (4, 2), (3, 3, 3, 2))
-    )
-    graph, state = nnx.split(module)
-
-    def at_once(state, x, y):
-        return nnx.merge(graph, state).of_frame(x, y)
-
-    def by_frame(state, x, y):
-        return layers.by_frame(Sum.of_frame, nnx.merge(graph, state), x, y)
-
-    def loss(function):
-        return jax.grad(lambda *args: sum((out**2).sum() for out in function(*args).values()), argnums=(0, 1, 2))
-
-    for ways in ((by_frame, at_once), (jax.jit(by_frame), at_once), (loss(by_frame), loss(at_once))):
-        found, expected = (way(state, x, y) for way in ways)
-        assert all(leaf.any() for leaf in jax.tree.leaves(expected))
-        chex.assert_trees_all_equal(found, expected)

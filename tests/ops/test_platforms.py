@@ -1,4 +1,4 @@
-"""What accelerators run in place of a CPU's ways gives the same; here the CPU runs all of it."""
+"""What accelerators run in place of the CPU forms gives the same. Here the CPU runs all of it."""
 
 import jax
 import numpy as np
@@ -23,7 +23,7 @@ def compiled(config: ModelConfig, params, batch):
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_an_accelerators_ways_give_the_values_and_gradients_of_the_cpus(platform, monkeypatch):
+def test_the_forms_of_an_accelerator_give_the_values_and_gradients_of_the_cpu(platform, monkeypatch):
     config = ModelConfig.tiny_full_audio_faces()
     drawn = drawn_batch(1, steps=3, faces=2)
     names = "frames", "frames_past", "mel", "face_crops", "face_boxes", "face_mask"
@@ -31,8 +31,8 @@ def test_an_accelerators_ways_give_the_values_and_gradients_of_the_cpus(platform
     params = drawn_params(config)
     _, (expected, expected_logits) = compiled(config, params, batch)
 
-    def of_platform(*arrays, default, **ways):
-        return ways.get(platform, default)(*arrays)
+    def of_platform(*arrays, default, **forms):
+        return forms.get(platform, default)(*arrays)
 
     monkeypatch.setattr(jax.lax, "platform_dependent", of_platform)
     program, (found, logits) = compiled(config, params, batch)

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from vasal_jax.ops import convolution, pooling, winograd
+from vasal_jax.ops import conv2d, conv_relu_pool, native, winograd
+from vasal_jax.ops.squares import pixels_of_squares
 from vasal_jax.system import processor
 
 FORMS = [(3, 1, 1), (5, 2, 2), (4, 2, 1)]  # size, stride, padding
@@ -20,9 +21,9 @@ def drawn(*shape) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
 def test_equals_the_direct_form(shape, size, stride, padding):
     x, kernel = drawn(*shape), drawn(size, size, shape[-1], 7)
-    way = winograd.way(x.shape, kernel.shape, stride, padding)
-    expected, pull_back = jax.vjp(lambda x, k: convolution.conv2d_native(x, k, stride, padding), x, kernel)
-    found, own_pull_back = jax.vjp(way, x, kernel)
+    form = winograd.form(x.shape, kernel.shape, stride, padding)
+    expected, pull_back = jax.vjp(lambda x, k: native.conv2d(x, k, stride, padding), x, kernel)
+    found, own_pull_back = jax.vjp(form, x, kernel)
     dy = drawn(*expected.shape)
     for ours, theirs in ((found, expected), *zip(own_pull_back(dy), pull_back(dy), strict=True)):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-6 * np.abs(theirs).max())
@@ -39,15 +40,15 @@ def test_equals_the_direct_form(shape, size, stride, padding):
     ],
 )
 def test_does_not_exist_for(shape, size, stride, padding):
-    assert winograd.way(shape, (size, size, 1, 1), stride, padding) is None
+    assert winograd.form(shape, (size, size, 1, 1), stride, padding) is None
 
 
 def test_as_exact_as_the_direct_form_but_for_a_bit():
     """Against float64, with as many channels and pixels as the texture path has."""
     x, kernel = drawn(1, 64, 64, 128), drawn(3, 3, 128, 128)
     with jax.enable_x64(True):
-        exact = np.asarray(convolution.conv2d_native(x.astype(np.float64), kernel.astype(np.float64)))
-    direct, ours = (np.abs(f(x, kernel) - exact).max() for f in (convolution.conv2d_native, winograd.convolve))
+        exact = np.asarray(native.conv2d(x.astype(np.float64), kernel.astype(np.float64)))
+    direct, ours = (np.abs(f(x, kernel) - exact).max() for f in (native.conv2d, winograd.convolve))
     assert ours < 4 * direct
 
 
@@ -55,7 +56,7 @@ def test_as_exact_as_the_direct_form_but_for_a_bit():
 def test_kernel_gradient_is_exact_to_two_or_three_bits_less_than_float32(side, bound):
     x, dy = drawn(1, side, 64, 96), drawn(1, side, 64, 64)
     with jax.enable_x64(True):
-        direct = partial(convolution.conv2d_native, x.astype(np.float64))
+        direct = partial(native.conv2d, x.astype(np.float64))
         (exact,) = jax.vjp(direct, np.zeros((3, 3, 96, 64)))[1](dy.astype(np.float64))
     gradient = jax.jit(jax.vjp(partial(winograd.convolve, x), drawn(3, 3, 96, 64))[1])(dy)[0]
     gradient, exact = np.asarray(gradient), np.asarray(exact)  # JAX would take the difference in float32
@@ -68,7 +69,7 @@ def test_cuts_large_pictures_into_strips_that_keep_every_core_busy(cores, strips
     x, kernel = drawn(2, 96, 64, 128), drawn(3, 3, 128, 7)
     program = jax.make_jaxpr(lambda *args: winograd.convolve.fun(*args))(x, kernel)
     assert f"slice_sizes=(1, {96 // strips + 2}, 64, 128)" in str(program)
-    expected, pull_back = jax.vjp(convolution.conv2d_native, x, kernel)
+    expected, pull_back = jax.vjp(native.conv2d, x, kernel)
     found, own_pull_back = jax.vjp(winograd.convolve, x, kernel)
     dy = drawn(*expected.shape)
     for ours, theirs in ((found, expected), *zip(own_pull_back(dy), pull_back(dy), strict=True)):
@@ -82,8 +83,8 @@ def test_cuts_large_pictures_into_strips_that_keep_every_core_busy(cores, strips
 def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
     x = jax.ShapeDtypeStruct((2, side, 32, channels), "float32")
     kernel = jax.ShapeDtypeStruct((3, 3, channels, 256), "float32")
-    forward = jax.jit(convolution.conv2d).lower(x, kernel)
-    gradient = jax.jit(jax.grad(lambda *args: convolution.conv2d(*args).sum(), argnums=(0, 1))).lower(x, kernel)
+    forward = jax.jit(conv2d).lower(x, kernel)
+    gradient = jax.jit(jax.grad(lambda *args: conv2d(*args).sum(), argnums=(0, 1))).lower(x, kernel)
     for program in (forward, gradient):
         assert ("stablehlo.convolution" not in program.as_text()) == chosen
 
@@ -91,7 +92,7 @@ def test_is_chosen_on_cpu_for_large_pictures_with_many_channels(side, channels, 
 @pytest.mark.parametrize("shape", [(2, 12, 8, 5), (1, 4, 4, 1)])
 def test_pooled_in_one_piece_equals_one_after_the_other(shape):
     x, kernel = drawn(*shape), drawn(3, 3, shape[-1], 7)
-    pixels = pooling.pixels_of_squares(convolution.conv2d_native(x, kernel))
+    pixels = pixels_of_squares(native.conv2d(x, kernel))
     found, which = winograd.convolve_and_pool(x, kernel)
     np.testing.assert_allclose(found, np.max(pixels, axis=0), rtol=0, atol=3e-6 * np.abs(pixels).max())
     np.testing.assert_array_equal(which, np.argmax(pixels, axis=0))
@@ -100,5 +101,5 @@ def test_pooled_in_one_piece_equals_one_after_the_other(shape):
 @pytest.mark.parametrize(("side", "channels", "chosen"), [(64, 64, True), (128, 32, False), (32, 64, False)])
 def test_pools_in_one_piece_on_cpu_for_large_pictures_with_many_channels(side, channels, chosen):
     x, kernel = drawn(2, side, 32, channels), drawn(3, 3, channels, 64)
-    program = jax.jit(convolution.conv_relu_pool).lower(x, kernel, drawn(64)).as_text()
+    program = jax.jit(conv_relu_pool).lower(x, kernel, drawn(64)).as_text()
     assert ("stablehlo.convolution" not in program) == chosen

@@ -4,8 +4,8 @@ import jax
 from flax import nnx
 
 from vasal_jax.config import ModelConfig
-from vasal_jax.models.layers import Conv, by_frame
-from vasal_jax.ops.pooling import max_pool
+from vasal_jax.models.layers import Conv
+from vasal_jax.ops import map_frames, max_pool
 
 
 class AudioBranch(nnx.Module):
@@ -32,7 +32,7 @@ class AudioBranch(nnx.Module):
           (B, T, 32, 32, 2C): the channels of the two remaining time steps, channel * 2 + step.
         """
         batch, steps = mel.shape[:2]
-        x = by_frame(AudioBranch._of_frame, self, mel.reshape(batch * steps, *mel.shape[2:]))
+        x = map_frames(AudioBranch._of_frame, self, mel.reshape(batch * steps, *mel.shape[2:]))
         if stages is not None:
             stages["audio_conv3_preact"] = x
         x = max_pool(jax.nn.relu(x), (2, 1, 1))

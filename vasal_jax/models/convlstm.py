@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.layers import Conv, over_time
-from vasal_jax.ops.convolution import Prepared, conv2d, turned
+from vasal_jax.models.layers import Conv
+from vasal_jax.ops import PreparedKernel, conv2d, flipped, scan_steps
 
 State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
 LSTMCarry = tuple[State, ...]  # one state a cell
@@ -72,7 +72,7 @@ class ConvLSTMCell(nnx.Module):
 
 
 @jax.custom_vjp
-def scan_cell(gates: jax.Array, kernel: jax.Array | Prepared, state: State) -> tuple[jax.Array, State]:
+def scan_cell(gates: jax.Array, kernel: jax.Array | PreparedKernel, state: State) -> tuple[jax.Array, State]:
     """The recurrence over time, given the input half of the gates.
 
     Args:
@@ -99,7 +99,7 @@ def _forward_scan(gates, kernel, state):
         h = o * jnp.tanh(c)
         return (h, c), (h, c, (i, f, g, o))
 
-    return over_time(step, state, gates)
+    return scan_steps(step, state, gates)
 
 
 def _activate(gates):
@@ -115,7 +115,7 @@ def _scan_cell_forward(gates, kernel, state):
 def _scan_cell_backward(residuals, cotangents):
     kernel, (h0, c0), h, c, activations = residuals
     dh_all, (dh_last, dc_last) = cotangents
-    back = turned(kernel)
+    back = flipped(kernel)
 
     def step(carry, saved):
         dh, dc = carry
@@ -135,7 +135,7 @@ def _scan_cell_backward(residuals, cotangents):
         return (conv2d(dgates, back), dc * f), dgates
 
     c_before = jnp.concatenate([c0[None], c[:-1]])
-    (dh0, dc0), dgates = over_time(step, (dh_last, dc_last), (dh_all, c_before, c, activations), reverse=True)
+    (dh0, dc0), dgates = scan_steps(step, (dh_last, dc_last), (dh_all, c_before, c, activations), reverse=True)
     h_before = jnp.concatenate([h0[None], h[:-1]])
     flat = partial(jnp.reshape, shape=(-1, *h.shape[2:4], h.shape[4]))
     _, pull_back = jax.vjp(lambda k: conv2d(flat(h_before), k), kernel)

@@ -29,8 +29,8 @@ from vasal_jax.config import (
     SIGMA_SCALE,
     ModelConfig,
 )
-from vasal_jax.models.layers import Conv, by_frame, over_time
-from vasal_jax.ops.pooling import max_pool
+from vasal_jax.models.layers import Conv
+from vasal_jax.ops import map_frames, max_pool, scan_steps
 
 # Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
 # speaks in twice the time.
@@ -117,7 +117,7 @@ class FaceBranch(nnx.Module):
             carry = self.initial_carry(batch, faces)
         present = mask[..., None]
         crops = jnp.where(present[..., None, None], crops, 0).reshape(batch * steps, faces, *crops.shape[3:])
-        look = by_frame(FaceBranch._of_frame, self, crops).reshape(batch, steps, faces, self.sizes[0])
+        look = map_frames(FaceBranch._of_frame, self, crops).reshape(batch, steps, faces, self.sizes[0])
         before = jnp.concatenate([carry.features[:, None].astype(look.dtype), look[:, :-1]], axis=1)
         seen = jnp.concatenate([carry.seen[:, None], mask[:, :-1]], axis=1)[..., None]
         kept = jnp.where(present[:, -1], look[:, -1], 0)
@@ -126,7 +126,7 @@ class FaceBranch(nnx.Module):
         if self.hears:
             sound = self._sound(audio, mel)[:, :, None]
             inputs += [sound * self.look(look), jnp.broadcast_to(sound, (*mask.shape, sound.shape[-1]))]
-        h, (last_h, last_c) = self._over_time(self.lstm_input(jnp.concatenate(inputs, -1)), present, carry)
+        h, (last_h, last_c) = self._remember(self.lstm_input(jnp.concatenate(inputs, -1)), present, carry)
         return self._weigh(h, mask), FaceCarry(last_h, last_c, kept, mask[:, -1])
 
     def initial_carry(self, batch: int, faces: int) -> FaceCarry:
@@ -155,7 +155,7 @@ class FaceBranch(nnx.Module):
         picture = picture.reshape(*picture.shape[:2], -1).astype(heard.dtype)
         return self.sound(jnp.concatenate([heard, picture], -1))
 
-    def _over_time(
+    def _remember(
         self, gates: jax.Array, present: jax.Array, carry: FaceCarry
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """The LSTM of every face: gates' input half (B, T, N, 4H), present (B, T, N, 1) to h (B, T, N, H), state."""
@@ -169,7 +169,7 @@ class FaceBranch(nnx.Module):
             return (h, c), h
 
         state = (carry.h.astype(self.dtype), carry.c.astype(self.dtype))
-        state, h = over_time(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
+        state, h = scan_steps(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
         return h.swapaxes(0, 1), state
 
     def _weigh(self, h: jax.Array, mask: jax.Array) -> FaceLogits:

@@ -6,7 +6,7 @@ from flax import nnx
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.models.layers import Conv
-from vasal_jax.ops.convolution import conv2d
+from vasal_jax.ops import conv2d
 
 
 class FusionModule(nnx.Module):

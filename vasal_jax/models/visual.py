@@ -6,8 +6,8 @@ from flax import nnx
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.models.convlstm import ConvLSTM, LSTMCarry
-from vasal_jax.models.layers import Conv, ConvTranspose, by_frame
-from vasal_jax.ops.pooling import max_pool
+from vasal_jax.models.layers import Conv, ConvTranspose
+from vasal_jax.ops import map_frames, max_pool
 
 Stages = dict[str, jax.Array]
 
@@ -48,7 +48,7 @@ class VisualBranch(nnx.Module):
         """
         batch, steps = frames.shape[:2]
         now, past = (x.reshape(batch * steps, *x.shape[2:]) for x in (frames, frames_past))
-        found = by_frame(VisualBranch._of_frame, self, now, past)
+        found = map_frames(VisualBranch._of_frame, self, now, past)
         if stages is not None:
             stages |= found
         x = jax.nn.relu(found["combine_preact"])
