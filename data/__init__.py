@@ -1,4 +1,15 @@
-"""Datasets on disk to batches of NumPy arrays. TensorFlow lives here, JAX does not."""
+"""Datasets on disk to batches of NumPy arrays. TensorFlow lives here, JAX does not.
+
+| stage    | what it is                                        | modules                                       |
+| -------- | ------------------------------------------------- | --------------------------------------------- |
+| records  | a video and what is known of it, read when asked  | records; readers mvva challenge dhf1k stavis  |
+| datasets | a folder to its records and splits                | datasets, splits                              |
+| prepared | frames at the model's size in array_record shards | builder, examples, shards, prepared           |
+| batches  | clips, a function of seed and step                | clips, decoding, pipeline                     |
+
+`synthetic` writes datasets of drawn faces, `preview` draws what is known over a video. A new dataset is a reader and a
+line in `datasets._LAYOUTS`.
+"""
 
 import os
 

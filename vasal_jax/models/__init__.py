@@ -1,4 +1,7 @@
-"""The model: one module a branch, as in the figure of the paper, and VASal that joins them."""
+"""The model: one module a branch, as in the figure of the paper, and VASal that joins them.
+
+`visual` sees (texture, motion, `convlstm`), `audio` hears, `face` weighs the faces, `fusion` makes the map.
+"""
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.models.audio import AudioBranch
