@@ -57,13 +57,15 @@ def score(
     """
     openers = {row.name: _of_row(evaluation, row) for row in rows if row.needs_model or row.name == CENTRE_PRIOR}
     openers = {folder.resolve().name: _of_folder(folder, evaluation.truths) for folder in folders} | openers
+    return {name: score_videos(evaluation.truths, open_maps, advance) for name, open_maps in openers.items()}
+
+
+def score_videos(
+    truths: Sequence[GroundTruth], open_maps: Callable[[GroundTruth], ReadMap], advance: Callable[[int], None]
+) -> Scores:
+    """Scores one row: `open_maps` gives a reader of its maps of a video, which is asked for frames in order."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return {
-            name: {
-                truth.video.id: _score_video(truth, open_maps(truth), threads, advance) for truth in evaluation.truths
-            }
-            for name, open_maps in openers.items()
-        }
+        return {truth.video.id: _score_video(truth, open_maps(truth), threads, advance) for truth in truths}
 
 
 def _of_row(evaluation: Evaluation, row: Row) -> Callable[[GroundTruth], ReadMap]:
