@@ -19,7 +19,7 @@ def written(tmp_path):
     scores = {"m_1": {"7": frames(1, np.nan), "8": frames(2)}, "centre prior": {"7": frames(3, 4), "8": frames(5)}}
     summary = statistics.summarise(scores, SETTINGS)
     notes = {"7": {"seconds": np.array([0, 0.04]), "faces": np.array([2, 3])}, "8": {"seconds": np.array([0.0])}}
-    paths = result_files.write_all(tmp_path / "R.json", summary, scores, notes)
+    paths = result_files.write_all(tmp_path / "R.json", summary, scores, notes, {})
     assert [path.name for path in paths] == ["R.json", "R.md", "R.tex", "R_videos.csv", "R_frames.csv"]
     return summary, {path.name: path for path in paths}
 
