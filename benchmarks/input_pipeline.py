@@ -31,10 +31,11 @@ from data.datasets import open_dataset
 from data.records import VideoRecord
 from data.synthetic import SyntheticArgs, generate
 from vasal_jax.config import FRAME_OFFSET
-from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture, window_indices
+from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, window_indices
 from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
 from vasal_jax.inputs.fixations import fixation_density
+from vasal_jax.inputs.sound import SAMPLE_RATE
 from vasal_jax.inputs.video import model_frame
 from vasal_jax.size import Size
 from vasal_jax.system.memory import keep_freed_memory

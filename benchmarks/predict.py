@@ -52,7 +52,7 @@ def prepare(video: Path, sound: Path, our_weights: Path, their_weights: Path, se
     from benchmarks.harness.torch_side import torch_device
     from benchmarks.harness.videos import draw_faces
     from vasal_jax import weights
-    from vasal_jax.inputs.audio import SAMPLE_RATE
+    from vasal_jax.inputs.sound import SAMPLE_RATE
     from vasal_jax.models import ModelConfig, VASal
     from vasal_jax.weights import pytorch
     from vasal_jax.weights.parameters import arrays

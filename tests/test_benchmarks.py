@@ -28,7 +28,7 @@ from benchmarks.harness.torch_side import torch_device
 from tests.helpers.models import narrow_model
 from vasal_jax import predict
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import SAMPLE_RATE
+from vasal_jax.inputs.sound import SAMPLE_RATE
 from vasal_jax.models import ModelConfig
 from vasal_jax.system.memory import HUGE_PAGES
 from vasal_jax.weights import pytorch

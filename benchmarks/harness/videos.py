@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vasal_jax.inputs.audio import SAMPLE_RATE
+from vasal_jax.inputs.sound import SAMPLE_RATE
 from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 

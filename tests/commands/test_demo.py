@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vasal_jax.commands.demo import DemoArgs, demo
-from vasal_jax.inputs.audio import read_sound
 from vasal_jax.inputs.faces.tracks import load_tracks
+from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.size import Size
 from vasal_jax.system.terminal import run

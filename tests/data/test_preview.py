@@ -11,7 +11,7 @@ from data.preview import SILENT, SPEAKING, PreviewArgs, draw_preview, find_recor
 from data.synthetic import SyntheticArgs, generate
 from tests.helpers.media import picture, write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import read_sound
+from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.size import Size
 

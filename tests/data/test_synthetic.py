@@ -19,8 +19,8 @@ from data.synthetic import SyntheticArgs, generate, video_ids
 from data.synthetic_files import read_truth
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import read_sound
 from vasal_jax.inputs.fixations import fixation_density
+from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import read_frames
 from vasal_jax.size import Size
 

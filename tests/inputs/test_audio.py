@@ -7,16 +7,8 @@ import soxr
 
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import (
-    HOP,
-    SAMPLE_RATE,
-    hop_at,
-    load_spectrogram,
-    mel_picture,
-    read_sound,
-    spectrogram,
-    window_indices,
-)
+from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, spectrogram, window_indices
+from vasal_jax.inputs.sound import SAMPLE_RATE, read_sound
 
 
 def _tone(seconds: float, rate: int = SAMPLE_RATE, hertz: float = 440.0) -> np.ndarray:

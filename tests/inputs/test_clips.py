@@ -10,10 +10,11 @@ from tests.helpers.media import picture, write_video
 from vasal_jax.config import FRAME_OFFSET
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import clips as clips_module
-from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, hop_at, load_spectrogram, mel_picture
+from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture
 from vasal_jax.inputs.clips import VideoClips, cut_clips
 from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots
+from vasal_jax.inputs.sound import SAMPLE_RATE
 from vasal_jax.inputs.video import Frame, model_frame, probe
 
 

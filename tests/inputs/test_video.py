@@ -15,7 +15,8 @@ from tests.helpers.media import picture, write_video, write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import media, video
 from vasal_jax.inputs.audio import hop_at
-from vasal_jax.inputs.video import MAX_DECODER_THREADS, model_frame, probe, read_frames
+from vasal_jax.inputs.media import MAX_DECODER_THREADS
+from vasal_jax.inputs.video import model_frame, probe, read_frames
 
 
 def _moving(n: int, height: int = 48, width: int = 64) -> list[np.ndarray]:

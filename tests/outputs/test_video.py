@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers.media import write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import read_sound
+from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.outputs import video
 from vasal_jax.outputs.video import check_name, video_writer

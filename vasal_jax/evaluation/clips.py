@@ -11,9 +11,10 @@ from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement, negatives
 from vasal_jax.evaluation.rows import Row
-from vasal_jax.inputs.audio import HOP, SAMPLE_RATE, load_spectrogram, spectrogram
+from vasal_jax.inputs.audio import HOP, load_spectrogram, spectrogram
 from vasal_jax.inputs.clips import cut_clips
 from vasal_jax.inputs.faces.sources import Faces
+from vasal_jax.inputs.sound import SAMPLE_RATE
 
 Arrays = dict[str, np.ndarray]
 

@@ -1,22 +1,14 @@
 """Sound files as log-mel pictures, the way the released system makes them."""
 
-import logging
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-import soxr
-from av.stream import Disposition
 
 from vasal_jax.config import MEL_SIZE, MEL_STEPS
-from vasal_jax.inputs.media import decode, first_line, open_media
+from vasal_jax.inputs.sound import SAMPLE_RATE, read_sound
 
-logger = logging.getLogger(__name__)
-
-SAMPLE_RATE = 22050  # Hz
 HOP = 512  # samples
 N_FFT = 2048
 MELS = 128
@@ -24,46 +16,15 @@ PICTURE_HOPS = 20  # hops that one picture shows, centred on its frame
 TOP_DB = 80.0
 FLOOR = 1e-10  # power under which everything is silence
 
-_MAX_GAP = 3600.0  # seconds; a longer one is a broken time stamp
-_JITTER = 0.05  # seconds by which time stamps may wander without meaning a gap
-_MIN_RATE, _MAX_RATE = 1000, 1_000_000  # Hz
-_LOUDEST = 1e6  # full scale is 1; nothing real comes near
 _BLOCK_HOPS = 64  # hops transformed at once
 
 
-def load_spectrogram(path: str | os.PathLike) -> np.ndarray:
+def load_spectrogram(path: str | os.PathLike, track: int | None = None) -> np.ndarray:
     """`spectrogram` of the sound of a video or sound file: float32 (128, hops), 0..255; hop 0 is at 0 s.
 
-    Raises:
-      InputError: no such file or not one of video or sound.
+    Arguments and errors as `read_sound`.
     """
-    return spectrogram(read_sound(path))
-
-
-def read_sound(path: str | os.PathLike) -> Iterator[np.ndarray]:
-    """Decodes the first sound stream of a video or sound file.
-
-    Time 0 is the first video frame; silence is put before a sound that begins later, and one that begins earlier
-    loses its start. Without video it is the sound's own beginning. Gaps in the time stamps become silence. A
-    file without sound gives no block and one logged note; damaged parts are left out with one logged warning.
-
-    Yields:
-      float32 (n,) blocks at `SAMPLE_RATE`, the mean of all channels, nominally -1..1; at most some seconds long.
-
-    Raises:
-      InputError: no such file or not one of video or sound.
-    """
-    path = Path(path)
-    with open_media(path) as container:
-        stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
-        if stream is None:
-            logger.warning("%s: no sound, silence is used", path)
-            return
-        errors = []
-        yield from _resample(_placed_samples(container, stream, path, errors))
-        if errors:
-            parts = f"{len(errors)} parts could not be decoded ({first_line(errors[0])})"
-            logger.warning("%s: damaged sound, %s", path, parts)
+    return spectrogram(read_sound(path, track))
 
 
 def spectrogram(blocks: Iterable[np.ndarray]) -> np.ndarray:
@@ -132,14 +93,6 @@ def window_indices(i: int, n: int) -> np.ndarray:
     return np.minimum(np.arange(start, start + MEL_STEPS), n - 1)
 
 
-def video_start(container) -> float | None:
-    """Seconds at which the first video frame is shown, None without video."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.start_time is not None:
-            return float(stream.start_time * stream.time_base)
-    return None
-
-
 def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """float32 (128,k) pieces of the mel power spectrogram."""
     from librosa.filters import get_window, mel  # loading it takes a while, in which predict.py compiles
@@ -165,55 +118,3 @@ def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     signal = np.concatenate((signal, np.zeros(missing, np.float32), half))
     if len(signal) >= N_FFT:
         yield transform(signal, (len(signal) - N_FFT) // HOP + 1)
-
-
-def _placed_samples(container, stream, path: Path, errors: list[Exception]) -> Iterator[tuple[int, np.ndarray]]:
-    """(sample rate, float32 mono samples) pieces that follow each other without gaps from time 0 on."""
-    start = video_start(container)
-    rate, position = None, 0
-    for frame in decode(container, stream, errors):
-        rate = rate or frame.sample_rate
-        if frame.sample_rate != rate or not _MIN_RATE <= rate <= _MAX_RATE:
-            logger.warning("%s: sound of %d Hz after %d samples is left out", path, frame.sample_rate, position)
-            return
-        samples = _mono(frame)
-        if frame.time is not None:
-            start = frame.time if start is None else start
-            gap = round((frame.time - start) * rate) - position
-            if abs(gap) > _MAX_GAP * rate:
-                logger.warning("%s: a jump of %.0f s in the sound's time stamps is ignored", path, gap / rate)
-                start += gap / rate
-                gap = 0
-            if gap > (_JITTER * rate if position else 0):
-                yield from ((rate, np.zeros(min(rate, gap - i), np.float32)) for i in range(0, gap, rate))
-                position += gap
-            elif gap < 0 and position == 0:
-                samples = samples[-gap:]
-        position += len(samples)
-        yield rate, samples
-
-
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """float32 (n,) mean of the channels; whole numbers are scaled to -1..1."""
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype.kind in "iu":
-        half_range = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        middle = half_range if samples.dtype.kind == "u" else 0.0
-        samples = ((samples - middle) / half_range).astype(np.float32)
-    mono = samples.mean(axis=0, dtype=np.float32)
-    # Float files can hold anything; one NaN would make the whole spectrogram NaN.
-    return np.where(np.abs(mono) < _LOUDEST, mono, np.float32(0))
-
-
-def _resample(pieces: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    resampler = None
-    for rate, samples in pieces:
-        if rate == SAMPLE_RATE:
-            yield samples
-            continue
-        resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, quality="HQ")
-        yield resampler.resample_chunk(samples)
-    if resampler:
-        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)

@@ -11,16 +11,10 @@ import numpy as np
 from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, input_shapes
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import (
-    HOP,
-    SAMPLE_RATE,
-    hop_at,
-    load_spectrogram,
-    mel_picture,
-    window_indices,
-)
+from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, window_indices
 from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots, FaceSource, open_faces
+from vasal_jax.inputs.sound import SAMPLE_RATE
 from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)

@@ -1,8 +1,10 @@
-"""Media files opened: their streams, and what FFmpeg decodes of them."""
+"""Media files opened: which of their streams are taken, and packets as FFmpeg reads them."""
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,6 +13,10 @@ from av.stream import Disposition
 from vasal_jax.errors import InputError
 
 MAX_SIDE = 16384
+FALLBACK_FPS = 25.0
+MAX_DECODER_THREADS = 4
+
+_MAX_READ_ERRORS = 100  # in one file; a demuxer that fails more often has lost its way
 
 # Titles in any encoding are no reason to stop; from 19 on av asks no more.
 _ANY_TITLES = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -38,8 +44,8 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first video stream that is no cover picture; `InputError` where there is none to decode."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    """The video stream that is shown; `InputError` where there is none to decode."""
+    streams = _moving_pictures(container)
     if not streams:
         raise InputError(f"{path}: expected a video, found no video stream")
     if streams[0].codec_context is None:
@@ -48,22 +54,61 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     return streams[0]
 
 
-def decode(container, stream, errors: list[Exception], convert: Callable = lambda frame: frame) -> Iterator:
-    """Yields `convert(frame)` of each frame; what FFmpeg cannot read or decode goes to `errors` and is left out."""
+def shown_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """As `video_stream`, but None where there is none to decode."""
+    streams = _moving_pictures(container)
+    return streams[0] if streams and streams[0].codec_context is not None else None
 
-    def attempt(function, *arguments):
+
+def sound_streams(container: av.container.InputContainer) -> list[av.AudioStream]:
+    """The sound tracks that can be decoded, in the file's order."""
+    return [stream for stream in container.streams.audio if stream.codec_context is not None]
+
+
+def frame_rate(stream: av.VideoStream) -> tuple[float | None, bool]:
+    """Frames a second, None where the container gives no usable rate; and whether it declares that they vary."""
+    mean, base = stream.average_rate, stream.base_rate
+    # A pause of hours makes nothing of the mean.
+    rate = base if mean and base and mean < 1 <= base <= 240 else mean or stream.guessed_rate or base
+    if not rate or not Fraction(1, 100) <= rate <= 10000:
+        return None, False
+    # A last frame of odd length moves the mean a little off the true rate.
+    if base and abs(base / rate - 1) < 0.0005:
+        rate = base
+    return float(rate), bool(base) and abs(base / rate - 1) > 0.01
+
+
+def declared_end(container: av.container.InputContainer, stream: av.stream.Stream) -> float | None:
+    """The stamp, in seconds, at which the container says that a stream ends; None where it says nothing.
+
+    Where the container knows only how long its longest stream is, this is the end of that.
+    """
+    if stream.duration and stream.time_base:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    # Matroska has the end of each stream in a tag and counts from 0, wherever the first stamp is.
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    if not container.duration:
+        return None
+    begin = 0 if "matroska" in container.format.name else container.start_time or 0
+    return (begin + container.duration) / av.time_base
+
+
+def read_packets(
+    container: av.container.InputContainer, streams: Iterable[av.stream.Stream], errors: list[str]
+) -> Iterator[av.Packet]:
+    """The packets of some streams in the order of the file; what FFmpeg cannot read goes to `errors`.
+
+    Empty packets, which would end the decoding, are left out.
+    """
+    streams = list(streams)
+    for _ in range(_MAX_READ_ERRORS):
         try:
-            return function(*arguments)
+            yield from (packet for packet in container.demux(streams) if packet.size)
+            return
         except av.FFmpegError as error:
-            errors.append(error)
-            return None
-
-    packets = container.demux(stream)
-    while (packet := attempt(next, packets, None)) is not None:
-        for frame in attempt(packet.decode) or ():
-            converted = attempt(convert, frame)
-            if converted is not None:
-                yield converted
+            errors.append(first_line(error))
 
 
 def first_line(error: Exception) -> str:
@@ -75,3 +120,7 @@ def check_size(width: int, height: int, path: Path) -> None:
     """Raises `InputError` for a picture of more than `MAX_SIDE` pixels a side."""
     if max(width, height) > MAX_SIDE:
         raise InputError(f"{path}: expected at most {MAX_SIDE} pixels a side, found {width}x{height}")
+
+
+def _moving_pictures(container: av.container.InputContainer) -> list[av.VideoStream]:
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]

@@ -2,10 +2,8 @@
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,12 +14,19 @@ from av.video.reformatter import VideoReformatter
 
 from vasal_jax.config import FRAME_SIZE, RGB_MEAN
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.media import check_size, decode, first_line, open_media, video_stream
+from vasal_jax.inputs.media import (
+    FALLBACK_FPS,
+    check_size,
+    declared_end,
+    frame_rate,
+    open_media,
+    sound_streams,
+    video_stream,
+)
+from vasal_jax.inputs.timeline import Timeline
+from vasal_jax.inputs.truncation import is_cut_short
 
 logger = logging.getLogger(__name__)
-
-FALLBACK_FPS = 25.0
-MAX_DECODER_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class VideoInfo:
       rotation: degrees counter-clockwise (0, 90, 180, 270) by which frames are turned for display. The frames
         of `read_frames` are turned already.
       fps: frames a second; the mean where the rate varies.
-      frames: the container's count or estimate, None where it gives none.
-      duration: seconds, None where the container gives none.
+      frames: how many are shown, by the container's count or an estimate, None where it gives none.
+      duration: seconds from the first frame on, None where the container gives none.
       variable_rate: the container declares stamps that do not fit the mean rate. Some containers cannot tell;
         `Frame.time` is right either way.
     """
@@ -67,21 +72,23 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     path = Path(path)
     with open_media(path) as container:
         stream = video_stream(container, path)
-        frame = next(decode(container, stream, errors=[]), None)
+        frame = next(Timeline(container).frames(stream, errors=[]), None)
         if frame is None:
             raise InputError(f"{path}: expected a video, found no frame that can be decoded")
         matrix = _display_matrix(frame)
         height, width = _orient(np.empty((frame.height, frame.width, 1), np.uint8), matrix).shape[:2]
-        fps, variable = _frame_rate(stream)
+        fps, variable = frame_rate(stream)
+        end = declared_end(container, stream)
+        duration = None if end is None else max(0.0, end - (frame.time or 0.0))
         return VideoInfo(
             path=path,
             width=width,
             height=height,
-            fps=fps,
+            fps=fps or FALLBACK_FPS,
             rotation=round(frame.rotation / 90) % 4 * 90,
-            frames=_expected_frames(container, stream, fps),
-            duration=_duration(container, stream),
-            has_sound=bool(container.streams.audio),
+            frames=_declared_frames(container, stream, duration),
+            duration=duration,
+            has_sound=bool(sound_streams(container)),
             variable_rate=variable,
         )
 
@@ -90,13 +97,13 @@ def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.wa
     """Decodes a video frame by frame, holding one frame at a time (and the decoder's own few).
 
     Frames come as displayed: rotation and mirroring of the file's display matrix are applied, non-square pixels
-    are not stretched. Times come from the file's time stamps and increase strictly. Where a stamp is
-    `k / fps` but for the rounding to the container's time base, it is exactly `k / fps`. Damaged or cut files
-    give the frames that can be decoded, and one warning.
+    are not stretched. Times come from the file's time stamps, as `timeline` reads them, and increase strictly. Where
+    a time is `k / fps` but for the rounding to the container's time base, it is exactly `k / fps`. Damaged or cut
+    files give the frames that can be decoded, and one warning.
 
     Args:
       path: a video file.
-      warn: called as a logger's `warning` is, where the file is damaged or cut.
+      warn: called as a logger's `warning` is, where decoding fails or the file ends early.
 
     Raises:
       InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side.
@@ -104,30 +111,25 @@ def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.wa
     path = Path(path)
     with open_media(path) as container:
         stream = video_stream(container, path)
-        stream.thread_type = "AUTO"
-        # Each thread holds a frame; where one of these is damaged, the others under way are lost with it.
-        stream.codec_context.thread_count = MAX_DECODER_THREADS
-        fps, _ = _frame_rate(stream)
-        expected = _expected_frames(container, stream, fps)
-        to_rgb = _RgbConverter(path)
-        index, first, time, errors = -1, None, -1.0, []
-        for stamp, tick, image in decode(container, stream, errors, to_rgb):
+        fps, _ = frame_rate(stream)
+        if fps is None:
+            fps = FALLBACK_FPS
+            logger.warning("%s: no usable frame rate, %g is assumed", path, fps)
+        index, first, time = -1, 0.0, -1.0
+        errors: list[str] = []
+        for stamp, tick, image in Timeline(container).frames(stream, errors, _RgbConverter(path)):
             index += 1
-            first = stamp if first is None else first
-            seconds = index / fps if stamp is None else stamp - first
+            if index == 0:
+                first = stamp or 0.0
+            seconds = max(time + 1 / fps, 0.0) if stamp is None else stamp - first
             time = _frame_time(seconds, time, fps, tick)
             yield Frame(index, time, image)
         if index < 0:
             raise InputError(f"{path}: expected a video, found no frame that can be decoded")
-        # Containers also count frames that are never shown, so a few missing ones say nothing.
-        if errors or (expected is not None and index + 1 < 0.95 * expected - 2):
-            warn(
-                "%s: damaged or cut short, %d of about %s frames decoded%s",
-                path,
-                index + 1,
-                expected or "an unknown number of",
-                f" ({first_line(errors[0])})" if errors else "",
-            )
+    if is_cut_short(path):
+        errors.append("the file ends early")
+    if errors:
+        warn("%s: damaged or cut short, %d frames decoded (%s)", path, index + 1, errors[0])
 
 
 def model_frame(image: np.ndarray) -> np.ndarray:
@@ -188,29 +190,11 @@ def _frame_time(seconds: float, previous: float, fps: float, tick: float) -> flo
     return seconds if seconds > previous else previous + 1 / fps
 
 
-def _frame_rate(stream: av.VideoStream) -> tuple[float, bool]:
-    """Frames a second, and whether the container declares that they vary."""
-    mean, base = stream.average_rate, stream.base_rate
-    rate = mean or stream.guessed_rate or base
-    if not rate or not Fraction(1, 100) <= rate <= 10000:
-        logger.warning("%s: no usable frame rate, %g is assumed", stream.container.name, FALLBACK_FPS)
-        return FALLBACK_FPS, False
-    # A last frame of odd length moves the mean a little off the true rate.
-    if base and abs(base / rate - 1) < 0.0005:
-        rate = base
-    return float(rate), bool(base) and abs(base / rate - 1) > 0.01
-
-
-def _duration(container, stream) -> float | None:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    # Matroska has the stream's own length in a tag; the container's is that of its longest stream.
-    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if tag:
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-    return container.duration / av.time_base if container.duration else None
-
-
-def _expected_frames(container, stream, fps: float) -> int | None:
-    duration = _duration(container, stream)
-    return stream.frames or (round(duration * fps) if duration else None)
+def _declared_frames(container, stream, duration: float | None) -> int | None:
+    """How many frames the container says are shown."""
+    # AVI and MP4 list every packet, and the list says which are hidden by an edit.
+    if stream.frames and stream.frames == len(stream.index_entries):
+        return sum(not entry.is_discard for entry in stream.index_entries)
+    if duration is None:
+        return stream.frames or None
+    return round(duration * (frame_rate(stream)[0] or FALLBACK_FPS))

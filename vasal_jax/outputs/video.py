@@ -1,6 +1,7 @@
 """Video files out: H.264 with sound, under a temporary name until whole."""
 
 import contextlib
+import errno
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +14,11 @@ import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import SAMPLE_RATE, video_start
-from vasal_jax.inputs.media import decode, open_media
+from vasal_jax.inputs.media import first_line
+from vasal_jax.outputs.sound import sound_packets
 from vasal_jax.system.files import replacing
 
 SUFFIXES = (".mp4", ".mkv", ".mov")
-_COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac")  # sound that MP4 takes as it is; the rest becomes AAC
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AHEAD = 3  # pictures that wait for the encoder
 _ENCODER_THREADS = 4
 _BT709 = 1  # FFmpeg's number for it as colour space, primaries and transfer alike
@@ -32,6 +31,13 @@ if cv2.checkHardwareSupport(_AVX512):
     # x264's code for AVX-512 reads what it never wrote, and the same pictures make another file now and then.
     _X264["x264-params"] = "asm=avx2"
 
+# Errors about the place that is written to; all others are about what is written.
+_FILE_SYSTEM_ERRORS = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENOENT", "ESTALE", "ENXIO", "EBADF")
+    if hasattr(errno, name)
+}
+
 Write = Callable[[np.ndarray, float], None]
 
 
@@ -43,7 +49,12 @@ def check_name(path: Path) -> None:
 
 @contextlib.contextmanager
 def video_writer(
-    path: Path, width: int, height: int, fps: float, sound: Path | np.ndarray | None = None
+    path: Path,
+    width: int,
+    height: int,
+    fps: float,
+    sound: Path | np.ndarray | None = None,
+    track: int | None = None,
 ) -> Iterator[Write]:
     """Opens a video for writing; it takes its final name when the block ends well.
 
@@ -54,8 +65,9 @@ def video_writer(
       path: .mp4, .mkv or .mov.
       width, height: of the pictures, in pixels.
       fps: frames a second; sets how finely times are kept.
-      sound: a file whose first sound stream is taken along, unchanged where the format allows it, or mono samples
-        (n,) float32 in -1..1 at 22,050 Hz. It is cut where the pictures end.
+      sound: a file whose sound is taken along, unchanged where the format allows it, or mono samples (n,) float32 in
+        -1..1 at 22,050 Hz. It is cut where the pictures end.
+      track: which sound track of the file, from 1; by default the one a player takes.
 
     Yields:
       `write(image, time)`: image uint8 (H,W,3) RGB or (H,W) grey, not to be changed any more, time in seconds,
@@ -78,7 +90,7 @@ def video_writer(
         # with more cores the same pictures make the same file.
         context.thread_type, context.thread_count = "FRAME", _ENCODER_THREADS
         reformatter = VideoReformatter()  # kept: setting up a conversion costs as much as one
-        with _sound_packets(output, sound) as packets:
+        with sound_packets(output, path.suffix.lower(), sound, track) as packets:
             sound_muxer = _SoundMuxer(output, packets)
             end, last_tick = 0.0, -1
 
@@ -121,8 +133,10 @@ def _naming_encoder_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from None
+        reason = first_line(error)
+        if error.errno in _FILE_SYSTEM_ERRORS:
+            raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from None
+        raise InputError(f"{path}: FFmpeg refused to encode this ({reason}); choose another format or output") from None
 
 
 def _video_frame(image: np.ndarray, context: av.VideoCodecContext, reformatter: VideoReformatter) -> av.VideoFrame:
@@ -149,84 +163,3 @@ class _SoundMuxer:
                 return
             self._output.mux(packet)
             self._next = None
-
-
-@contextlib.contextmanager
-def _sound_packets(
-    output: av.container.OutputContainer, sound: Path | np.ndarray | None
-) -> Iterator[Iterator[av.Packet]]:
-    """Adds a sound stream to `output` and yields its packets, whose times count from the first picture."""
-    if sound is None:
-        yield iter(())
-    elif isinstance(sound, np.ndarray):
-        yield _encoded(output, _sample_frames(sound), SAMPLE_RATE, "mono")
-    else:
-        with open_media(sound) as container:
-            stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
-            if stream is None:
-                yield iter(())
-                return
-            start = video_start(container)
-            if start is None:  # a sound file begins where it begins
-                start = float((stream.start_time or 0) * stream.time_base)
-            if stream.codec_context.codec.canonical_name in _COPIED_CODECS:
-                yield _copied(output, container, stream, start)
-            else:
-                frames = _shifted(decode(container, stream, errors=[]), start)
-                layout = "stereo" if stream.codec_context.channels > 1 else "mono"
-                yield _encoded(output, frames, stream.codec_context.sample_rate, layout)
-
-
-def _copied(output, container, stream, start: float) -> Iterator[av.Packet]:
-    target = output.add_stream_from_template(stream)
-    shift = round(start / stream.time_base)
-
-    def packets() -> Iterator[av.Packet]:
-        last = None
-        # A damaged end stops the sound; the reader of the sound has said so.
-        with contextlib.suppress(av.FFmpegError):
-            for packet in container.demux(stream):
-                if packet.pts is None or packet.dts is None or packet.is_corrupt:
-                    continue
-                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                # Muxers refuse time stamps that go back.
-                if packet.pts < 0 or (last is not None and packet.dts <= last):
-                    continue
-                last, packet.stream = packet.dts, target
-                yield packet
-
-    return packets()
-
-
-def _encoded(output, frames: Iterator[av.AudioFrame], rate: int, layout: str) -> Iterator[av.Packet]:
-    target = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000, layout=layout)
-
-    def packets() -> Iterator[av.Packet]:
-        for frame in frames:
-            yield from target.encode(frame)
-        yield from target.encode(None)
-
-    return packets()
-
-
-def _shifted(frames: Iterator[av.AudioFrame], start: float) -> Iterator[av.AudioFrame]:
-    """The frames from `start` seconds on, up to a change of format, which the encoder does not take."""
-    first = None
-    for frame in frames:
-        form = frame.format.name, frame.layout.name, frame.sample_rate
-        first = first or form
-        if form != first:
-            return
-        if frame.pts is None:
-            continue
-        frame.pts -= round(start / frame.time_base)
-        if frame.pts >= 0:
-            yield frame
-
-
-def _sample_frames(samples: np.ndarray) -> Iterator[av.AudioFrame]:
-    for begin in range(0, len(samples), SAMPLE_RATE):
-        block = np.ascontiguousarray(samples[None, begin : begin + SAMPLE_RATE], np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, begin, Fraction(1, SAMPLE_RATE)
-        yield frame

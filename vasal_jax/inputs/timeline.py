@@ -1,0 +1,289 @@
+"""One time for the pictures and the sound of a file, from whatever its time stamps say.
+
+The rule, for reading and for writing alike:
+
+- Time 0 is the first picture that can be decoded. In a file without pictures it is the first sound.
+- Where the stamps of the file start again, as in joined files, what follows goes on where the pictures before it
+  ended; if sound before it lasted longer, that many whole frames later. All streams are moved by the same shift.
+- A jump of more than `MAX_GAP` (the camera was paused, its clock was set) is closed up in the same way.
+- A shorter jump is a gap: the last picture stands, and silence is heard.
+- A single stamp that fits nothing is replaced by the end of the packet before.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from math import ceil
+from typing import Any
+
+import av
+
+from vasal_jax.inputs.media import (
+    FALLBACK_FPS,
+    MAX_DECODER_THREADS,
+    first_line,
+    frame_rate,
+    open_media,
+    read_packets,
+    shown_stream,
+    sound_streams,
+)
+
+MAX_GAP = 3600.0  # seconds; a longer one is closed up
+
+_NEAR = 10.0  # seconds that streams may lie apart in a file whose packets are interleaved
+_BACK = 0.1  # seconds that a stamp may go back without having started again
+_JITTER = 1.0  # seconds that one stream may go back while the others go on
+_AHEAD = 400  # packets looked at after a jump
+_AHEAD_BYTES = 32 << 20
+_REORDERED = 16  # pictures among which the first to be shown is looked for
+
+
+class Timeline:
+    """The packets of an opened file with stamps that go on; decoded from these, frames have such stamps, too.
+
+    Attributes:
+      pictures: the video stream that is shown, None without one.
+    """
+
+    def __init__(self, container: av.container.InputContainer):
+        self.pictures = shown_stream(container)
+        self._container = container
+        self._step = 1 / ((self.pictures and frame_rate(self.pictures)[0]) or FALLBACK_FPS)
+        # All sounds, whichever is heard, so that the time of the pictures does not depend on the choice.
+        pictures = [self.pictures] if self.pictures else []
+        self._clocks = {stream.index: _Clock(stream) for stream in [*pictures, *sound_streams(container)]}
+
+    def packets(self, stream: av.stream.Stream, errors: list[str]) -> Iterator[av.Packet]:
+        """The packets of one stream, stamps in seconds as `seconds` gives them; what cannot be read is in `errors`."""
+        source = read_packets(self._container, [clock.stream for clock in self._clocks.values()], errors)
+        ahead: deque[av.Packet] = deque()
+        while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
+            self._place(packet, ahead, source)
+            if packet.stream_index == stream.index:
+                yield packet
+
+    def frames(
+        self, stream: av.stream.Stream, errors: list[str], convert: Callable[[Any], Any] = lambda frame: frame
+    ) -> Iterator[Any]:
+        """Yields `convert(frame)` of each frame of a stream; what FFmpeg cannot read or decode goes to `errors`.
+
+        What lies before the first key picture is no error: it cannot be decoded in any player.
+        """
+        if stream is self.pictures:
+            stream.thread_type = "AUTO"
+            # Each thread holds a frame; where one of these is damaged, the others under way are lost with it.
+            stream.codec_context.thread_count = MAX_DECODER_THREADS
+        # FFmpeg counts the packets of a transport stream, and the count starts again where files were joined.
+        joins_are_corrupt = self._container.format.name == "mpegts"
+        begun, part, clock = False, 0, self._clocks[stream.index]
+
+        def attempt(function: Callable, argument: Any) -> Any:
+            try:
+                return function(argument)
+            except av.FFmpegError as error:
+                if begun:
+                    errors.append(first_line(error))
+                return None
+
+        def decoded(packet: av.Packet) -> Iterator[Any]:
+            nonlocal begun
+            for frame in attempt(stream.codec_context.decode, packet) or ():
+                begun = True
+                if (converted := attempt(convert, frame)) is not None:
+                    yield converted
+
+        for packet in self.packets(stream, errors):
+            if clock.part != part:
+                part = clock.part
+                if clock.restarted or packet.is_keyframe:
+                    # What is joined was encoded apart: the decoder gives what it holds and begins anew.
+                    yield from decoded(_flush(stream))
+                    stream.codec_context.flush_buffers()
+                    begun = False
+            begun = begun or packet.is_keyframe
+            if packet.is_corrupt and begun and not joins_are_corrupt:
+                errors.append("a packet is incomplete")
+            yield from decoded(packet)
+        yield from decoded(_flush(stream))
+
+    def _place(self, packet: av.Packet, ahead: deque[av.Packet], source: Iterator[av.Packet]) -> None:
+        """Gives a packet its stamp on the common time; looks at packets `ahead` where its own stamp jumps."""
+        clock, stamp = self._clocks[packet.stream_index], _stamp(packet)
+        if stamp is None:
+            clock.take(packet, None, self._step)
+            return
+        others = [other for other in self._clocks.values() if other is not clock and other.last is not None]
+        if clock.last is None and others:
+            clock.shift = min(others, key=lambda other: abs(stamp - other.last)).shift
+        if clock.jumps(stamp, others):
+            joined = [other for other in others if other.shift != clock.shift and abs(stamp - other.last) < _NEAR]
+            if joined:
+                clock.begin(joined[0].shift, stamp)
+            else:
+                _fill(ahead, source)
+                if self._is_stray(packet, stamp, clock, ahead):
+                    clock.replace(packet, self._step)
+                    return
+                self._bridge(packet, stamp, clock, ahead)
+        clock.take(packet, stamp, self._step)
+
+    def _is_stray(self, packet: av.Packet, stamp: float, clock: "_Clock", ahead: deque[av.Packet]) -> bool:
+        """Whether the stream's next packet goes on where it was before this one."""
+        if clock.last is None:
+            return False
+        following = next((p for p in ahead if p.stream_index == packet.stream_index and _stamp(p) is not None), None)
+        after = None if following is None else _stamp(following)
+        return after is not None and 0 < after - clock.last < _JITTER < abs(after - stamp)
+
+    def _bridge(self, packet: av.Packet, stamp: float, clock: "_Clock", ahead: deque[av.Packet]) -> None:
+        """Chooses the shift of what begins with `packet`."""
+        begun, ends = self._begun([packet, *ahead], clock, stamp)
+        if clock.last is None:
+            # The first packet of a stream, which lies far from the others: they begin together.
+            clock.shift = max(other.end for other in self._clocks.values() if other.last is not None) - stamp
+            return
+        alive = {p.stream_index for p in ahead} - {packet.stream_index}
+        step = stamp - clock.last
+        if alive and len(begun) == 1 and -_JITTER < step < 0:
+            return
+        if 0 < step <= MAX_GAP:
+            return
+        starts = {index: min(stamps) for index, stamps in begun.items()}
+        shown = self.pictures.index if self.pictures else None
+        if shown not in starts:
+            clock.begin(max(ends[index] - start for index, start in starts.items()), stamp)
+            return
+        shift = ends[shown] - starts[shown]
+        heard = [ends[index] - start - shift for index, start in starts.items() if index != shown]
+        frames = max(0, ceil(max(heard, default=0.0) / self._step - 0.5))
+        clock.begin(shift + frames * self._step, stamp)
+
+    def _begun(
+        self, window: list[av.Packet], founder: "_Clock", stamp: float
+    ) -> tuple[dict[int, list[float]], dict[int, float]]:
+        """By stream, the first stamps of what begins anew in `window` close to `stamp`, and where it ended before."""
+        last = {index: clock.last for index, clock in self._clocks.items()}
+        ends = {index: clock.end for index, clock in self._clocks.items()}
+        begun: dict[int, list[float]] = {}
+        for packet in window:
+            index, at = packet.stream_index, _stamp(packet)
+            clock = self._clocks[index]
+            if at is None or clock.shift != founder.shift:
+                continue
+            before, last[index] = last[index], at
+            if index not in begun:
+                begins = before is None or at < before - _BACK or at > before + _NEAR
+                if not begins:
+                    ends[index] = max(ends[index], _shown(packet) + clock.shift + clock.length(packet, self._step))
+                    continue
+                if abs(at - stamp) > _NEAR:
+                    continue
+            if len(begun.setdefault(index, [])) < _REORDERED:
+                begun[index].append(_shown(packet))
+        return begun, ends
+
+
+def time_zero(path: str | os.PathLike, track: av.stream.Stream | None = None) -> float | None:
+    """The stamp, in seconds on the `Timeline`, of a file's first decodable picture.
+
+    Args:
+      path: a video or sound file.
+      track: the sound stream of `path` whose first sound it is where there are no pictures.
+
+    Returns:
+      None where nothing can be decoded.
+
+    Raises:
+      InputError: no such file or not one of video or sound.
+    """
+    with open_media(path) as container:
+        pictures = shown_stream(container)
+        indices = ([pictures.index] if pictures else []) + ([track.index] if track else [])
+    for index in indices:
+        # Opened anew, because what was read in search of pictures is gone.
+        with open_media(path) as container:
+            frames = Timeline(container).frames(container.streams[index], errors=[])
+            for frame in islice(frames, 1):
+                return frame.time
+    return None
+
+
+class _Clock:
+    """Where one stream is: its last stamp in the file, and the time up to which it was shown or heard."""
+
+    def __init__(self, stream: av.stream.Stream):
+        self.stream = stream
+        self.shift = 0.0  # from stamps of the file to the common time
+        self.last: float | None = None
+        self.end = 0.0
+        self._usual = 0.0  # seconds that the latest packet lasts
+        self.part = 0  # how often it began anew
+        self.restarted = False  # whether the stamps of this part lie before those of the part before
+
+    def begin(self, shift: float, stamp: float) -> None:
+        """What follows, from `stamp` on, is another part of the file, on its own clock."""
+        self.shift = shift
+        self.part += 1
+        self.restarted = stamp < self.last
+
+    def length(self, packet: av.Packet, step: float) -> float:
+        """Seconds that a packet lasts; `step` for a picture that does not say it."""
+        said = float((packet.duration or 0) * packet.time_base)
+        # MP4 has a jump in the length of the packet before it.
+        if 0 < said <= MAX_GAP:
+            self._usual = said
+        return self._usual or (step if isinstance(self.stream, av.VideoStream) else 0.0)
+
+    def jumps(self, stamp: float, others: list["_Clock"]) -> bool:
+        """Whether a stamp neither goes on from the last one nor is where the other streams are."""
+        if self.last is None:
+            return bool(others) and all(abs(stamp - other.last) > MAX_GAP for other in others)
+        if stamp < self.last - _BACK:
+            return True
+        fits = (other.shift == self.shift and abs(stamp - other.last) < _NEAR for other in others)
+        return stamp > self.last + _NEAR and not any(fits)
+
+    def take(self, packet: av.Packet, stamp: float | None, step: float) -> None:
+        """Moves a packet to the common time; `step` is the length of a picture whose own is not said."""
+        self.last = self.last if stamp is None else stamp
+        if packet.pts is None and packet.dts is None:
+            return
+        ticks = round(self.shift / packet.time_base)
+        if ticks:
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+        self.end = max(self.end, _shown(packet) + self.length(packet, step))
+
+    def replace(self, packet: av.Packet, step: float) -> None:
+        """Gives a packet whose stamp fits nothing the time at which the one before it ends."""
+        packet.pts = packet.dts = round(self.end / packet.time_base)
+        self.end += self.length(packet, step)
+
+
+def _stamp(packet: av.Packet) -> float | None:
+    """Seconds by which packets of a stream are in order; None where that is not said."""
+    # Pictures come in the order of their decoding, in which the times at which they are shown go back and forth.
+    sound = isinstance(packet.stream, av.AudioStream)
+    ticks = packet.pts if packet.dts is None and sound else packet.dts
+    return None if ticks is None else float(ticks * packet.time_base)
+
+
+def _shown(packet: av.Packet) -> float:
+    ticks = packet.dts if packet.pts is None else packet.pts
+    return float(ticks * packet.time_base)
+
+
+def _flush(stream: av.stream.Stream) -> av.Packet:
+    """The empty packet at which a decoder gives what it still holds."""
+    packet = av.Packet()
+    packet.time_base = stream.time_base
+    return packet
+
+
+def _fill(ahead: deque[av.Packet], source: Iterator[av.Packet]) -> None:
+    held = sum(packet.size for packet in ahead)
+    while len(ahead) < _AHEAD and held < _AHEAD_BYTES and (packet := next(source, None)) is not None:
+        ahead.append(packet)
+        held += packet.size
