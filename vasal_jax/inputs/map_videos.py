@@ -8,7 +8,8 @@ import av
 import numpy as np
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.video import decode, first_line, open_media, video_stream
+from vasal_jax.inputs.media import first_line, open_media, video_stream
+from vasal_jax.inputs.timeline import Timeline
 
 
 def read_maps(path: str | os.PathLike) -> Iterator[np.ndarray]:
@@ -22,11 +23,10 @@ def read_maps(path: str | os.PathLike) -> Iterator[np.ndarray]:
         scored against another frame.
     """
     path, found = Path(path), False
-    errors: list[Exception] = []
+    errors: list[str] = []
     with open_media(path) as container:
         stream = video_stream(container, path)
-        stream.thread_type = "AUTO"
-        for frame in decode(container, stream, errors):
+        for frame in Timeline(container).frames(stream, errors):
             if errors or frame.is_corrupt:
                 break
             found = True
@@ -38,7 +38,7 @@ def read_maps(path: str | os.PathLike) -> Iterator[np.ndarray]:
                 return
     if not (errors or found):
         raise InputError(f"{path}: expected a video of maps, found no frame that can be decoded")
-    reason = first_line(errors[0]) if errors else "a frame is incomplete"
+    reason = errors[0] if errors else "a frame is incomplete"
     raise InputError(f"{path}: expected a video of maps, found a damaged one ({reason}); fetch or make it again")
 
 
@@ -51,7 +51,7 @@ def count_frames(path: str | os.PathLike) -> int:
     with open_media(path) as container:
         stream = video_stream(container, Path(path))
         try:
-            return sum(1 for packet in container.demux(stream) if packet.size)
+            return sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
         except av.FFmpegError as error:
             raise InputError(f"{path}: expected a video of maps, found a damaged one ({first_line(error)})") from None
 
