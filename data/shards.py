@@ -84,17 +84,31 @@ class _Reading:
 def _write(path: Path, examples: _Reading) -> None:
     encoder = features()
     serializer = tfds.core.example_serializer.ExampleSerializer(encoder.get_serialized_info())
+    # Frames are read one by one, hence the groups of one.
+    with _naming_writer_errors():
+        writer = ArrayRecordWriter(str(path), "group_size:1")
     try:
-        with contextlib.closing(ArrayRecordWriter(str(path), "group_size:1")) as writer:  # frames are read one by one
-            for example in examples:
-                check_stop()
-                writer.write(serializer.serialize_example(encoder.encode_example(example)))
-    except RuntimeError as error:  # what the writer makes of a full disk, if it notices
-        raise OSError(str(error).partition(";")[0]) from None
+        for example in examples:
+            check_stop()
+            record = serializer.serialize_example(encoder.encode_example(example))
+            with _naming_writer_errors():
+                writer.write(record)
+    finally:
+        with _naming_writer_errors():
+            writer.close()
     reader = ArrayRecordReader(str(path))
     if not reader.ok() or reader.num_records() != examples.record.n_frames:
         raise OSError("not all that was written is there, the disk is full or failing")
     reader.close()
+
+
+@contextlib.contextmanager
+def _naming_writer_errors() -> Iterator[None]:
+    """Turns what the writer makes of a full disk, if it notices, into an `OSError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error).partition(";")[0]) from None
 
 
 def _source(record: VideoRecord, sigma: float | None) -> str:

@@ -59,12 +59,9 @@ def write_flash(
 
 
 def cut_from(source: Path, path: Path, share: float) -> Path:
-    """A transport or program stream without its first packets: it begins in the middle of a group of pictures."""
+    """A transport stream without its first packets: it begins in the middle of a group of pictures."""
     data = source.read_bytes()
-    begin = int(len(data) * share) // 188 * 188
-    if source.suffix == ".mpg":
-        begin = data.index(b"\x00\x00\x01\xba", begin)
-    path.write_bytes(data[begin:])
+    path.write_bytes(data[int(len(data) * share) // 188 * 188 :])
     return path
 
 

@@ -1,5 +1,8 @@
 """Sound to log-mel pictures, in time with the frames."""
 
+import subprocess
+import sys
+
 import librosa
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import soxr
 
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, spectrogram, window_indices
+from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_filters, mel_picture, spectrogram, window_indices
 from vasal_jax.inputs.sound import SAMPLE_RATE, read_sound
 
 
@@ -155,6 +158,20 @@ def test_what_is_no_sound_file_raises_one_line(tmp_path, content):
         load_spectrogram(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_filters_are_librosas():
+    np.testing.assert_array_equal(mel_filters(), librosa.filters.mel(sr=SAMPLE_RATE, n_fft=2048, n_mels=128))
+
+
+def test_sound_is_read_without_librosa_which_needs_a_home_folder(tmp_path):
+    path = write_wav(tmp_path / "a.wav", _tone(1))
+    program = """if True:
+        import sys
+        from vasal_jax.inputs.audio import load_spectrogram
+        assert load_spectrogram(sys.argv[1]).any()
+        assert not {"librosa", "numba", "pooch"} & set(sys.modules)"""
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
 
 
 def test_hop_at():

@@ -37,7 +37,7 @@ def _check(path: Path, frames: int, expected: list[float], tolerance: float = 0.
         np.testing.assert_allclose(beep_times(file), flashes, atol=1 / FPS, err_msg=str(file))
 
 
-@pytest.mark.parametrize(("video", "sound", "suffix"), CODECS)
+@pytest.mark.parametrize(("video", "sound", "suffix"), [each for each in CODECS if each[2] == "ts"])
 def test_a_file_cut_in_a_group_of_pictures_begins_with_the_first_picture_that_decodes(
     tmp_path, video, sound, suffix, caplog
 ):

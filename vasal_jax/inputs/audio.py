@@ -17,6 +17,8 @@ TOP_DB = 80.0
 FLOOR = 1e-10  # power under which everything is silence
 
 _BLOCK_HOPS = 64  # hops transformed at once
+_MELS_AT_1000 = 15.0  # Slaney's mels at 1000 Hz, 200 / 3 Hz each up to there
+_LOG_STEP = np.log(6.4) / 27  # of the natural logarithm, a mel from there on
 
 
 def load_spectrogram(path: str | os.PathLike, track: int | None = None) -> np.ndarray:
@@ -93,12 +95,38 @@ def window_indices(i: int, n: int) -> np.ndarray:
     return np.minimum(np.arange(start, start + MEL_STEPS), n - 1)
 
 
+def mel_filters() -> np.ndarray:
+    """The 128 triangular filters of librosa's default mel spectrogram: Slaney's scale and norm, from 0 Hz up.
+
+    They are computed here because loading librosa takes seconds and asks for a home folder that can be written to. A
+    test holds them equal to librosa's.
+
+    Returns:
+      float32 (128, 1025), from power in the bins of the transform to power in the bands.
+    """
+    edges = _hertz(np.linspace(0.0, _mels(SAMPLE_RATE / 2), MELS + 2))
+    bins = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)
+    ramps = np.subtract.outer(edges, bins)
+    widths = np.diff(edges)[:, None]
+    filters = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:])).astype(np.float32)
+    filters *= 2 / (edges[2:] - edges[:-2])[:, None]
+    return filters
+
+
+def _mels(hertz: float) -> float:
+    """Slaney's scale for frequencies from 1000 Hz on."""
+    return _MELS_AT_1000 + np.log(hertz / 1000) / _LOG_STEP
+
+
+def _hertz(mels: np.ndarray) -> np.ndarray:
+    """Slaney's scale: linear up to 1000 Hz, then logarithmic."""
+    return np.where(mels < _MELS_AT_1000, mels * 200 / 3, 1000 * np.exp(_LOG_STEP * (mels - _MELS_AT_1000)))
+
+
 def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """float32 (128,k) pieces of the mel power spectrogram."""
-    from librosa.filters import get_window, mel  # loading it takes a while, in which predict.py compiles
-
-    filters = mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MELS)
-    hann = get_window("hann", N_FFT)
+    filters = mel_filters()
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
 
     def transform(signal: np.ndarray, hops: int) -> np.ndarray:
         windows = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[: hops * HOP : HOP]
