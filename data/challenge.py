@@ -28,6 +28,7 @@ from data.records import Dataset, Problem
 from data.splits import Splits, canonical
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import probe
+from vasal_jax.size import Size
 from vasal_jax.system.terminal import run
 
 logger = logging.getLogger(__name__)
@@ -137,14 +138,14 @@ def _read_video(folders: _Folders, subset: str, name: str) -> tuple[ChallengeVid
     notes = []
     if n_frames < max(known):
         notes.append(Problem(name, "lengths differ", f"{video}: cut to {n_frames} frames, found {found}", False))
-    grid = (truth.height, truth.width)
+    grid = Size(truth.height, truth.width)
     record = ChallengeVideo(
         NAME, name, video, video if info.has_sound else None, n_frames, info.fps, info.width, info.height, grid,
         maps, fixation_file, subset,
     )  # fmt: skip
     outside = sum(len(pixels) for pixels in frames) - sum(map(len, record.fixated_pixels()))
     if outside:
-        message = f"{fixation_file}: {outside} points are outside {grid[1]}x{grid[0]}, and left out"
+        message = f"{fixation_file}: {outside} points are outside {grid}, and left out"
         notes.append(Problem(name, "invalid fixations", message, False))
     if empty := sum(not len(pixels) for pixels in frames[:n_frames]):
         message = f"{fixation_file}: {empty} of {n_frames} frames have no fixation"

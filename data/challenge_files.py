@@ -85,8 +85,9 @@ def _pairs(frame: object, problem: str) -> np.ndarray:
 
 def _is_pixel(number: object) -> bool:
     # Out-of-range points are left out later; beyond this they are no coordinates at all.
-    number_like = isinstance(number, int | float) and not isinstance(number, bool)
-    return number_like and abs(number) < 2**31 and number == int(number)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return False
+    return abs(number) < 2**31 and number == int(number)
 
 
 def _read_json(path: Path, expected: str) -> object:

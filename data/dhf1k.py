@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -26,6 +27,7 @@ from data.splits import Splits, canonical, parse_splits
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey, read_rgb
 from vasal_jax.inputs.video import Frame, probe, read_frames
+from vasal_jax.size import Size
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +113,8 @@ def read_dhf1k(root: str | os.PathLike, progress: bool = True) -> tuple[Dataset,
     with_truth = [path for path in videos if (root / "annotation" / f"{int(path.stem):04d}").is_dir()]
     if len(with_truth) < len(videos):
         logger.warning("%s: %d of %d videos have no ground truth", root, len(videos) - len(with_truth), len(videos))
-    sources = [(str(int(path.stem)), path, root / "annotation" / f"{int(path.stem):04d}", None) for path in with_truth]
+    annotations = root / "annotation"
+    sources = [_Source(str(int(v.stem)), v, annotations / f"{int(v.stem):04d}", None) for v in with_truth]
     return _read(NAME, root, sources, progress), parse_splits(SPLIT)
 
 
@@ -130,7 +133,7 @@ def read_clip_folders(root: str | os.PathLike, progress: bool = True) -> tuple[D
     if both := sorted(set(names["training"]) & set(names["testing"])):
         raise InputError(f"{root}: expected each clip in training or testing, found {both[0]} in both")
     sources = [
-        (name, root / split / name / "images", root / split / name, DEFAULT_FPS)
+        _Source(name, root / split / name / "images", root / split / name, DEFAULT_FPS)
         for split, clips in names.items()
         for name in clips
     ]
@@ -148,18 +151,26 @@ def _clips(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if (path / "images").is_dir()) if folder.is_dir() else []
 
 
-def _read(name: str, root: Path, sources: list[tuple[str, Path, Path, float | None]], progress: bool) -> Dataset:
-    """The dataset of (ID, video, annotations, frame rate or None for the video's own)."""
+class _Source(NamedTuple):
+    """Where a video of a dataset lies."""
+
+    id: str
+    video: Path  # a file, or the folder of its pictures
+    annotations: Path
+    fps: float | None  # None for the video's own
+
+
+def _read(name: str, root: Path, sources: list[_Source], progress: bool) -> Dataset:
     records, problems = [], []
     console = Console(stderr=True)
-    for video, *source in track(sources, f"Reading {name}", console=console, transient=True, disable=not progress):
+    for source in track(sources, f"Reading {name}", console=console, transient=True, disable=not progress):
         try:
-            record, notes = _read_video(name, video, *source)
+            record, notes = _read_video(name, source)
             records.append(record)
         except InputError as error:
-            notes = [Problem(video, "unusable", str(error), True)]
+            notes = [Problem(source.id, "unusable", str(error), True)]
         for note in notes:
-            logger.warning("video %s %s: %s", video, "left out" if note.left_out else "kept", note.message)
+            logger.warning("video %s %s: %s", source.id, "left out" if note.left_out else "kept", note.message)
         problems += notes
     if not records:
         found = problems[0].message if problems else "no video"
@@ -167,10 +178,9 @@ def _read(name: str, root: Path, sources: list[tuple[str, Path, Path, float | No
     return Dataset(name, len(sources), tuple(records), tuple(problems))
 
 
-def _read_video(
-    dataset: str, name: str, video: Path, annotations: Path, fps: float | None
-) -> tuple[AnnotatedVideo, list[Problem]]:
+def _read_video(dataset: str, source: _Source) -> tuple[AnnotatedVideo, list[Problem]]:
     """The record and what is odd about it; `InputError` where the video is unusable."""
+    name, video, annotations, fps = source
     maps, fixations = (pictures_in(annotations / part) for part in ("maps", "fixation"))
     lengths: dict[str, int | None] = {"maps": len(maps), "fixation maps": len(fixations)}
     if fps is None:
@@ -188,6 +198,8 @@ def _read_video(
     notes = []
     if n_frames < max(known):
         notes.append(Problem(name, "lengths differ", f"{video}: cut to {n_frames} frames, found {found}", False))
-    grid = read_grey(fixations[0]).shape
-    record = AnnotatedVideo(dataset, name, video, sound, n_frames, fps, size[1], size[0], grid, annotations)
+    height, width = read_grey(fixations[0]).shape
+    record = AnnotatedVideo(
+        dataset, name, video, sound, n_frames, fps, size[1], size[0], Size(height, width), annotations
+    )
     return record, notes

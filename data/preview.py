@@ -108,7 +108,7 @@ def draw_preview(record: VideoRecord, sigma: float = SIGMA) -> Iterator[tuple[np
         image = np.ascontiguousarray(image)
         if tracks is not None:
             boxes, mask = (array[frame.index] for array in tracks)
-            for face in np.flatnonzero(mask):
+            for face in np.flatnonzero(mask).tolist():
                 _draw_face(image, face, boxes[face], talking is not None and bool(talking[face, frame.index]))
         for x, y in points * (record.width / record.grid[1], record.height / record.grid[0]):
             _draw_dot(image, x, y)

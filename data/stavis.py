@@ -125,7 +125,7 @@ def read_fold(root: str | os.PathLike, dataset: str, fold: str | os.PathLike, pr
       InputError: the list cannot be read, or no video on it is usable.
     """
     root, records, problems = Path(root), [], []
-    entries = read_list(fold)
+    entries = read_list(Path(fold))
     console = Console(stderr=True)
     for video, listed, fps in track(
         entries, f"Reading {dataset}", console=console, transient=True, disable=not progress

@@ -77,4 +77,5 @@ def _start_worker(stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for where it could not be blocked before
     # Were the first process killed, its workers would wait for it for ever.
     parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

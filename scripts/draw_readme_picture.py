@@ -30,7 +30,9 @@ def draw(out: Path) -> None:
     animation.frames = [cv2.resize(f.image[..., ::-1], (WIDTH, height), interpolation=cv2.INTER_AREA) for f in frames]
     animation.durations = [EVERY * 40] * len(frames)  # milliseconds
     with replacing(out) as temporary:
-        temporary.write_bytes(cv2.imencodeanimation(".webp", animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1])
+        temporary.write_bytes(
+            cv2.imencodeanimation(".webp", animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
+        )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import urlsplit
 
 import pooch
@@ -111,7 +111,7 @@ def download(item: Item, folder: Path) -> Path:
 def _retrieve(item: Item, path: Path) -> None:
     reach = f"check the network, or fetch {item.url} with a browser and put it at {path}"
     pooch.get_logger().setLevel("ERROR")  # a progress bar says what happens
-    download = _ResumingDownloader(path)
+    download: Any = _ResumingDownloader(path)  # Pooch's type names its arguments otherwise
     try:
         pooch.retrieve(item.url, known_hash=None, fname=path.name, path=path.parent, downloader=download)
     except (requests.ConnectionError, requests.Timeout) as error:
@@ -150,7 +150,7 @@ class _ResumingDownloader:
         length = answer.headers.get("Content-Length")
         total = None if length is None else begun + int(length)
         with progress_bar() as bar:
-            task = bar.add_task("fetching MB", total=total and total / 1e6, completed=begun / 1e6)
+            task = bar.add_task("fetching MB", total=total and total // 10**6, completed=begun // 10**6)
             for piece in answer.iter_content(_PIECE):
                 part.write(piece)
                 bar.advance(task, len(piece) / 1e6)

@@ -1,5 +1,6 @@
 """Entry points: `predict.py`, `convert_weights.py`, and `vasal`, which has them as subcommands."""
 
+import io
 import operator
 import sys
 from collections.abc import Callable
@@ -37,7 +38,8 @@ def _main(load: Callable[[], Command]) -> None:
     stopping.end_at_once()  # loading the libraries takes a second or two
     command = load()
     # A file's name need not be text that the terminal can show.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(command))
 
 

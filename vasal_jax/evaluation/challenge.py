@@ -109,6 +109,7 @@ def _frames(truth: GroundTruth, read: ReadMap, frames: range, threads: ThreadPoo
         points = truth.points[frame]
         fixations = points[np.isfinite(points).all(-1)][:, ::-1].astype(np.int64)
         picture = truth.video.density_picture(frame)
+        assert picture is not None  # see `check`
         yield threads.submit(challenge.score, read(frame), picture, fixations)
 
 

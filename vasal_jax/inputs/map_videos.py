@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
+from av.error import FFmpegError
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.media import first_line, open_media, video_stream
@@ -52,7 +52,7 @@ def count_frames(path: str | os.PathLike) -> int:
         stream = video_stream(container, Path(path))
         try:
             return sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise InputError(f"{path}: expected a video of maps, found a damaged one ({first_line(error)})") from None
 
 

@@ -9,8 +9,10 @@ Colour = tuple[int, int, int]
 def shade(colour: Colour, factor: float) -> Colour:
     """Darker (factor below 1) or lighter (above 1, towards white)."""
     if factor <= 1:
-        return tuple(int(c * factor) for c in colour)
-    return tuple(int(255 - (255 - c) * (2 - factor)) for c in colour)
+        red, green, blue = (int(c * factor) for c in colour)
+    else:
+        red, green, blue = (int(255 - (255 - c) * (2 - factor)) for c in colour)
+    return red, green, blue
 
 
 def oval(x: float, y: float, rx: float, ry: float, points: int = 40) -> np.ndarray:

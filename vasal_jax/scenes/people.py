@@ -71,14 +71,14 @@ class Look:
         dark = sum(skin) < 420
         hair_colour = _HAIRS[rng.integers(3 if dark else len(_HAIRS))]
         red = rng.uniform(0.15, 0.5) if high else 0.12
-        lips = tuple(int(s * (1 - red) + r * red) for s, r in zip(shade(skin, 0.86), (196, 40, 60), strict=True))
+        a, b, c = (int(s * (1 - red) + r * red) for s, r in zip(shade(skin, 0.86), (196, 40, 60), strict=True))
         beard = "none" if high else str(rng.choice(("none", "none", "stubble", "full", "moustache")))
         return cls(
             skin=skin,
             hair=hair_colour,
             style=str(rng.choice(hair.LONG if high else hair.SHORT)),
             eyes=_EYES[rng.integers(2 if dark else len(_EYES))],
-            lips=lips,
+            lips=(a, b, c),
             clothes=clothes,
             collar=str(rng.choice(("crew", "v", "shirt", "tie") if not high else ("crew", "v", "shirt"))),
             jaw=float(rng.uniform(0.0, 0.4) if high else rng.uniform(0.4, 1.0)),

@@ -178,12 +178,12 @@ def _places(n: int, width: int, height: int, rng: np.random.Generator) -> tuple[
     """Resting middles of the faces (n,2) and their height, pixels, back row first: one row, or two where it pays."""
     two = rng.uniform() < 0.5
     zoom, jitter, shift = rng.uniform(0.82, 1.0), rng.uniform(-1, 1, (n, 2)), rng.uniform(-1, 1)
-    best = None
+    best: tuple[float, int, int, float] = (0.0, 0, 0, 0.0)
     for rows in (2, 1) if two and n >= 4 else (1, 2):
         per_row = -(-n // rows)
         room = min(width / (per_row + 0.5 * (rows > 1)) / 1.45, height * 0.72 / (rows * 1.5))
         size = min(room, min(width, height) * (0.34 - 0.03 * (n - 2)))
-        if best is None or size > 1.25 * best[0]:
+        if size > 1.25 * best[0]:
             best = size, rows, per_row, room
     size, rows, per_row, room = best
     size *= zoom
@@ -238,9 +238,10 @@ class _Motion:
             glance += rng.uniform(0.6, 2.2)
 
     def at(self, index: int) -> Pose:
+        (x, y), (left, down) = self._axis[index], self.gaze[index]
         return Pose(
-            *self._axis[index], self.tilt[index], self.yaw[index], float(self.openings[index]),
-            float(self.spreads[index]), self.lids[index], tuple(self.gaze[index]), self.brows[index],
+            x, y, self.tilt[index], self.yaw[index], float(self.openings[index]), float(self.spreads[index]),
+            self.lids[index], (left, down), self.brows[index],
         )  # fmt: skip
 
 
@@ -273,8 +274,8 @@ class _Passing:
 
     def paint(self, image: np.ndarray, index: int) -> None:
         if self.visible[index]:
-            size = self.heading * self.radius
-            paint_object(image, self.kind, self.colour, *self.path[index], size, self.phase[index])
+            size, (x, y) = self.heading * self.radius, self.path[index]
+            paint_object(image, self.kind, self.colour, x, y, size, self.phase[index])
 
 
 class _Painter:
@@ -287,16 +288,14 @@ class _Painter:
         self._still: np.ndarray | None = None
 
     def __call__(self, index: int) -> np.ndarray:
-        if self._still is None:
-            self._set_up()
-        image = self._still.copy()
+        image = self._set_up().copy() if self._still is None else self._still.copy()
         for head, motion in zip(self._heads, self._motions, strict=True):
             head.paint(image, motion.at(index))
         self._passing.paint(image, index)
         y, x = _stream(self._seed, "grain", index).integers(0, 64, 2)
         return cv2.add(image, self._grain[y : y + self._height, x : x + self._width], dtype=cv2.CV_8U)
 
-    def _set_up(self) -> None:
+    def _set_up(self) -> np.ndarray:
         still = paint_backdrop(self._width, self._height, _stream(self._seed, "backdrop"))
         self._heads = [Head(look, self._size) for look in self._looks]
         for look, (x, y) in zip(self._looks, self._places, strict=True):
@@ -307,3 +306,4 @@ class _Painter:
         grain = rng.standard_normal((self._height + 64, self._width + 64, 1), np.float32) * rng.uniform(0.5, 2.0)
         self._grain = np.repeat(np.rint(grain).astype(np.int8), 3, axis=2)
         self._still = still
+        return still
