@@ -264,6 +264,14 @@ def test_names_cannot_leave_their_place(tmp_path):
     assert {picture["src"].partition(",")[0] for picture in page.all("img")} == {"data:image/jpeg;base64"}
 
 
+def test_what_rounds_to_zero_has_no_sign(tmp_path):
+    videos = [RecordedVideo("a", 4), RecordedVideo("b", 4)]
+    scores = {"model": {video.id: {m: np.full(4, -1e-5, np.float32) for m in METRICS} for video in videos}}
+    text, _ = write(tmp_path / "page", videos, scores)
+    assert "0.000" in text
+    assert "-0.0" not in text.split("<main>")[1].split("<script>")[0]
+
+
 def test_its_size_is_bounded(tmp_path):
     """75 videos of the length and number of MVVA's test split, in pictures that compress as badly as can be."""
     videos = [recorded(f"{number:03d}", 480, noise_size=(720, 1280)) for number in range(75)]

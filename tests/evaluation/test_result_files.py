@@ -78,6 +78,16 @@ def test_latex(written, tmp_path):
         subprocess.run([latex, "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True)
 
 
+def test_what_rounds_to_zero_has_no_sign():
+    tiny = table(m={"1": frames(-1e-5), "2": frames(-2e-5)})
+    for text in (tables.markdown(tiny), tables.latex(tiny)):
+        assert "0.000" in text
+        assert "-0.000" not in text
+        assert "$-$0" not in text
+    assert tables.number(-0.0004) == "0.000"
+    assert tables.number(-0.0006) == "-0.001"
+
+
 def test_a_comparison_as_a_table(written):
     summary, _ = written
     text = tables.comparison(statistics.compare(summary, summary, second_row="centre prior"), "m_1", "centre prior")

@@ -138,6 +138,7 @@ def _template():
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    environment.filters["score"] = tables.number
     return environment.from_string(files("vasal_jax.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8"))
 
 
@@ -215,7 +216,7 @@ def _series(scores: Scores, notes: Notes) -> tuple[int, dict[str, Any]]:
     window = max(1, math.ceil(total / MAX_SERIES))
 
     def curve(values: np.ndarray) -> list[float | None]:
-        return [round(float(value), 3) if np.isfinite(value) else None for value in over_time(values, window)]
+        return [round(float(value), 3) + 0.0 if np.isfinite(value) else None for value in over_time(values, window)]
 
     videos = []
     for video, of in notes.items():
@@ -238,7 +239,8 @@ def _distribution(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, A
         first, median, third = np.quantile(values, (0.25, 0.5, 0.75))
         # Every dot a bit higher or lower than the next, so that equal ones are seen.
         dots = "".join(f"M{place(value)},{11 + (i * 3) % 7 - 3}h.01" for i, value in enumerate(values))
-        label = f"{name}: {metric} of {len(values)} videos, median {median:.3f}, quartiles {first:.3f} and {third:.3f}"
+        median, *quartiles = (tables.number(value) for value in (median, first, third))
+        label = f"{name}: {metric} of {len(values)} videos, median {median}, quartiles {' and '.join(quartiles)}"
         box, mean = f"M{place(first)},11H{place(third)}", f"M{place(values.mean())},2V20"
         return {"name": name, "label": label, "paths": [("box", box), ("dots", dots), ("mean", mean)]}
 
@@ -260,7 +262,7 @@ def _breakdown(groups: Sequence[Group], subject: str) -> dict[str, Any] | None:
         for group in groups:
             values = [(kind, row, group.means[row][metric]) for kind, row in marks]
             known = [(kind, row, value) for kind, row, value in values if value is not None]
-            label = f"{group.name}, {metric}: " + ", ".join(f"{row} {value:.3f}" for _, row, value in known)
+            label = f"{group.name}, {metric}: " + ", ".join(f"{row} {tables.number(value)}" for _, row, value in known)
             paths = [(kind, f"M{place(value)},{_SHAPES[kind]}") for kind, _, value in known]
             strips.append({"name": group.name, "label": label, "paths": paths})
         return {"metric": metric, "low": low, "high": high, "strips": strips}

@@ -13,9 +13,9 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The headline with its confidence intervals, the means over frames, and what they were made with."""
     rows = results["rows"]
     heads = ["mean over videos", *map(_head, METRICS)]
-    headline = [[row["name"], *(_number(row["mean_over_videos"][m]) for m in METRICS)] for row in rows]
+    headline = [[row["name"], *(number(row["mean_over_videos"][m]) for m in METRICS)] for row in rows]
     intervals = [[row["name"], *(_interval(row["ci95"][m]) for m in METRICS)] for row in rows]
-    frames = [[row["name"], *(_number(row["mean_over_frames"][m]) for m in METRICS)] for row in rows]
+    frames = [[row["name"], *(number(row["mean_over_frames"][m]) for m in METRICS)] for row in rows]
     parts = [
         _aligned(heads, headline),
         _aligned(["95% interval", *METRICS], intervals),
@@ -32,7 +32,7 @@ def _challenge(results: Mapping[str, Any] | None) -> list[str]:
     tables = []
     for subset, videos in results["subsets"].items():
         means = {row["name"]: row["subsets"][subset] for row in results["rows"]}
-        rows = [[name, *(_number(numbers[metric]) for metric in challenge.METRICS)] for name, numbers in means.items()]
+        rows = [[name, *(number(numbers[metric]) for metric in challenge.METRICS)] for name, numbers in means.items()]
         tables.append(_aligned([f"{subset}, {videos} videos", *map(_head, challenge.METRICS)], rows))
     return [*tables, f"scored as by the {results['protocol']}; not to be held against the tables above"]
 
@@ -48,7 +48,7 @@ def latex(results: Mapping[str, Any]) -> str:
         r"\midrule",
     ]
     for row in results["rows"]:
-        cells = (_number(row["mean_over_videos"][m]).replace("-", "$-$", 1) for m in METRICS)
+        cells = (number(row["mean_over_videos"][m]).replace("-", "$-$", 1) for m in METRICS)
         lines.append(" & ".join([_escaped(row["name"]), *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
@@ -58,7 +58,7 @@ def comparison(found: Mapping[str, Mapping[str, Any]], first: str, second: str) 
     rows = []
     for metric, numbers in found.items():
         p = "" if numbers["p"] is None else f"{numbers['p']:.4f}"
-        cells = (_number(numbers[key]) for key in ("first", "second", "difference"))
+        cells = (number(numbers[key]) for key in ("first", "second", "difference"))
         rows.append([_head(metric), *cells, _interval(numbers["ci95"]), p, str(numbers["videos"])])
     return _aligned(["", first, second, "difference", "95% interval", "p", "videos"], rows)
 
@@ -90,12 +90,16 @@ def _head(metric: str) -> str:
     return f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def number(value: float | None, absent: str = "") -> str:
+    """A score as it is printed everywhere: three decimals, and no sign before what rounds to zero."""
+    if value is None:
+        return absent
+    text = f"{value:.3f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _interval(limits: Sequence[float] | None) -> str:
-    return "" if limits is None else f"{limits[0]:.3f} … {limits[1]:.3f}"
+    return "" if limits is None else f"{number(limits[0])} … {number(limits[1])}"
 
 
 def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
