@@ -46,7 +46,9 @@ def test_pictures_under_usual_names(tmp_path, caplog, folder, names):
     assert values(found["7"]) == [0, 10, 20]
     assert found["7"].open()(1).dtype == np.float32
     said = [record.getMessage() for record in caplog.records]
-    assert said == ([f"{tmp_path}: maps of 1 videos are numbered from 1, taken so"] if names[0] == "00001.png" else [])
+    assert said == (
+        [f"{tmp_path}: pictures of 1 videos are numbered from 1, taken so"] if names[0] == "00001.png" else []
+    )
 
 
 def test_jpeg_and_arrays(tmp_path):
@@ -70,6 +72,82 @@ def test_what_is_missing_is_listed(tmp_path):
     assert missing == ["video 7: no map of 1 of 3 frames (1)", "video 231: no maps"]
     pictures(tmp_path / "231", [])
     assert find_maps(tmp_path, LENGTHS)[1][1] == "video 231: no maps"
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "shift"),
+    [
+        (5, 8, 0),  # of a video cut to 10 frames, whose first maps are missing
+        (0, 11, 0),  # a map more than frames
+        (1, 10, 1),
+        (1, 12, 1),  # of a video cut shorter than its file
+    ],
+)
+def test_pictures_count_from_one_only_where_there_is_a_frame_1_and_no_frame_0(tmp_path, first, count, shift):
+    pictures(tmp_path / "7", [f"{first + i}.png" for i in range(count)])
+    found, _ = find_maps(tmp_path, {"7": 10})
+    assert sorted(found["7"].frames) == [first - shift + i for i in range(count)]
+
+
+def test_the_whole_folder_decides_where_pictures_count_from(tmp_path, caplog):
+    """Video 7 ends in the number of its frames; the last map of video 8 is missing; video 9 is not asked for."""
+    pictures(tmp_path / "7", ["1.png", "2.png", "3.png"])
+    pictures(tmp_path / "8", ["1.png", "2.png"])
+    lengths = {"8": 3, "7": 3}
+    found, missing = find_maps(tmp_path, lengths)
+    assert sorted(found["8"].frames) == [0, 1]
+    assert missing == ["video 8: no map of 1 of 3 frames (2)"]
+    assert caplog.messages == [f"{tmp_path}: pictures of 2 videos are numbered from 1, taken so"]
+    pictures(tmp_path / "9", ["0.png"])
+    found, missing = find_maps(tmp_path, lengths)
+    assert sorted(found["8"].frames) == [1, 2]
+    assert missing == ["video 8: no map of 1 of 3 frames (0)", "video 7: no map of 1 of 3 frames (0)"]
+
+
+def test_pictures_that_may_count_from_0_or_from_1_are_refused(tmp_path):
+    pictures(tmp_path / "7", ["1.png", "2.png"])
+    with pytest.raises(InputError, match=r"a frame 1, but no frame 0 .* may be numbered from 0 or from 1; number the"):
+        find_maps(tmp_path, {"7": 3})
+
+
+@pytest.mark.parametrize("index", [[5, 6, 7, 8, 9, 10], [1, 2, 3, 4, 5, 10]])
+def test_a_frame_index_is_taken_at_its_word(tmp_path, index):
+    np.savez(tmp_path / "7.npz", maps=np.zeros((6, 4, 5)), frame_index=np.array(index))
+    assert sorted(find_maps(tmp_path, {"7": 10})[0]["7"].frames) == index
+
+
+def test_maps_of_one_video_in_two_places_are_refused(tmp_path):
+    pictures(tmp_path / "7", ["0.png", "1.png", "2.png"])
+    arrays = np.zeros((3, 4, 5))
+    np.savez(tmp_path / "7.npz", maps=arrays)
+    with pytest.raises(InputError, match=r"video 7 has two places, 7 and 7\.npz; remove one"):
+        find_maps(tmp_path, {"7": 3})
+    (tmp_path / "7.npz").rename(tmp_path / "7" / "maps.npz")
+    with pytest.raises(InputError, match=r"7: expected pictures or one \.npz, found maps\.npz, 0\.png, 1\.png"):
+        find_maps(tmp_path, {"7": 3})
+    (tmp_path / "7" / "maps.npz").unlink()
+    pictures(tmp_path / "video_007", ["0.png"])
+    with pytest.raises(InputError, match="video 7 has two places, 7 and video_007; remove one"):
+        find_maps(tmp_path, {"7": 3})
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    """macOS leaves a ._00001.png beside each 00001.png on foreign disks."""
+    pictures(tmp_path / "7", ["0.png", "1.png", "2.png"])
+    for name in ("7/._0.png", "7/._1.png", "7/.maps.npz", "._7.npz", ".7.npz"):
+        (tmp_path / name).write_bytes(b"no picture")
+    found, missing = find_maps(tmp_path, {"7": 3})
+    assert missing == []
+    assert values(found["7"]) == [0, 10, 20]
+
+
+def test_a_folder_without_maps_says_what_is_taken(tmp_path):
+    (tmp_path / "7").mkdir()
+    for name in ("frame_a.png", "0.tiff"):
+        (tmp_path / "7" / name).write_bytes(b"")
+    expected = r"7: has no maps; expected \.png, \.jpg, \.jpeg whose names end in .* found 0\.tiff, frame_a\.png"
+    with pytest.raises(InputError, match=expected):
+        find_maps(tmp_path, {"7": 3})
 
 
 def test_a_stamp_changes_with_the_files(tmp_path):

@@ -52,8 +52,8 @@ def find_maps(root: str | os.PathLike, lengths: Mapping[str, int]) -> tuple[dict
 
     `root/<ID>/` holds pictures whose names end in the number of the frame, PNG or JPEG, or one `.npz`; or there is
     `root/<ID>.npz`, or a grey video `root/<ID>.mp4`. An `.npz` has `maps` (n, h, w) and may have `frame_index` (n,).
-    IDs may be padded with zeros and follow "video_". Frames count from 0; pictures numbered from 1 to the number of
-    frames are taken to count from 1.
+    IDs may be padded with zeros and follow "video_". Names that begin with a dot are passed over. Frames count from 0. Pictures count from 1 where the
+    whole folder has a frame 1 and no frame 0, and one of the videos a frame of the number that it has frames.
 
     Args:
       root: the folder.
@@ -63,35 +63,80 @@ def find_maps(root: str | os.PathLike, lengths: Mapping[str, int]) -> tuple[dict
       The maps by ID, and one line for each video that lacks some or all.
 
     Raises:
-      InputError: no such folder, no map of any of the videos in it, two files for one frame, or no arrays.
+      InputError: no such folder, no map of any of the videos in it, two files for one frame or video, no arrays, or
+        pictures that may count from 0 or from 1.
     """
     root = Path(root)
+    places = _places(root)
+    opened = {video: _open(places[_id(video)]) for video in lengths if _id(video) in places}
+    found = {video: maps for video, maps in opened.items() if maps.frames}
+    if not found:
+        raise InputError(_why_nothing(root, places, lengths))
+    if _count_from_one(root, places, found, lengths):
+        pictures = [video for video, maps in found.items() if maps.path.is_dir()]
+        for video in pictures:
+            frames = {frame - 1: where for frame, where in found[video].frames.items()}
+            found[video] = VideoMaps(found[video].path, frames)
+        logger.warning("%s: pictures of %d videos are numbered from 1, taken so", root, len(pictures))
+    return found, [line for video, length in lengths.items() if (line := _lack(video, length, found.get(video)))]
+
+
+def _lack(video: str, length: int, maps: VideoMaps | None) -> str | None:
+    """What a video lacks, in a line."""
+    if maps is None:
+        return f"video {video}: no maps"
+    lost = [frame for frame in range(length) if frame not in maps.frames]
+    some = ", ".join(map(str, lost[:5])) + (" ..." if len(lost) > 5 else "")
+    return f"video {video}: no map of {len(lost)} of {length} frames ({some})" if lost else None
+
+
+def _places(root: Path) -> dict[str, Path]:
+    """Where the maps of each video are, by the one spelling of its ID."""
     try:
-        entries = sorted(root.iterdir())
+        entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise InputError(f"{root}: expected a folder of maps, one folder a video ({error.strerror})") from None
-    places = {
-        _id(entry.stem if entry.suffix.lower() in (".npz", *VIDEO_SUFFIXES) else entry.name): entry for entry in entries
-    }
-    found, missing, from_one = {}, [], []
-    for video, length in lengths.items():
-        maps = _open(places[_id(video)], length) if _id(video) in places else None
-        if maps is None or not maps.frames:
-            missing.append(f"video {video}: no maps")
-            continue
-        found[video] = maps
-        if 0 not in maps.frames and length in maps.frames:
-            found[video] = VideoMaps(maps.path, {frame - 1: where for frame, where in maps.frames.items()})
-            from_one.append(video)
-        if lost := [frame for frame in range(length) if frame not in found[video].frames]:
-            some = ", ".join(map(str, lost[:5])) + (" ..." if len(lost) > 5 else "")
-            missing.append(f"video {video}: no map of {len(lost)} of {length} frames ({some})")
-    if not found:
-        there, wanted = (", ".join(list(ids)[:5]) or "nothing" for ids in (places, lengths))
-        raise InputError(f"{root}: has no maps of any of the {len(lengths)} videos; expected {wanted}, found {there}")
-    if from_one:
-        logger.warning("%s: maps of %d videos are numbered from 1, taken so", root, len(from_one))
-    return found, missing
+    places: dict[str, Path] = {}
+    for entry in entries:
+        is_file = entry.suffix.lower() in (".npz", *VIDEO_SUFFIXES)
+        is_place = is_file or entry.is_dir()
+        video = _id(entry.stem if is_file else entry.name)
+        if is_place and video in places:
+            raise InputError(f"{root}: video {video} has two places, {places[video].name} and {entry.name}; remove one")
+        if is_place:
+            places[video] = entry
+    return places
+
+
+def _count_from_one(
+    root: Path, places: Mapping[str, Path], found: Mapping[str, VideoMaps], lengths: Mapping[str, int]
+) -> bool:
+    """Whether pictures are numbered from 1: decided once, by all of them, those of videos not asked for too.
+
+    An `.npz` says which frames its maps are of, a video begins with frame 0: neither is ever counted from 1.
+    """
+    folders = {video: maps for video, maps in found.items() if maps.path.is_dir()}
+    numbers = set().union(*(_numbers(path) for path in places.values() if path.is_dir()))
+    if not folders or 0 in numbers or 1 not in numbers:
+        return False
+    if any(lengths[video] in maps.frames for video, maps in folders.items()):
+        return True
+    raise InputError(
+        f"{root}: has a frame 1, but no frame 0 and none of the number that a video has frames, so pictures may be "
+        "numbered from 0 or from 1; number the first frame of a video 0, or make an .npz with frame_index of each video"
+    )
+
+
+def _why_nothing(root: Path, places: Mapping[str, Path], lengths: Mapping[str, int]) -> str:
+    empty = [places[_id(video)] for video in lengths if _id(video) in places and places[_id(video)].is_dir()]
+    if empty:
+        names = [entry.name for entry in sorted(empty[0].iterdir()) if not entry.name.startswith(".")][:5]
+        return (
+            f"{empty[0]}: has no maps; expected {', '.join(SUFFIXES)} whose names end in the number of the frame, or "
+            f"one .npz, found {', '.join(names) or 'nothing'}"
+        )
+    there, wanted = (", ".join(list(ids)[:5]) or "nothing" for ids in (places, lengths))
+    return f"{root}: has no maps of any of the {len(lengths)} videos; expected {wanted}, found {there}"
 
 
 def _id(name: str) -> str:
@@ -100,16 +145,18 @@ def _id(name: str) -> str:
     return number[1] if number else name
 
 
-def _open(path: Path, length: int) -> VideoMaps | None:
+def _open(path: Path) -> VideoMaps:
     if path.is_dir():
-        arrays = [file for file in sorted(path.iterdir()) if file.suffix == ".npz"]
+        arrays = sorted(file for file in path.glob("*.npz") if not file.name.startswith("."))
+        pictures = _pictures(path)
+        if len(arrays) + bool(pictures) > 1:
+            names = [file.name for file in (*arrays, *pictures.values())]
+            raise InputError(f"{path}: expected pictures or one .npz, found {', '.join(names[:3])}; remove some")
         if not arrays:
-            return VideoMaps(path, _pictures(path))
-        path = arrays[0]
+            return VideoMaps(path, pictures)
+        (path,) = arrays
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoMaps(path, {frame: frame for frame in range(count_frames(path))})
-    if path.suffix != ".npz":
-        return None
     index = _read_arrays(path, index_only=True)[1]
     return VideoMaps(path, {int(frame): row for row, frame in enumerate(index)})
 
@@ -117,14 +164,24 @@ def _open(path: Path, length: int) -> VideoMaps | None:
 def _pictures(folder: Path) -> dict[int, Path]:
     files: dict[int, Path] = {}
     for file in sorted(folder.iterdir()):
-        number = re.search("([0-9]{1,9})$", file.stem)
-        if number is None or file.suffix.lower() not in SUFFIXES:
+        frame = _frame_number(file)
+        if frame is None:
             continue
-        frame = int(number[1])
         if frame in files:
             raise InputError(f"{folder}: frame {frame} has two maps, {files[frame].name} and {file.name}; remove one")
         files[frame] = file
     return files
+
+
+def _numbers(folder: Path) -> set[int]:
+    return {frame for file in folder.iterdir() if (frame := _frame_number(file)) is not None}
+
+
+def _frame_number(file: Path) -> int | None:
+    """The number that a picture's name ends in; None for other files and for hidden ones, such as "._00001.png"."""
+    number = re.search("([0-9]{1,9})$", file.stem)
+    is_picture = file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    return int(number[1]) if number and is_picture else None
 
 
 def _read_arrays(path: Path, index_only: bool = False) -> tuple[np.ndarray | None, np.ndarray]:
