@@ -36,7 +36,8 @@ from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
-from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ModelRow, baseline_rows, model_row
+from vasal_jax.evaluation.people import half_row
+from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
 from vasal_jax.models import ModelConfig
 from vasal_jax.system.files import naming_file_errors
@@ -89,8 +90,8 @@ def prove(args: ProofArgs) -> int:
     prepare(args)
     learn_all(args)
     evaluation = evaluation_of(args)
-    rows = baseline_rows(evaluation.truths, evaluation.prior, evaluation.conventions)
-    scores = evaluation.run([row for row in rows if row.name in (CENTRE_PRIOR, PEOPLE)])
+    prior, *_ = baseline_rows(evaluation.truths, evaluation.prior, evaluation.conventions)
+    scores = evaluation.run([prior, half_row(evaluation.conventions)])
     for name in VARIANTS:
         scores |= score(name, evaluation, args)
     print_tables(scores, evaluation, args)

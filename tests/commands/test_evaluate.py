@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,16 +63,21 @@ def test_a_model_with_all_its_rows(faces, narrow_weights, tmp_path, capfd):
     names = [row["name"] for row in content["rows"]]
     own = "narrow"
     assert names == [
-        own, f"{own}, muted", f"{own}, another video's sound", f"{own}, no faces", f"{own}, no motion",
-        "centre prior", "uniform map", "half of the subjects",
+        *(judged := [
+            own, f"{own}, muted", f"{own}, another video's sound", f"{own}, no faces", f"{own}, no motion",
+            "centre prior", "density of the gaze itself",
+        ]),
+        "uniform map", *(f"{name}, against half" for name in judged), "half against half", "people, extrapolated",
     ]  # fmt: skip
+    truths = [row["truth"] for row in content["rows"]]
+    assert truths == ["all subjects"] * 8 + ["half of the subjects"] * 9
     for row in content["rows"]:
         assert list(row["videos"]) == ["100", "312"]
         for numbers in (row["mean_over_videos"], row["mean_over_frames"], *row["videos"].values()):
             assert set(numbers) == set(METRICS)
-        assert f"| {row['name']} " in table
-        for metric, (low, high) in row["ci95"].items():
-            assert low <= row["mean_over_videos"][metric] <= high
+        assert re.search(rf"\| {re.escape(row['name'])}\*? +\| {row['truth']} ", table)
+        for metric, interval in row["ci95"].items():
+            assert interval is None or interval[0] <= row["mean_over_videos"][metric] <= interval[1]
     settings = content["settings"]
     assert settings["split_rule"] == "test=100,312; training=231"
     assert settings["weights_sha256"] == hashlib.sha256(narrow_weights.read_bytes()).hexdigest()
@@ -82,11 +88,11 @@ def test_a_model_with_all_its_rows(faces, narrow_weights, tmp_path, capfd):
     assert settings["versions"] == versions()
     with (tmp_path / "R_frames.csv").open() as file:
         frames = list(csv.DictReader(file))
-    assert len(frames) == 8 * 48
+    assert len(frames) == 16 * 48  # of the extrapolated row there are none
     assert {"seconds", "faces", "speaking"} <= set(frames[0])
     first = out.read_bytes()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "R_work").iterdir()}
-    assert len(kept) == 8 * 2
+    assert len(kept) == (9 + 4) * 2  # four numbers of people are extrapolated from
 
     assert main(command) == 0  # again: nothing is computed, and the same comes out
     assert out.read_bytes() == first
@@ -106,11 +112,17 @@ def test_maps_made_elsewhere_stand_beside_the_baselines(faces, tmp_path, capfd):
     table, said = lines(capfd)
     assert said == [f"warning: {large}: maps of 128x72 are resized to the truth's 64x36"]
     rows = {row["name"]: row["mean_over_videos"] for row in json.loads(out.read_text())["rows"]}
-    assert list(rows) == ["truth", "large", "centre prior", "uniform map", "half of the subjects"]
+    judged = ["truth", "large", "centre prior", "density of the gaze itself"]
+    halves = [*(f"{name}, against half" for name in judged), "half against half", "people, extrapolated"]
+    assert list(rows) == [*judged, "uniform map", *halves]
     for metric, perfect in {"CC": 1, "SIM": 1, "KL": 0}.items():
         assert rows["truth"][metric] == pytest.approx(perfect, abs=1e-5)
     assert rows["large"]["CC"] > 0.999
-    assert rows["truth"]["sAUC"] > rows["half of the subjects"]["sAUC"] > rows["centre prior"]["sAUC"] - 0.05
+    assert rows["truth"]["sAUC"] > rows["half against half"]["sAUC"] > rows["centre prior"]["sAUC"] - 0.05
+    for metric in ("CC", "SIM", "NSS", "sAUC"):
+        people = [rows[name][metric] for name in ("half against half", "people, extrapolated")]
+        assert rows["density of the gaze itself, against half"][metric] > people[0]
+        assert people[1] > people[0]
     assert "| truth " in table
 
 

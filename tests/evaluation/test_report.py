@@ -42,7 +42,10 @@ def recorded(name: str, n_frames: int = 8, **changes) -> RecordedVideo:
     return RecordedVideo(name, n_frames, seed=len(name), flags=flags, **changes)
 
 
-def scores_of(videos, rows=("model", "centre prior", "half of the subjects")):
+ROWS = ("model", "centre prior", "model, against half", "centre prior, against half", "half against half")
+
+
+def scores_of(videos, rows=ROWS):
     rng = np.random.default_rng(0)
     return {
         row: {video.id: {m: rng.normal(size=video.n_frames).astype(np.float32) for m in METRICS} for video in videos}
@@ -53,7 +56,8 @@ def scores_of(videos, rows=("model", "centre prior", "half of the subjects")):
 def write(folder, videos, scores=None, weights=None, settings=SETTINGS):
     """The page's text, and the results it was made of."""
     scores = scores or scores_of(videos)
-    results = summarise(scores, settings)
+    truths = {row: "half of the subjects" for row in scores if "half" in row}
+    results = summarise(scores, settings, truths)
     notes = {video.id: frame_notes(video) for video in videos}
     truths, saliency = [GroundTruth.of(video) for video in videos], np.ones((1, 32, 32), np.float32) / 1024
     path = write_report(
@@ -176,10 +180,11 @@ def test_the_best_and_the_worst_videos_with_pictures(written):
 def test_numbers_are_those_of_the_results(written):
     page, results, _, _ = written
     headline, by_frame = page.tables["table"]
-    assert [name.split()[0] for name in headline[0][1:]] == list(METRICS)
+    assert [name.split()[0] for name in headline[0][1:]] == ["truth", *METRICS]
     for row, cells, frame_cells in zip(results["rows"], headline[1:], by_frame[1:], strict=True):
-        assert cells[0] == frame_cells[0] == row["name"]
-        for metric, cell, frame_cell in zip(METRICS, cells[1:], frame_cells[1:9], strict=True):
+        assert cells[0].removesuffix("*") == frame_cells[0] == row["name"]
+        assert cells[1] == row["truth"]
+        for metric, cell, frame_cell in zip(METRICS, cells[2:], frame_cells[1:9], strict=True):
             low, high = row["ci95"][metric]
             assert cell == f"{row['mean_over_videos'][metric]:.3f} {low:.3f} … {high:.3f}"
             assert frame_cell == f"{row['mean_over_frames'][metric]:.3f}"
@@ -194,18 +199,18 @@ def test_every_metric_has_its_distribution(written):
     labels = [attributes["aria-label"] for attributes in page.all("svg")]
     for metric in METRICS:
         assert sum(label.startswith(f"model: {metric} of 7 videos, median") for label in labels) == 1
-        assert sum(label.startswith(f"2 faces, {metric}: centre prior ") for label in labels) == 1
+        assert sum(label.startswith(f"2 faces, {metric}: centre prior, against half ") for label in labels) == 1
     assert all(labels)
 
 
 def test_curves_hold_the_scores_of_every_frame(written):
     page, _, _, scores = written
     series = json.loads(page.scripts[0])
-    assert series["rows"] == list(scores)
+    assert series["rows"] == ["model", "centre prior", "model, against half", "half against half"]
     video = next(video for video in series["videos"] if video["id"] == "12")
     assert video["step"] == 1 / 25
     assert len(video["speaking"]) == 8
-    for row, curves in zip(scores, video["scores"], strict=True):
+    for row, curves in zip(series["rows"], video["scores"], strict=True):
         for metric, curve in zip(METRICS, curves, strict=True):
             np.testing.assert_allclose(np.array(curve, float), scores[row]["12"][metric], atol=6e-4)
     assert video["scores"][0][0][3] is None
@@ -262,6 +267,18 @@ def test_names_cannot_leave_their_place(tmp_path):
     assert [cells[0] for cells in page.tables["table"][0][1:]] == [*readable[:3], "centre prior"]
     assert [video["id"] for video in json.loads(page.scripts[0])["videos"]] == list(HOSTILE)
     assert {picture["src"].partition(",")[0] for picture in page.all("img")} == {"data:image/jpeg;base64"}
+
+
+def test_rows_of_other_frames_and_truths_are_marked(tmp_path):
+    videos = [recorded("1")]
+    scores = scores_of(videos)
+    for metric in METRICS:
+        scores["model"]["1"][metric][2] = np.nan
+    page = Page(write(tmp_path, videos, scores)[0])
+    names = [cells[0] for cells in page.tables["table"][0][1:]]
+    assert names == ["model", *(f"{name}*" for name in ROWS[1:])]
+    note = "* scored on other frames than model. Hold only rows of the same truth beside each other."
+    assert note in page.texts
 
 
 def test_what_rounds_to_zero_has_no_sign(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.helpers.scores import SETTINGS, frames, table
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import result_files, statistics, tables
+from vasal_jax.evaluation.comparison import compare
 from vasal_jax.metrics.saliency import METRICS
 
 
@@ -53,12 +55,14 @@ def test_csv(written):
 def test_markdown(written):
     text = written[1]["R.md"].read_text()
     head, rule, first = text.splitlines()[:3]
-    assert [cell.strip() for cell in head.strip("|").split("|")][:4] == ["mean over videos", "CC ↑", "SIM ↑", "KL ↓"]
+    assert [cell.strip() for cell in head.strip("|").split("|")][:4] == ["mean over videos", "truth", "CC ↑", "SIM ↑"]
     assert set(rule) <= set("|-: ")
-    assert [cell.strip() for cell in first.strip("|").split("|")][:3] == ["m_1", "1.500", "3.000"]
+    assert [cell.strip() for cell in first.strip("|").split("|")][:3] == ["m_1", "all subjects", "1.500"]
     assert "1.000 … 2.000" in text
     assert "mean over frames" in text
     assert "frames skipped: m_1 1" in text
+    assert "| centre prior*    | all subjects | 4.250 |" in text  # it has a score on the frame that m_1 has none on
+    assert text.rstrip().endswith("* scored on other frames than m_1")
     assert "at 640x360" in text
     lines = text.splitlines()[:4]
     assert len({len(line) for line in lines}) == 1
@@ -66,16 +70,28 @@ def test_markdown(written):
 
 def test_latex(written, tmp_path):
     text = written[1]["R.tex"].read_text()
-    assert r"m\_1 & 1.500 & 3.000 & 4.500" in text
+    assert r"m\_1 & all subjects & 1.500 & 3.000 & 4.500" in text
+    assert "% * scored on other frames than m_1" in text
     assert r"KL $\downarrow$" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.count("&") for line in rows} == {len(METRICS)}
+    assert {line.count("&") for line in rows} == {len(METRICS) + 1}
     odd = tables.latex(table(**{r"50% & {a}\b$#~^": {"1": frames(-1)}}))
-    assert r"50\% \& \{a\}\textbackslash{}b\$\#\textasciitilde{}\textasciicircum{} & $-$1.000" in odd
+    assert r"50\% \& \{a\}\textbackslash{}b\$\#\textasciitilde{}\textasciicircum{} & all subjects & $-$1.000" in odd
     if latex := shutil.which("pdflatex"):  # where there is one, it takes it
         document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{odd}\end{{document}}"
         (tmp_path / "t.tex").write_text(document)
         subprocess.run([latex, "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True)
+
+
+def test_tables_say_which_truth_a_row_has():
+    truths = {"m, against half": "half of the subjects"}
+    scores = {"m": {"1": frames(1)}, "m, against half": {"1": frames(2)}, "uniform map": {"1": frames(3)}}
+    results = statistics.summarise(scores, SETTINGS, truths)
+    assert [row["name"] for row in results["rows"]] == ["m", "uniform map", "m, against half"]
+    text = tables.markdown(results)
+    assert "| m, against half  | half of the subjects | 2.000 |" in text
+    assert text.endswith("seed 0. Hold only rows of the same truth beside each other")
+    assert r"m, against half & half of the subjects & 2.000 &" in tables.latex(results)
 
 
 def test_what_rounds_to_zero_has_no_sign():
@@ -89,11 +105,14 @@ def test_what_rounds_to_zero_has_no_sign():
 
 
 def test_a_comparison_as_a_table(written):
-    summary, _ = written
-    text = tables.comparison(statistics.compare(summary, summary, second_row="centre prior"), "m_1", "centre prior")
+    """Over the one frame of each video that both rows have a score on."""
+    summary, paths = written
+    read = partial(result_files.read_frames, paths["R.json"])
+    found = compare(summary, summary, None, "centre prior", read, read)
+    text = tables.comparison(found, "m_1", "centre prior")
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    assert cells[0] == ["", "m_1", "centre prior", "difference", "95% interval", "p", "videos"]
-    assert cells[2] == ["CC ↑", "1.500", "4.250", "-2.750", "-3.000 … -2.500", "0.5000", "2"]
+    assert cells[0] == ["", "m_1", "centre prior", "difference", "95% interval", "p", "videos", "frames"]
+    assert cells[2] == ["CC ↑", "1.500", "4.000", "-2.500", "-3.000 … -2.000", "0.5000", "2", "2"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from vasal_jax.ablations import ABLATIONS
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
-from vasal_jax.evaluation.rows import baseline_rows, folder_row, model_rows
+from vasal_jax.evaluation.people import half_row
+from vasal_jax.evaluation.rows import also_against_half, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, frame_notes
 from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.metrics.saliency import METRICS
@@ -169,7 +170,7 @@ def test_files_of_an_earlier_version_are_told_of_and_never_taken(videos, tmp_pat
         path.unlink()
         np.savez(tmp_path / f"{path.stem[:6]}.npz", settings=np.array(json.dumps(settings)), **arrays)
     assert_equal(evaluation_of(videos[:2], tmp_path).run(rows), first)
-    assert caplog.messages[0] == f"{tmp_path}: 6 files of an earlier version are not used; they may be removed"
+    assert caplog.messages[0] == f"{tmp_path}: 4 files of an earlier version are not used; they may be removed"
 
 
 def test_ablations_take_away_what_they_say(videos, model, tmp_path):
@@ -246,16 +247,46 @@ def test_maps_that_are_not_finite(videos, tmp_path):
 
 def test_baselines(videos, tmp_path):
     truths, prior = [GroundTruth.of(video) for video in videos], centre_prior(videos, CONVENTIONS)
-    rows = baseline_rows(truths, prior, CONVENTIONS)
+    rows = [*map(also_against_half, baseline_rows(truths, prior, CONVENTIONS)), half_row(CONVENTIONS)]
     scores = evaluation_of(videos, tmp_path).run(rows)
-    assert list(scores) == ["centre prior", "uniform map", "half of the subjects"]
+    assert list(scores) == [
+        "centre prior", "centre prior, against half", "uniform map", "uniform map, against half", "half against half",
+    ]  # fmt: skip
     looked = np.arange(26) != 1
     for metric, chance in {"CC": 0, "NSS": 0, "AUC-J": 0.5, "AUC-B": 0.5, "sAUC": 0.5}.items():
         np.testing.assert_array_equal(scores["uniform map"]["a"][metric][looked], np.float32(chance))
     np.testing.assert_array_equal(scores["centre prior"]["a"]["IG"][looked], 0)
-    assert np.nanmean(scores["half of the subjects"]["a"]["NSS"]) > np.nanmean(scores["centre prior"]["a"]["NSS"])
-    videos[0].knows_subjects = False
-    assert [row.name for row in baseline_rows(truths, prior, CONVENTIONS)] == ["centre prior", "uniform map"]
+    assert np.nanmean(scores["half against half"]["a"]["NSS"]) > np.nanmean(scores["centre prior"]["a"]["NSS"])
+
+
+def test_a_line_against_half_is_that_of_the_second_half_s_own_fixations(videos, model, tmp_path):
+    """The same maps, and the same half as people are held against; a model is run once for both of its lines."""
+    (row,) = model_rows("m", {}, [])
+    evaluation = evaluation_of(videos, tmp_path / "both")
+    scores = evaluation.run([also_against_half(row), half_row(CONVENTIONS)], model=model)
+    assert [video.reads for video in videos] == [1, 1, 1]
+    second = [GroundTruth.of(video).halves(CONVENTIONS)[1].points for video in videos]
+    fewer = [dataclasses.replace(video, points=points) for video, points in zip(videos, second, strict=True)]
+    alone = evaluation_of(fewer, tmp_path / "alone")
+    for metric in ("CC", "SIM", "KL", "NSS", "AUC-J"):  # the others depend on the fixations of all subjects
+        expected = alone.run([row], model=model)["m"]
+        for video in videos:
+            found = scores["m, against half"][video.id][metric]
+            np.testing.assert_allclose(found, expected[video.id][metric], rtol=1e-5, atol=1e-6)
+            assert not np.allclose(found, scores["m"][video.id][metric], equal_nan=True)
+
+
+def test_the_density_of_the_gaze_itself_where_it_is_known(videos, tmp_path):
+    """The truth of all subjects stands for it here, so it is perfect against them."""
+    for video in videos:
+        density = fixation_density(video.fixations(), CONVENTIONS.size, GRID, CONVENTIONS.sigma)
+        video.law = np.where(density.any((1, 2), keepdims=True), density, 1 / density[0].size)
+    rows = baseline_rows([GroundTruth.of(video) for video in videos], np.ones((36, 64), np.float32), CONVENTIONS)
+    assert [row.name for row in rows] == ["centre prior", "uniform map", "density of the gaze itself"]
+    scores = evaluation_of(videos, tmp_path).run(rows)["density of the gaze itself"]
+    assert np.nanmin(scores["a"]["CC"]) > 0.9999
+    videos[0].law = None
+    assert len(baseline_rows([GroundTruth.of(video) for video in videos], np.ones((36, 64)), CONVENTIONS)) == 2
 
 
 def test_one_video_alone_has_no_shuffled_auc(videos, tmp_path):
@@ -289,7 +320,8 @@ import sys
 from pathlib import Path
 from tests.evaluation import test_scores as test
 from tests.helpers.models import narrow_model
-from vasal_jax.evaluation.rows import baseline_rows, model_rows
+from vasal_jax.evaluation.people import half_row
+from vasal_jax.evaluation.rows import also_against_half, baseline_rows, model_rows
 from vasal_jax.evaluation.ground_truth import GroundTruth
 
 media, work = map(Path, sys.argv[1:])

@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.scores import SETTINGS, frames, table
-from vasal_jax.errors import InputError
 from vasal_jax.evaluation import statistics
 from vasal_jax.metrics.saliency import METRICS
-
-
-def drawn(seed: int, shift: float = 0.0, videos: int = 20) -> dict:
-    rng = np.random.default_rng(seed)
-    return {str(v): frames(*(rng.normal(v / 10 + shift, 0.3, 9))) for v in range(videos)}
 
 
 def test_means_over_videos_and_over_frames_are_two_things():
@@ -48,44 +42,9 @@ def test_the_interval_is_that_of_a_bootstrap_over_videos():
     assert statistics.interval(np.array([0.5, np.nan])) is None
 
 
-def test_an_exact_permutation_test():
-    """5 videos, one model always better: of the 32 ways to swap, 2 are as far apart."""
-    better = {str(v): frames(v + 1 + 0.1 * v) for v in range(5)}
-    worse = {str(v): frames(v) for v in range(5)}
-    found = statistics.compare(table(a=better), table(b=worse))
-    for i, metric in enumerate(METRICS):
-        assert found[metric]["first"] == pytest.approx(3.2 * (1 + i))
-        assert found[metric]["second"] == pytest.approx(2 * (1 + i))
-        assert found[metric]["difference"] == pytest.approx(1.2 * (1 + i))
-        assert found[metric]["p"] == pytest.approx(2 / 32)
-        assert found[metric]["videos"] == 5
-        assert found[metric]["ci95"][0] >= 1 + i
-
-
-def test_chance_and_a_true_difference_are_told_apart():
-    first, same, better = table(m=drawn(1)), table(m=drawn(2)), table(m=drawn(2, shift=0.5))
-    assert statistics.compare(first, same)["NSS"]["p"] > 0.05
-    assert statistics.compare(first, better)["NSS"]["p"] < 0.001
-    assert statistics.compare(first, better)["NSS"]["difference"] < 0
-    assert statistics.compare(first, first)["NSS"]["p"] == 1
-
-
-def test_rows_are_chosen_by_name_and_videos_by_what_both_have():
-    both = table(m=drawn(1), n=drawn(1, shift=1.0))
-    found = statistics.compare(both, both, second_row="n")
-    assert found["CC"]["difference"] == pytest.approx(-1, abs=1e-6)
-    fewer = table(m={video: scores for video, scores in drawn(1).items() if int(video) < 7})
-    assert statistics.compare(both, fewer)["CC"]["videos"] == 7
-    assert statistics.compare(both, fewer)["CC"]["difference"] == 0
-
-
-def test_what_cannot_be_compared():
-    first = table(m=drawn(1))
-    other = {**first, "settings": SETTINGS | {"sigma": 20.0}}
-    with pytest.raises(InputError, match=r"same conventions, found sigma 28\.0 and 20\.0"):
-        statistics.compare(first, other)
-    with pytest.raises(InputError, match="expected one of the rows m, found 'n'"):
-        statistics.compare(first, first, second_row="n")
-    elsewhere = table(m={"other": frames(1)})
-    with pytest.raises(InputError, match="found none in common"):
-        statistics.compare(first, elsewhere)
+def test_frames_are_written_down_as_ranges():
+    for text in ("", "0", "0-3", "0,2-3", "1,3,5-6"):
+        flags = np.isin(np.arange(7), sorted(statistics.frames_in(text)))
+        assert statistics.frame_ranges(flags) == text
+    row = table(m={"1": frames(1, np.nan, 2), "2": frames(np.nan)})["rows"][0]
+    assert row["frames"] == {"1": "0,2", "2": ""}

@@ -1,9 +1,10 @@
 """A dataset's video in memory, for tests of what reads videos through evaluation's `Video`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vasal_jax.inputs.fixations import valid_points
@@ -32,6 +33,7 @@ class RecordedVideo:
     knows_subjects: bool = True
     subset: str | None = None
     noise_size: tuple[int, int] = (45, 80)
+    law: np.ndarray | None = None  # (F,H,W), the density of all people who could look
     reads: int = 0  # how often `frames` was begun
 
     def frames(self) -> Iterator[Frame]:
@@ -66,3 +68,9 @@ class RecordedVideo:
 
     def density_picture(self, frame: int) -> np.ndarray | None:
         return self.own_map
+
+    def gaze_density(self, frames: Sequence[int], size: tuple[int, int], sigma: float) -> np.ndarray | None:
+        if self.law is None:
+            return None
+        maps = [cv2.resize(self.law[frame], size[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
+        return np.stack(maps).astype(np.float32)

@@ -15,10 +15,11 @@ from tyro.conf import Positional, arg
 
 from vasal_jax import weights
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation import challenge, report, result_files, statistics, tables
+from vasal_jax.evaluation import challenge, comparison, report, result_files, statistics, tables
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
-from vasal_jax.evaluation.rows import Row, baseline_rows, folder_row, model_rows
+from vasal_jax.evaluation.people import half_row, viewer_rows
+from vasal_jax.evaluation.rows import MapRow, Row, also_against_half, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.models.vasal import VASal
@@ -168,8 +169,11 @@ def evaluate(args: EvaluateArgs, split: Split) -> int:
         kept = args.out and result_files.beside(args.out, "_work")
         work = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         evaluation = Evaluation(truths, conventions, prior, work)
-        scores = _with_progress(evaluation, rows, model, args.batch)
-        summary = statistics.summarise(scores, _settings(args, split, truths, conventions, model))
+        viewers = _viewer_rows(truths, conventions)
+        scores = _with_progress(evaluation, [*rows, *viewers.values()], model, args.batch)
+        by_number = {n: scores.pop(row.name) for n, row in viewers.items()}
+        lines = {line: truth for row in rows for line, truth in row.lines.items()}
+        summary = statistics.summarise(scores, _settings(args, split, evaluation, model), lines, by_number)
         challenge_scores = _challenge(args, evaluation, rows) if args.protocol == "challenge" else {}
         if challenge_scores:
             summary["challenge"] = challenge.summarise(challenge_scores, truths)
@@ -188,7 +192,8 @@ def evaluate(args: EvaluateArgs, split: Split) -> int:
 def compare(args: CompareArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     first, second = result_files.read_json(args.first), result_files.read_json(args.second)
-    found = statistics.compare(first, second, args.first_row, args.second_row)
+    frames = (partial(result_files.read_frames, path) for path in (args.first, args.second))
+    found = comparison.compare(first, second, args.first_row, args.second_row, *frames)
     names = (row or table["rows"][0]["name"] for row, table in ((args.first_row, first), (args.second_row, second)))
     print(tables.comparison(found, *names))
     return 0
@@ -213,10 +218,15 @@ def _rows(
                 "out with --allow-missing"
             )
         rows.append(folder_row(folder.resolve(), maps, conventions, args.allow_missing))
-    rows += baseline_rows(truths, prior, conventions)
+    prior_row, uniform, *gaze = baseline_rows(truths, prior, conventions)
+    rows += [prior_row, *gaze]
+    if _knows_subjects(truths):
+        rows = [also_against_half(row) for row in rows]
+        rows.append(half_row(conventions))
+    rows.append(uniform)
     names = [line for row in rows for line in row.lines]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise InputError(f"expected rows of different names, found {', '.join(twice)} twice; rename a folder or file")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"expected rows of different names, found {twice[0]} twice; rename a folder or file")
     return rows
 
 
@@ -224,6 +234,14 @@ def _challenge(args: EvaluateArgs, evaluation: Evaluation, rows: list[Row]) -> d
     with progress_bar() as progress:
         task = progress.add_task("scoring as the challenge", total=None)
         return challenge.score(evaluation, rows, args.maps, lambda frames: progress.advance(task, frames))
+
+
+def _knows_subjects(truths: Sequence[GroundTruth]) -> bool:
+    return all(truth.video.knows_subjects for truth in truths)
+
+
+def _viewer_rows(truths: Sequence[GroundTruth], conventions: Conventions) -> dict[int, MapRow]:
+    return viewer_rows(truths, conventions) if _knows_subjects(truths) else {}
 
 
 def _with_progress(evaluation: Evaluation, rows: list[Row], model: VASal | None, batch: int) -> Scores:
@@ -241,10 +259,9 @@ def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> 
     return {video.id: evaluation.face_weights(row, video) for video in videos if video.tracks() is not None}
 
 
-def _settings(
-    args: EvaluateArgs, split: Split, truths: Sequence[GroundTruth], conventions: Conventions, model: VASal | None
-) -> dict[str, Any]:
+def _settings(args: EvaluateArgs, split: Split, evaluation: Evaluation, model: VASal | None) -> dict[str, Any]:
     """What the numbers mean and what made them."""
+    truths, conventions = evaluation.truths, evaluation.conventions
     own = truths[0].has_pictures
     grid = "x".join(map(str, truths[0].video.grid[::-1]))
     learnt = f"mean density of {len(split.training)} training videos"
@@ -263,6 +280,7 @@ def _settings(
         "information_gain_over": "centre prior",
         "sim": "maps summing to 1, without stretching them first",
         "seed": conventions.seed,
+        **evaluation.digests,
         **(_model_settings(args.weights, model) if model else {}),
         "maps": [str(folder) for folder in args.maps],
         "versions": versions(),

@@ -1,6 +1,6 @@
 """Videos as they are scored: clips of frames with the model's inputs, the truth, and maps made elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -9,7 +9,7 @@ import numpy as np
 from vasal_jax.ablations import OTHER_MEL
 from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement, negatives
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement
 from vasal_jax.evaluation.rows import Row
 from vasal_jax.inputs.audio import HOP, load_spectrogram, spectrogram
 from vasal_jax.inputs.clips import cut_clips
@@ -42,10 +42,15 @@ class ClipReader:
     """
 
     def __init__(
-        self, truths: Sequence[GroundTruth], rows: Sequence[Row], conventions: Conventions, face_branch: bool = False
+        self,
+        truths: Sequence[GroundTruth],
+        rows: Sequence[Row],
+        conventions: Conventions,
+        negatives: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        face_branch: bool = False,
     ):
         self._conventions = conventions
-        self._negatives = negatives(truths, conventions)
+        self._negatives = negatives
         self._room = max(truth.points.shape[1] for truth in truths)  # one shape for the fixations of all videos
         self._rows = rows
         self._truths = sorted({truth for row in rows for truth in row.truths})

@@ -49,6 +49,10 @@ class Video(Protocol):
 
     def density_picture(self, frame: int) -> np.ndarray | None: ...  # the dataset's own map (H, W)
 
+    def gaze_density(self, frames: Sequence[int], size: tuple[int, int], sigma: float) -> np.ndarray | None: ...
+
+    # float32 (len(frames), *size), that of all people who could look, where it is known
+
 
 @dataclass(frozen=True)
 class Conventions:
@@ -81,6 +85,11 @@ class GroundTruth:
     def of(cls, video: Video) -> "GroundTruth":
         return cls(video, video.fixations(), video.density_picture(0) is not None)
 
+    @property
+    def sampled_frames(self) -> list[int]:
+        """The first, the middle and the last frame: what tells one set of pictures from another."""
+        return sorted({0, self.video.n_frames // 2, self.video.n_frames - 1})
+
     def pixels(self, conventions: Conventions) -> tuple[np.ndarray, np.ndarray]:
         """The fixations at the truth's resolution: int32 (F, S, 2) x, y and the bool mask (F, S) of the real ones."""
         return fixated_pixels(self.points, conventions.size, self.video.grid)
@@ -97,13 +106,19 @@ class GroundTruth:
 
     def halves(self, conventions: Conventions) -> tuple["GroundTruth", "GroundTruth"]:
         """Two halves of the subjects who looked at the video at all, drawn by the seed; the second is not smaller."""
+        first = self.first_half(conventions)
+        return self.of_subjects(first), self.of_subjects(np.setdiff1d(np.arange(self.points.shape[1]), first))
+
+    def first_half(self, conventions: Conventions) -> np.ndarray:
+        """The places in `points` of the first half of the subjects, int (K,), in random order."""
         present = np.flatnonzero(valid_points(self.points, self.video.grid).any(0))
         drawn = np.random.default_rng(conventions.seed_of("halves", self.video.id)).permutation(present)
-        first = np.isin(np.arange(self.points.shape[1]), drawn[: len(drawn) // 2])[:, None]
-        return (
-            GroundTruth(self.video, np.where(first, self.points, np.nan)),
-            GroundTruth(self.video, np.where(first, np.nan, self.points)),
-        )
+        return drawn[: len(drawn) // 2]
+
+    def of_subjects(self, places: np.ndarray) -> "GroundTruth":
+        """The truth of some of the subjects, who keep their places."""
+        chosen = np.isin(np.arange(self.points.shape[1]), places)[:, None]
+        return GroundTruth(self.video, np.where(chosen, self.points, np.nan))
 
 
 def resized_to(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

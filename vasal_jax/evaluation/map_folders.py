@@ -52,8 +52,9 @@ def find_maps(root: str | os.PathLike, lengths: Mapping[str, int]) -> tuple[dict
 
     `root/<ID>/` holds pictures whose names end in the number of the frame, PNG or JPEG, or one `.npz`; or there is
     `root/<ID>.npz`, or a grey video `root/<ID>.mp4`. An `.npz` has `maps` (n, h, w) and may have `frame_index` (n,).
-    IDs may be padded with zeros and follow "video_". Names that begin with a dot are passed over. Frames count from 0. Pictures count from 1 where the
-    whole folder has a frame 1 and no frame 0, and one of the videos a frame of the number that it has frames.
+    IDs may be padded with zeros and follow "video_". Names that begin with a dot are passed over. Frames count from 0.
+    Pictures count from 1 where the whole folder has a frame 1 and no frame 0, and one of the videos a frame of the
+    number that it has frames.
 
     Args:
       root: the folder.

@@ -15,8 +15,9 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
 from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, over_time, split_by
-from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth
-from vasal_jax.evaluation.rows import CENTRE_PRIOR, PEOPLE, ReadMaps
+from vasal_jax.evaluation.ground_truth import HALF, Conventions, GroundTruth
+from vasal_jax.evaluation.people import HALVES
+from vasal_jax.evaluation.rows import CENTRE_PRIOR, ReadMaps, against
 from vasal_jax.evaluation.scores import Scores
 from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
@@ -84,7 +85,9 @@ def write_report(
     subject = results["rows"][0]["name"]
     best, worst = _extremes(results["rows"][0]["videos"])
     by_id = {truth.video.id: truth for truth in truths}
-    window, series = _series(scores, notes)
+    same_truth = [row["name"] for row in results["rows"] if row["truth"] == results["rows"][0]["truth"]]
+    curves = [name for name in (*same_truth, against(subject, HALF), HALVES) if name in scores]
+    window, series = _series({name: scores[name] for name in curves}, notes)
 
     def examples(videos: Sequence[str]) -> list[dict[str, Any]]:
         return [
@@ -106,10 +109,13 @@ def write_report(
         metrics=METRICS,
         lower=tables.LOWER_IS_BETTER,
         rows=results["rows"],
+        names=tables.marked_names(results["rows"]),
+        notes=tables.notes(results["rows"]),
         distributions=[_distribution(results["rows"], metric) for metric in METRICS],
         ranking=RANKING,
         example_groups=[("Best", examples(best)), ("Worst", examples(worst))],
         series=series,
+        beside=same_truth[-1],
         window=window,
         faces=_breakdown(split_by(scores, notes, "faces", FACES), subject),
         speaking=_breakdown(split_by(scores, notes, "speaking", SPEAKING), subject),
@@ -249,10 +255,13 @@ def _distribution(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, A
 
 
 def _breakdown(groups: Sequence[Group], subject: str) -> dict[str, Any] | None:
-    """What the template's `breakdown` draws: the subject between what needs no model and what people do."""
+    """What the template's `breakdown` draws: the subject between what needs no model and what people reach."""
     if not groups:
         return None
-    kinds = {CENTRE_PRIOR: "prior-mark", PEOPLE: "people-mark", subject: "own-mark"}  # the last lies on top
+    # People are held against half of the subjects: where they are shown, the others are held against the same.
+    halves = {against(CENTRE_PRIOR, HALF): "prior-mark", HALVES: "people-mark", against(subject, HALF): "own-mark"}
+    whole = {CENTRE_PRIOR: "prior-mark", subject: "own-mark"}
+    kinds = halves if halves.keys() <= groups[0].means.keys() else whole  # the last lies on top
     marks = [(kind, row) for row, kind in kinds.items() if row in groups[0].means]
 
     def chart(metric: str) -> dict[str, Any]:

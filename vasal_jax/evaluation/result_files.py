@@ -13,11 +13,14 @@ import numpy as np
 
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
+from vasal_jax.evaluation.clips import Arrays
 from vasal_jax.evaluation.scores import Scores
+from vasal_jax.evaluation.statistics import frames_in
 from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.system.files import replacing
 
+MAX_FRAMES_BYTES = 2**30  # of a file of frames; one of 75 videos and 20 rows has 7e7
 MAX_BYTES = 64 * 2**20  # of a file of results; one of 343 videos and 10 rows has 1e6
 
 
@@ -117,6 +120,10 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
             raise InputError(f"{expected}, at most {MAX_BYTES} bytes")
         results = json.loads(content)
         for row in results["rows"]:
+            if not isinstance(row["truth"], str) or row["frames"].keys() != row["videos"].keys():
+                raise TypeError("no truth or no frames")
+            for ranges in row["frames"].values():
+                frames_in(ranges)
             for numbers in chain([row["mean_over_videos"], row["mean_over_frames"]], row["videos"].values()):
                 if not all(_is_number(numbers[metric]) for metric in METRICS):
                     raise TypeError("no number")
@@ -130,6 +137,41 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
             raise
         raise InputError(f"{expected}, found something else or a damaged file") from None
     return results
+
+
+def read_frames(path: str | os.PathLike, row: str) -> dict[str, Arrays]:
+    """Reads the scores of single frames from `R_frames.csv`, beside `R.json`.
+
+    Args:
+      path: `R.json`.
+      row: the name of a row.
+
+    Returns:
+      By video each metric: float64 (F,), NaN where a frame has no score.
+
+    Raises:
+      InputError: the file is missing, too large, or is none.
+    """
+    path = beside(Path(path), "_frames.csv")
+    expected = f"{path}: expected the scores of frames written by evaluate.py --out, which comparing needs here"
+    try:
+        if path.stat().st_size > MAX_FRAMES_BYTES:
+            raise InputError(f"{expected}, at most {MAX_FRAMES_BYTES} bytes")
+        with path.open(newline="", encoding="utf-8") as file:
+            videos: dict[str, list[list[float]]] = {}
+            for line in csv.DictReader(file):
+                if line["row"] == row:
+                    frames = videos.setdefault(line["video"], [])
+                    if int(line["frame"]) != len(frames):
+                        raise ValueError("frames are missing")
+                    frames.append([float(line[metric] or "nan") for metric in METRICS])
+    except OSError as error:
+        raise InputError(f"{expected}, cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{expected}, found something else or a damaged file") from None
+    return {video: dict(zip(METRICS, np.array(frames).T, strict=True)) for video, frames in videos.items()}
 
 
 def _is_number(value: Any) -> bool:

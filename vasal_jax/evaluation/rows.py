@@ -3,19 +3,20 @@
 A model's row has the model run on changed inputs. Any other row brings its maps itself.
 """
 
+import dataclasses
 import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from vasal_jax.ablations import ABLATIONS, Ablation, Arrays
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import ALL, HALF, UNIFORM_SHARE, Conventions, GroundTruth, Video, resized_to
+from vasal_jax.evaluation.ground_truth import ALL, HALF, Conventions, GroundTruth, Video, resized_to
 from vasal_jax.evaluation.map_folders import VideoMaps
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,15 @@ ReadMaps = Callable[[Sequence[int]], np.ndarray]
 ReadArrays = Callable[[Sequence[int]], Arrays]
 """Frames to arrays (T, ...) by name."""
 
-CENTRE_PRIOR, UNIFORM, PEOPLE = "centre prior", "uniform map", "half of the subjects"  # names of the baselines
+CENTRE_PRIOR, UNIFORM, GAZE = "centre prior", "uniform map", "density of the gaze itself"  # names of the baselines
+
+
+RowType = TypeVar("RowType", bound="Row")
+
+
+def against(row: str, truth: str) -> str:
+    """Name of the line of a row against another truth than its first."""
+    return f"{row}, against {truth.partition(' ')[0]}"
 
 
 class RunModel(Protocol):
@@ -59,7 +68,7 @@ class Row(ABC):
     def lines(self) -> dict[str, str]:
         """The truth of each line by the line's name. The first line has the row's own."""
         first, *others = self.truths
-        return {self.name: first} | {f"{self.name}, against {truth}": truth for truth in others}
+        return {self.name: first} | {against(self.name, truth): truth for truth in others}
 
     @property
     def needs_other_sound(self) -> bool:
@@ -142,14 +151,31 @@ def model_row(name: str, settings: Mapping[str, Any], ablations: tuple[Ablation,
 
 
 def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions) -> list[MapRow]:
-    """What every model is to be compared with: centre prior, uniform map and, where subjects are known, people."""
+    """What every model is to be compared with: centre prior, uniform map and, where its law is known, the gaze's own
+    density, the best that a map can reach. What people reach is in `people`."""
     rows = [
         _constant(CENTRE_PRIOR, prior),
         _constant(UNIFORM, np.full(conventions.size, 1 / np.prod(conventions.size), np.float32)),
     ]
-    if all(truth.video.knows_subjects for truth in truths):
-        rows.append(MapRow(name=PEOPLE, truths=(HALF,), settings={"row": "half"}, open_maps=_first_half(conventions)))
+    if truths and all(truth.video.gaze_density([0], (9, 16), conventions.sigma) is not None for truth in truths):
+        rows.append(_gaze_row(conventions))
     return rows
+
+
+def _gaze_row(conventions: Conventions) -> MapRow:
+    def open_video(truth: GroundTruth) -> ReadMaps:
+        return lambda frames: truth.video.gaze_density(frames, conventions.size, conventions.sigma)
+
+    def stamp(video: Video) -> str:
+        frames = (0, video.n_frames // 2, video.n_frames - 1)
+        return hashlib.sha256(video.gaze_density(frames, (9, 16), conventions.sigma).tobytes()).hexdigest()
+
+    return MapRow(name=GAZE, settings={"row": "gaze"}, stamp=stamp, open_maps=open_video)
+
+
+def also_against_half(row: RowType) -> RowType:
+    """The row with a line against the second half of the subjects as well, to be held beside what people reach."""
+    return dataclasses.replace(row, truths=(*row.truths, HALF))
 
 
 def folder_row(folder: Path, maps: Mapping[str, VideoMaps], conventions: Conventions, allow_missing: bool) -> MapRow:
@@ -197,23 +223,6 @@ def _constant(name: str, array: np.ndarray) -> MapRow:
         return lambda frames: np.broadcast_to(array, (len(frames), *array.shape))
 
     return MapRow(name=name, settings={"row": name}, open_maps=open_video)
-
-
-def _first_half(conventions: Conventions) -> Callable[[GroundTruth], ReadMaps]:
-    """The density of the first half of the subjects, 1% spread over the picture."""
-
-    def open_video(truth: GroundTruth) -> ReadMaps:
-        half, _ = truth.halves(conventions)
-
-        def read(frames: Sequence[int]) -> np.ndarray:
-            density = half.density(frames, conventions)
-            spread = (1 - UNIFORM_SHARE) * density + np.float32(UNIFORM_SHARE / np.prod(conventions.size))
-            # Where none of them looked anywhere they predict nothing, rather than a uniform map.
-            return np.where(density.any((1, 2), keepdims=True), spread, np.float32(np.nan))
-
-        return read
-
-    return open_video
 
 
 def _inputs_of(video: Video) -> list:

@@ -17,7 +17,7 @@ import numpy as np
 from vasal_jax import __version__
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.clips import Arrays, ClipReader, faces_of
-from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, negatives
 from vasal_jax.evaluation.rows import ReadMaps, Row
 from vasal_jax.evaluation.scorer import Result, score_videos
 from vasal_jax.metrics.saliency import METRICS
@@ -26,7 +26,9 @@ from vasal_jax.system.files import naming_file_errors, replacing
 
 logger = logging.getLogger(__name__)
 
-Scores = dict[str, dict[str, Arrays]]
+VideoScores = dict[str, Arrays]
+"""Video, metric: as in `Scores`."""
+Scores = dict[str, VideoScores]
 """Line of the table, video, metric: float32 (F,), NaN for frames that cannot be scored."""
 
 FORMAT = 2
@@ -91,7 +93,9 @@ class Evaluation:
                 _enter(scores, row, truth.video, found[row.name])
         todo_rows = [row for row in rows if row.name in lacking]
         if todo:
-            reader = ClipReader(self.truths, todo_rows, self.conventions, model is not None and model.face is not None)
+            reader = ClipReader(
+                self.truths, todo_rows, self.conventions, self.negatives, model is not None and model.face is not None
+            )
             for video, results in score_videos(reader, todo, todo_rows, self.prior, model, batch, advance):
                 for row in todo_rows:
                     arrays = _flat(results[row.name])
@@ -124,13 +128,30 @@ class Evaluation:
         return by_face
 
     @cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what scores depend on besides the maps: all truths, the prior, the shuffled AUC's negatives."""
+        truth = hashlib.sha256()
+        for one in self.truths:
+            truth.update(f"{one.video.id} {one.points.shape} {one.video.grid}".encode())
+            truth.update(one.points.tobytes())
+            for frame in one.sampled_frames if one.has_pictures else ():
+                truth.update(one.video.density_picture(frame).tobytes())
+        others = hashlib.sha256()
+        for video, (points, mask) in self.negatives.items():
+            others.update(video.encode() + points.tobytes() + mask.tobytes())
+        prior = hashlib.sha256(self.prior.tobytes())
+        named = {"truth": truth, "centre_prior": prior, "negatives": others}
+        return {f"{name}_sha256": digest.hexdigest() for name, digest in named.items()}
+
+    @cached_property
+    def negatives(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The shuffled AUC's negatives of each video, see `ground_truth.negatives`."""
+        return negatives(self.truths, self.conventions)
+
+    @cached_property
     def _settings(self) -> dict[str, Any]:
         """What all scores depend on: the fixations of all videos, through the negatives."""
-        digest = hashlib.sha256(self.prior.tobytes())
-        for truth in self.truths:
-            digest.update(f"{truth.video.id} {truth.points.shape} {truth.video.grid}".encode())
-            digest.update(truth.points.tobytes())
-        return {**dataclasses.asdict(self.conventions), "truth": digest.hexdigest(), "format": FORMAT, **versions()}
+        return {**dataclasses.asdict(self.conventions), **self.digests, "format": FORMAT, **versions()}
 
     def _tell_of_older_files(self) -> None:
         older = sum(not _is_current(path) for path in self.work.glob("*.npz"))

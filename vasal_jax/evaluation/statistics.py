@@ -1,51 +1,114 @@
-"""Scores of frames to the numbers of a table: means, confidence intervals, comparisons.
+"""Scores of frames to the numbers of a table: means and confidence intervals.
 
 The headline is the mean per video, then over videos: every video counts the same, however long. The mean over frames
 is given beside it. Frames that cannot be scored (nobody looked anywhere, a missing map) are left out and counted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from vasal_jax.errors import InputError
-from vasal_jax.evaluation.scores import Scores
+from vasal_jax.evaluation.ground_truth import ALL, HALF
+from vasal_jax.evaluation.people import EXTRAPOLATED, extrapolated
+from vasal_jax.evaluation.scores import Scores, VideoScores
 from vasal_jax.metrics.saliency import METRICS
 
 RESAMPLES = 9999  # of bootstrap and permutation test
 
-# What two tables must share for their numbers to be comparable.
-CONVENTIONS = ("dataset", "density", "sigma", "truth_resolution", "negatives_per_video", "centre_prior", "seed")
 
-
-def summarise(scores: Scores, settings: Mapping[str, Any]) -> dict[str, Any]:
+def summarise(
+    scores: Scores,
+    settings: Mapping[str, Any],
+    truths: Mapping[str, str] | None = None,
+    viewers: Mapping[int, VideoScores] | None = None,
+) -> dict[str, Any]:
     """The content of a file of results.
 
+    Args:
+      scores: of `Evaluation.run`.
+      settings: what the numbers mean and what made them.
+      truths: by line, which truth its maps were held against; `ALL` for those not named.
+      viewers: scores of n people against half of the subjects, by n, to be extrapolated.
+
     Returns:
-      `settings`, and `rows`, a list of: `name`; `mean_over_videos`, `mean_over_frames` and, by ID, `videos`, each a
-      mapping from metric to a number; `ci95`, from metric to [low, high], the 95% bootstrap interval of the mean over
-      videos; `frames_scored` and `frames_skipped`. Where there is nothing to average, None stands for the number. An
-      interval takes two videos.
+      `settings`, and `rows`, a list of: `name`; `truth`; `mean_over_videos`, `mean_over_frames` and, by ID, `videos`,
+      each a mapping from metric to a number; `ci95`, from metric to [low, high], the 95% bootstrap interval of the mean
+      over videos; `frames`, by video which frames were scored, as `frame_ranges` writes it; `frames_scored` and
+      `frames_skipped`. Where there is nothing to average, None stands for the number. An interval takes two videos.
     """
-    return {"settings": dict(settings), "rows": [_row(name, videos) for name, videos in scores.items()]}
+    truths = truths or {}
+    rows = [_row(name, truths.get(name, ALL), videos) for name, videos in scores.items()]
+    first = rows[0]["truth"]
+    rows.sort(key=lambda row: row["truth"] != first)  # like stands beside like
+    if viewers:
+        rows.append(_extrapolated_row(viewers))
+    return {"settings": dict(settings), "rows": rows}
 
 
-def _row(name: str, videos: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
-    table = [[_mean(frames[metric]) for metric in METRICS] for frames in videos.values()]
-    by_video = np.array(table, float)
-    frames = np.concatenate([np.stack([scores[metric] for metric in METRICS], 1) for scores in videos.values()])
-    scored = np.isfinite(frames).any(1)
+def _row(name: str, truth: str, videos: VideoScores) -> dict[str, Any]:
+    by_video = np.array([_means(frames) for frames in videos.values()])
+    over_frames = _means({metric: np.concatenate([of[metric] for of in videos.values()]) for metric in METRICS})
+    return _described(name, truth, by_video, over_frames, {video: _scored(frames) for video, frames in videos.items()})
+
+
+def _extrapolated_row(viewers: Mapping[int, VideoScores]) -> dict[str, Any]:
+    """On the frames that every number of people has a score on."""
+    numbers, each = list(viewers), list(viewers.values())
+    shared = {video: np.logical_and.reduce([_scored(videos[video]) for videos in each]) for video in each[0]}
+    common = [
+        {video: {m: np.where(shared[video], values[m], np.nan) for m in METRICS} for video, values in videos.items()}
+        for videos in each
+    ]
+    by_video = np.array([[_means(frames) for frames in videos.values()] for videos in common])
+    over_frames = np.array(
+        [_means({m: np.concatenate([of[m] for of in videos.values()]) for m in METRICS}) for videos in common]
+    )
+    limits = (extrapolated(numbers, values) for values in (by_video, over_frames))
+    means = [_by_metric(map(_mean, of_number.T)) for of_number in by_video]
+    row = _described(EXTRAPOLATED, HALF, *limits, shared)
+    return row | {"extrapolated_from": {str(n): mean for n, mean in zip(numbers, means, strict=True)}}
+
+
+def _described(
+    name: str, truth: str, by_video: np.ndarray, over_frames: np.ndarray, scored: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    frames = np.concatenate(list(scored.values()))
     return {
         "name": name,
+        "truth": truth,
         "mean_over_videos": _by_metric(_mean(column) for column in by_video.T),
-        "mean_over_frames": _by_metric(_mean(column) for column in frames.T),
+        "mean_over_frames": _by_metric(over_frames),
         "ci95": dict(zip(METRICS, map(interval, by_video.T), strict=True)),
-        "videos": {video: _by_metric(row) for video, row in zip(videos, table, strict=True)},
-        "frames_scored": int(scored.sum()),
-        "frames_skipped": int((~scored).sum()),
+        "videos": {video: _by_metric(numbers) for video, numbers in zip(scored, by_video, strict=True)},
+        "frames": {video: frame_ranges(of) for video, of in scored.items()},
+        "frames_scored": int(frames.sum()),
+        "frames_skipped": int((~frames).sum()),
     }
+
+
+def _scored(frames: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which frames have a score in any metric, bool (F,)."""
+    return np.isfinite(np.stack([frames[metric] for metric in METRICS])).any(0)
+
+
+def _means(frames: Mapping[str, np.ndarray]) -> list[float]:
+    """The mean of each metric, NaN where no frame has a score."""
+    return [np.nan if (mean := _mean(frames[metric])) is None else mean for metric in METRICS]
+
+
+def frame_ranges(frames: np.ndarray) -> str:
+    """Which of bool (F,) are true, as in "0,5-119"."""
+    edges = np.flatnonzero(np.diff(np.pad(frames.astype(np.int8), 1)))
+    runs = zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def frames_in(ranges: str) -> set[int]:
+    """The frames that `frame_ranges` wrote down. Raises `ValueError` for another text."""
+    runs = [tuple(map(int, run.split("-"))) for run in ranges.split(",") if run]
+    return {frame for run in runs for frame in range(run[0], run[-1] + 1)}
 
 
 def interval(values: np.ndarray) -> list[float] | None:
@@ -59,70 +122,6 @@ def interval(values: np.ndarray) -> list[float] | None:
     return [float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)]
 
 
-def compare(
-    first: Mapping[str, Any], second: Mapping[str, Any], first_row: str | None = None, second_row: str | None = None
-) -> dict[str, dict[str, Any]]:
-    """Compares a row of one table with a row of another, video by video.
-
-    Args:
-      first, second: contents of files of results, over the same conventions.
-      first_row, second_row: names of rows; by default the first of each.
-
-    Returns:
-      By metric: `first` and `second`, means over the videos that both have; `difference`, first minus second, and its
-      `ci95`; `p`, of the two-sided paired permutation test that the signs of the videos' differences are chance (exact
-      up to 13 videos, not corrected for the number of metrics); `videos`, how many.
-
-    Raises:
-      InputError: no such row, other conventions, or no video in common.
-    """
-    settings = first["settings"], second["settings"]
-    unlike = [key for key in CONVENTIONS if settings[0].get(key) != settings[1].get(key)]
-    if unlike:
-        found = ", ".join(f"{key} {settings[0].get(key)} and {settings[1].get(key)}" for key in unlike)
-        raise InputError(f"expected results over the same conventions, found {found}; evaluate both in the same way")
-    rows = _find_row(first, first_row), _find_row(second, second_row)
-    shared = [video for video in rows[0]["videos"] if video in rows[1]["videos"]]
-    if not shared:
-        raise InputError("expected results over the same videos, found none in common; evaluate both on one split")
-    return {metric: _paired(*(_column(row, shared, metric) for row in rows)) for metric in METRICS}
-
-
-def _paired(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    both = np.isfinite(first) & np.isfinite(second)
-    first, second = first[both], second[both]
-    p = None
-    if len(first) > 1:
-        test = stats.permutation_test(
-            (first, second),
-            lambda a, b, axis=-1: np.mean(a - b, axis),
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            rng=np.random.default_rng(0),
-        )
-        p = float(test.pvalue)
-    return {
-        "first": _mean(first),
-        "second": _mean(second),
-        "difference": _mean(first - second),
-        "ci95": interval(first - second),
-        "p": p,
-        "videos": len(first),
-    }
-
-
-def _find_row(results: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
-    rows = {row["name"]: row for row in results["rows"]}
-    if name is not None and name not in rows:
-        raise InputError(f"expected one of the rows {', '.join(rows)}, found {name!r}")
-    return rows[name] if name is not None else results["rows"][0]
-
-
-def _column(row: Mapping[str, Any], videos: Sequence[str], metric: str) -> np.ndarray:
-    return np.array([row["videos"][video][metric] for video in videos], float)  # None becomes NaN
-
-
 def _mean(values: np.ndarray) -> float | None:
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
@@ -130,4 +129,5 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _by_metric(values: Iterable[float | None]) -> dict[str, float | None]:
-    return dict(zip(METRICS, values, strict=True))
+    finite = (None if value is None or not np.isfinite(value) else float(value) for value in values)
+    return dict(zip(METRICS, finite, strict=True))

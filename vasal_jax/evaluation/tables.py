@@ -1,26 +1,28 @@
 """Results as tables to read: Markdown, which a terminal shows as well, and LaTeX."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
 
 LOWER_IS_BETTER = ("KL",)
+OTHER_FRAMES = "*"  # after the name of a row that was scored on other frames than the first one
 
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The headline with its confidence intervals, the means over frames, and what they were made with."""
-    rows = results["rows"]
-    heads = ["mean over videos", *map(_head, METRICS)]
-    headline = [[row["name"], *(number(row["mean_over_videos"][m]) for m in METRICS)] for row in rows]
-    intervals = [[row["name"], *(_interval(row["ci95"][m]) for m in METRICS)] for row in rows]
-    frames = [[row["name"], *(number(row["mean_over_frames"][m]) for m in METRICS)] for row in rows]
+    rows, names = results["rows"], marked_names(results["rows"])
+
+    def table(title: str, heads: Iterable[str], cells: Callable[[Mapping[str, Any], str], str]) -> str:
+        lines = [[name, row["truth"], *(cells(row, m) for m in METRICS)] for name, row in zip(names, rows, strict=True)]
+        return _aligned([title, "truth", *heads], lines, text_columns=2)
+
     parts = [
-        _aligned(heads, headline),
-        _aligned(["95% interval", *METRICS], intervals),
-        _aligned(["mean over frames", *map(_head, METRICS)], frames),
-        caption(results["settings"]) + _skipped(rows),
+        table("mean over videos", map(_head, METRICS), lambda row, m: number(row["mean_over_videos"][m])),
+        table("95% interval", METRICS, lambda row, m: _interval(row["ci95"][m])),
+        table("mean over frames", map(_head, METRICS), lambda row, m: number(row["mean_over_frames"][m])),
+        ". ".join([caption(results["settings"]) + _skipped(rows), *notes(rows)]),
     ]
     return "\n\n".join([*parts, *_challenge(results.get("challenge"))])
 
@@ -39,28 +41,46 @@ def _challenge(results: Mapping[str, Any] | None) -> list[str]:
 
 def latex(results: Mapping[str, Any]) -> str:
     """A `tabular` of the means over videos for the package booktabs."""
+    rows = results["rows"]
     heads = [_head(m).replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$") for m in METRICS]
-    lines = [
-        f"% {caption(results['settings'])}",
-        rf"\begin{{tabular}}{{l{'r' * len(METRICS)}}}",
+    lines = [f"% {line}" for line in (caption(results["settings"]), *notes(rows))]
+    lines += [
+        rf"\begin{{tabular}}{{ll{'r' * len(METRICS)}}}",
         r"\toprule",
-        " & ".join(["mean over videos", *heads]) + r" \\",
+        " & ".join(["mean over videos", "truth", *heads]) + r" \\",
         r"\midrule",
     ]
-    for row in results["rows"]:
+    for name, row in zip(marked_names(rows), rows, strict=True):
         cells = (number(row["mean_over_videos"][m]).replace("-", "$-$", 1) for m in METRICS)
-        lines.append(" & ".join([_escaped(row["name"]), *cells]) + r" \\")
+        lines.append(" & ".join([_escaped(name), _escaped(row["truth"]), *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
+def marked_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rows' names, with a star where other frames were scored than in the first row."""
+    return [row["name"] + ("" if row["frames"] == rows[0]["frames"] else OTHER_FRAMES) for row in rows]
+
+
+def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What must be known to hold the rows beside each other, a sentence each."""
+    said = []
+    if any(name.endswith(OTHER_FRAMES) for name in marked_names(rows)):
+        said.append(f"{OTHER_FRAMES} scored on other frames than {rows[0]['name']}")
+    if len({row["truth"] for row in rows}) > 1:
+        said.append("Hold only rows of the same truth beside each other")
+    return said
+
+
 def comparison(found: Mapping[str, Mapping[str, Any]], first: str, second: str) -> str:
-    """What `results.compare` found, in Markdown."""
+    """What `comparison.compare` found, in Markdown."""
     rows = []
     for metric, numbers in found.items():
         p = "" if numbers["p"] is None else f"{numbers['p']:.4f}"
         cells = (number(numbers[key]) for key in ("first", "second", "difference"))
-        rows.append([_head(metric), *cells, _interval(numbers["ci95"]), p, str(numbers["videos"])])
-    return _aligned(["", first, second, "difference", "95% interval", "p", "videos"], rows)
+        rows.append(
+            [_head(metric), *cells, _interval(numbers["ci95"]), p, str(numbers["videos"]), str(numbers["frames"])]
+        )
+    return _aligned(["", first, second, "difference", "95% interval", "p", "videos", "frames"], rows)
 
 
 def caption(settings: Mapping[str, Any]) -> str:
@@ -102,12 +122,12 @@ def _interval(limits: Sequence[float] | None) -> str:
     return "" if limits is None else f"{number(limits[0])} … {number(limits[1])}"
 
 
-def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up in plain text too."""
+def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
+    """A Markdown table whose columns line up in plain text too: the first ones left, the others, numbers, right."""
     lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (heads, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    adjust = [str.ljust, *[str.rjust] * (len(widths) - 1)]
+    rule = ["-" * width if i < text_columns else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+    adjust = [str.ljust if i < text_columns else str.rjust for i in range(len(widths))]
     padded = ([put(*cell) for put, *cell in zip(adjust, line, widths, strict=True)] for line in lines)
     first, *rest = (f"| {' | '.join(line)} |" for line in padded)
     return "\n".join([first, f"| {' | '.join(rule)} |", *rest])
