@@ -73,3 +73,10 @@ def test_a_command_loads_no_other(words, absent):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert words[0] in done.stdout.split()
     assert not set(done.stdout.split()) & absent
+
+
+@pytest.mark.parametrize("package", ["evaluation", "metrics"])
+def test_every_exported_name_is_there(package):
+    """Names are looked up when they are used, so a wrong one would pass until then."""
+    code = f"import vasal_jax.{package} as package; [getattr(package, name) for name in package.__all__]"
+    assert "vasal_jax" in loaded(code)

@@ -1,3 +1,6 @@
+from .comparison import (
+    compare as compare,
+)
 from .ground_truth import (
     Conventions as Conventions,
 )
@@ -6,6 +9,12 @@ from .ground_truth import (
 )
 from .ground_truth import (
     centre_prior as centre_prior,
+)
+from .people import (
+    half_row as half_row,
+)
+from .rows import (
+    also_against_half as also_against_half,
 )
 from .rows import (
     baseline_rows as baseline_rows,
@@ -21,9 +30,6 @@ from .scores import (
 )
 from .scores import (
     Scores as Scores,
-)
-from .statistics import (
-    compare as compare,
 )
 from .statistics import (
     summarise as summarise,
