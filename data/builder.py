@@ -36,7 +36,8 @@ from vasal_jax.system.terminal import end_without, progress_bar, run
 try:
     import tensorflow_datasets as tfds
 
-    from data.examples import features, frame_examples
+    from data.examples import frame_examples
+    from data.schema import features
     from data.shards import make_shard, shard_path
 except ModuleNotFoundError as error:
     end_without("train", error)

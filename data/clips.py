@@ -1,14 +1,14 @@
-"""Which frames make a clip, and what happens to them: all that is drawn at random, drawn with NumPy from a seed."""
+"""Which frames make a clip, and what happens to them: all that is random, sampled with NumPy from a seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data.prepared import PreparedVideo
-from vasal_jax.config import FRAME_OFFSET
+from vasal_jax.config import FRAME_OFFSET, MEL_STEPS
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import window_indices
 
@@ -22,7 +22,7 @@ class ClipOptions:
     faces: int = 6
     """N, faces of a clip: those that cover most of it where a video has more."""
     max_stride: int = 1
-    """Largest step between a clip's frames; drawn from 1 to this. Past frames and sound keep their distances."""
+    """Largest step between a clip's frames; sampled from 1 to this. Past frames and sound keep their distances."""
     flip: bool = True
     """Mirror every other clip, left to right, with all that belongs to it."""
     reverse: bool = False
@@ -40,22 +40,56 @@ class ClipOptions:
             raise InputError(f"clips: expected colour in 0..1 and gain in 0..80, found {self.colour}, {self.gain}")
 
 
-class Clip(NamedTuple):
-    """What to read and what to do with it; T frames out of M examples, P of whose pictures are needed."""
+class ClipPlan(NamedTuple):
+    """What to read for a clip and what to do with it; T frames out of M examples, P of whose pictures are needed.
 
-    examples: np.ndarray  # int64 (M,): indices in the split
-    pictures: np.ndarray  # int32 (P,): which of them
-    frame_at: np.ndarray  # int32 (T,): which of the pictures
-    past_at: np.ndarray  # int32 (T,): which of the pictures
-    own_at: np.ndarray  # int32 (T,): which of the examples
-    heard_at: np.ndarray  # int32 (T,16): which of the examples
-    valid: np.ndarray  # bool (T,)
-    frame: np.ndarray  # int32 (T,): index in the video
-    video: np.ndarray  # bytes: its ID
-    flip: np.bool_
-    reverse: np.bool_
-    colour: np.ndarray  # float32 (3,): factors of brightness, contrast, saturation
-    gain: np.float32  # dB
+    The fields are arrays of NumPy, and tensors of the same names in the part of the pipeline that is TensorFlow's.
+    """
+
+    examples: Any
+    """Indices in the split."""
+    pictures: Any
+    """Which of the examples' pictures are needed."""
+    frame_at: Any
+    """Which of those pictures is each frame's."""
+    past_at: Any
+    """Which of them is the one `FRAME_OFFSET` earlier."""
+    own_at: Any
+    """Which of the examples is each frame's."""
+    heard_at: Any
+    """Which of the examples have the log-mel pictures around each frame."""
+    valid: Any
+    """False on frames that only fill up the clip."""
+    frame: Any
+    """Index of each frame in the video."""
+    video: Any
+    """The video's ID, bytes."""
+    flip: Any
+    """Whether the clip is mirrored, left to right."""
+    reverse: Any
+    """Whether the clip runs backwards."""
+    colour: Any
+    """Factors of brightness, contrast and saturation."""
+    gain: Any
+    """Decibels that the sound is made louder by."""
+
+
+PLAN_FIELDS = {
+    "examples": (np.int64, (None,)),
+    "pictures": (np.int32, (None,)),
+    "frame_at": (np.int32, (None,)),
+    "past_at": (np.int32, (None,)),
+    "own_at": (np.int32, (None,)),
+    "heard_at": (np.int32, (None, MEL_STEPS)),
+    "valid": (np.bool_, (None,)),
+    "frame": (np.int32, (None,)),
+    "video": (np.bytes_, ()),
+    "flip": (np.bool_, ()),
+    "reverse": (np.bool_, ()),
+    "colour": (np.float32, (3,)),
+    "gain": (np.float32, ()),
+}
+"""Type and shape of the fields of a `ClipPlan`: M for `examples`, P for `pictures`, T for all others that have None."""
 
 
 class Part(NamedTuple):
@@ -69,7 +103,7 @@ class Part(NamedTuple):
 def training_parts(videos: Sequence[PreparedVideo], options: ClipOptions) -> list[Part]:
     """As many parts of each video as show each of its frames once an epoch, on average over epochs.
 
-    Clips that overhang the start or the end of a video count in, see `drawn_clip`.
+    Clips that overhang the start or the end of a video count in, see `sampled_clip`.
     """
     return _parts(videos, [-(-(video.frames + options.length - 1) // options.length) for video in videos])
 
@@ -96,7 +130,7 @@ def _parts(videos: Sequence[PreparedVideo], counts: Sequence[int]) -> list[Part]
     return [Part(v, index, count) for v, count in zip(videos, counts, strict=True) for index in range(count)]
 
 
-def ordered_clip(parts: Sequence[Part | None], place: int, options: ClipOptions) -> Clip:
+def ordered_clip(parts: Sequence[Part | None], place: int, options: ClipOptions) -> ClipPlan:
     """The clip at a place of an evaluation: as it is. One with no valid frame where there is none, or no more."""
     part = parts[place] if place < len(parts) else None
     shown = part or next(part for part in reversed(parts) if part is not None)
@@ -105,7 +139,7 @@ def ordered_clip(parts: Sequence[Part | None], place: int, options: ClipOptions)
     return clip if part else clip._replace(valid=np.zeros_like(clip.valid))
 
 
-def drawn_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOptions) -> Clip:
+def sampled_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOptions) -> ClipPlan:
     """The clip at a place of a training without end: every part once an epoch, each epoch in another order.
 
     A clip begins at any frame alike from the last one that leaves a single frame, the video's first, inside, to the
@@ -133,7 +167,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch, 0]).permutation(count)
 
 
-def _clip(video: PreparedVideo, indices: np.ndarray, reverse: bool) -> Clip:
+def _clip(video: PreparedVideo, indices: np.ndarray, reverse: bool) -> ClipPlan:
     """The clip of those of these frames that the video has; the last one is repeated to fill it up.
 
     Backwards, all is mirrored.
@@ -152,7 +186,7 @@ def _clip(video: PreparedVideo, indices: np.ndarray, reverse: bool) -> Clip:
     examples = np.unique(np.concatenate([indices, past, heard.ravel()]))
     own, before = np.searchsorted(examples, indices), np.searchsorted(examples, past)
     pictures = np.unique(np.concatenate([own, before]))
-    return Clip(
+    return ClipPlan(
         examples=video.first + examples,
         pictures=pictures.astype(np.int32),
         frame_at=np.searchsorted(pictures, own).astype(np.int32),

@@ -2,69 +2,44 @@
 
 import tensorflow as tf
 
-from data.clips import Clip, ClipOptions
+from data.clips import ClipOptions, ClipPlan
+from data.schema import parsing_spec
 from vasal_jax.config import CROP_SIZE, FRAME_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS, RGB_MEAN
 from vasal_jax.inputs.audio import TOP_DB
 
-# What is looked up for a clip: its examples, then the fields of `Clip` behind `examples`.
-LOOKED_UP = (
-    tf.TensorSpec((None,), tf.string),
-    *(tf.TensorSpec((None,), tf.int32) for _ in ("pictures", "frame_at", "past_at", "own_at")),
-    tf.TensorSpec((None, MEL_STEPS), tf.int32),
-    tf.TensorSpec((None,), tf.bool),
-    tf.TensorSpec((None,), tf.int32),
-    tf.TensorSpec((), tf.string),
-    *(tf.TensorSpec((), tf.bool) for _ in ("flip", "reverse")),
-    tf.TensorSpec((3,), tf.float32),
-    tf.TensorSpec((), tf.float32),
-)
-
-# `data.examples.features` as tf.io sees it. A video has the same number of faces and subjects on all of its frames.
-_EXAMPLE = {
-    "frame": tf.io.FixedLenFeature((), tf.string),
-    "crops": tf.io.FixedLenFeature((), tf.string),
-    "boxes": tf.io.FixedLenSequenceFeature((4,), tf.float32, allow_missing=True),
-    "mask": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
-    "talking": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
-    "talking_known": tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True),
-    "face_map": tf.io.FixedLenFeature((MAP_SIZE, MAP_SIZE), tf.float32),
-    "mel": tf.io.FixedLenFeature((MEL_SIZE, MEL_SIZE), tf.float32),
-    "density": tf.io.FixedLenFeature((MAP_SIZE, MAP_SIZE), tf.float32),
-    "fixations": tf.io.FixedLenSequenceFeature((2,), tf.float32, allow_missing=True),
-}
+_EXAMPLE = parsing_spec()
 
 
-def assemble(looked_up: list[tf.Tensor], options: ClipOptions, subjects: int) -> dict[str, tf.Tensor]:
+def assemble(serialized: tf.Tensor, plan: ClipPlan, options: ClipOptions, subjects: int) -> dict[str, tf.Tensor]:
     """One clip of a batch as `data.pipeline` describes it, without B; its pictures are as stored, see `coloured`.
 
     Args:
-      looked_up: tensors as `LOOKED_UP` says.
-      options: sizes of the clip.
+      serialized: string (M,), the examples of the plan as they are stored.
+      plan: its fields as tensors, as `PLAN_FIELDS` says.
+      options: sizes of the plan.
       subjects: S.
     """
-    examples, *fields = (tf.ensure_shape(x, spec.shape) for x, spec in zip(looked_up, LOOKED_UP, strict=True))
-    clip = Clip(examples, *fields)
     length = options.length
-    stored = tf.io.parse_example(clip.examples, _EXAMPLE)
-    own = {name: tf.gather(values, clip.own_at) for name, values in stored.items() if name != "mel"}
-    pictures = _mirrored(_decoded(tf.gather(stored["frame"], clip.pictures)), clip.flip, axis=2)
-    frames, frames_past = (tf.gather(pictures, at) for at in (clip.frame_at, clip.past_at))
-    faces = _faces(own, clip, options)
-    fixations = MAP_SIZE * _mirrored_points(own["fixations"], clip.flip)
+    stored = tf.io.parse_example(tf.ensure_shape(serialized, (None,)), _EXAMPLE)
+    own = {name: tf.gather(values, plan.own_at) for name, values in stored.items() if name != "mel"}
+    pictures = _mirrored(_decoded(tf.gather(stored["frame"], plan.pictures)), plan.flip, axis=2)
+    frames, frames_past = (tf.gather(pictures, at) for at in (plan.frame_at, plan.past_at))
+    faces = _faces(own, plan, options)
+    fixations = MAP_SIZE * _mirrored_points(own["fixations"], plan.flip)
     missing = subjects - tf.shape(fixations)[1]
     result = {
         "frames": (frames, (FRAME_SIZE, FRAME_SIZE, 3)),
         "frames_past": (frames_past, (FRAME_SIZE, FRAME_SIZE, 3)),
-        "mel": (_heard(stored["mel"], clip), (MEL_STEPS, MEL_SIZE, MEL_SIZE, 1)),
-        "face_map": (_mirrored(own["face_map"], clip.flip, axis=2)[..., None], (MAP_SIZE, MAP_SIZE, 1)),
+        "mel": (_heard(stored["mel"], plan), (MEL_STEPS, MEL_SIZE, MEL_SIZE, 1)),
+        "face_map": (_mirrored(own["face_map"], plan.flip, axis=2)[..., None], (MAP_SIZE, MAP_SIZE, 1)),
         **{name: (values, (options.faces, *values.shape[2:])) for name, values in faces.items()},
-        "density": (_mirrored(own["density"], clip.flip, axis=2), (MAP_SIZE, MAP_SIZE)),
+        "density": (_mirrored(own["density"], plan.flip, axis=2), (MAP_SIZE, MAP_SIZE)),
         "fixations": (tf.pad(fixations, [[0, 0], [0, missing], [0, 0]], constant_values=float("nan")), (subjects, 2)),
-        "valid": (clip.valid, ()),
-        "frame": (clip.frame, ()),
+        "valid": (plan.valid, ()),
+        "frame": (plan.frame, ()),
     }
     shaped = {name: tf.ensure_shape(values, (length, *shape)) for name, (values, shape) in result.items()}
-    return shaped | {"video": tf.ensure_shape(clip.video, ()), "colour": clip.colour}
+    return shaped | {"video": tf.ensure_shape(plan.video, ()), "colour": plan.colour}
 
 
 def coloured(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -102,18 +77,18 @@ def _coloured(rgb: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     return tf.where(unchanged, rgb, changed) - RGB_MEAN
 
 
-def _heard(mel: tf.Tensor, clip: Clip) -> tf.Tensor:
+def _heard(mel: tf.Tensor, plan: ClipPlan) -> tf.Tensor:
     """The windows of mel pictures (T,16,64,64,1): louder or softer, backwards where the clip runs so.
 
     Pictures are decibels, `TOP_DB` of them on 0..255. Silence, which is 0, stays silent.
     """
-    louder = tf.clip_by_value(mel + clip.gain * (255.0 / TOP_DB), 0.0, 255.0)
-    mel = tf.where((mel > 0) & (clip.gain != 0.0), louder, mel)
-    mel = _mirrored(mel, clip.reverse, axis=2)
-    return tf.gather(mel, clip.heard_at)[..., None]
+    louder = tf.clip_by_value(mel + plan.gain * (255.0 / TOP_DB), 0.0, 255.0)
+    mel = tf.where((mel > 0) & (plan.gain != 0.0), louder, mel)
+    mel = _mirrored(mel, plan.reverse, axis=2)
+    return tf.gather(mel, plan.heard_at)[..., None]
 
 
-def _faces(own: dict[str, tf.Tensor], clip: Clip, options: ClipOptions) -> dict[str, tf.Tensor]:
+def _faces(own: dict[str, tf.Tensor], plan: ClipPlan, options: ClipOptions) -> dict[str, tf.Tensor]:
     """The faces that cover most of the clip, in the order of their tracks, filled up to N."""
     boxes, mask = own["boxes"], own["mask"] > 0
     missing = tf.maximum(options.faces - tf.shape(mask)[1], 0)
@@ -127,16 +102,16 @@ def _faces(own: dict[str, tf.Tensor], clip: Clip, options: ClipOptions) -> dict[
 
     mask = take(mask)
     x1, y1, x2, y2 = tf.unstack(take(boxes), axis=-1)
-    x1, x2 = tf.cond(clip.flip, lambda: (1 - x2, 1 - x1), lambda: (x1, x2))
+    x1, x2 = tf.cond(plan.flip, lambda: (1 - x2, 1 - x1), lambda: (x1, x2))
     strips = _decoded(own["crops"])
     count = tf.shape(strips)[2] // CROP_SIZE
     crops = tf.reshape(strips, [-1, CROP_SIZE, count, CROP_SIZE, 3])
-    crops = _mirrored(tf.transpose(crops, [0, 2, 1, 3, 4]), clip.flip, axis=3)
+    crops = _mirrored(tf.transpose(crops, [0, 2, 1, 3, 4]), plan.flip, axis=3)
     # A video without faces has one empty crop, so that there is a picture to store.
     crops = tf.cond(tf.shape(own["mask"])[1] > 0, lambda: crops, lambda: crops[:, :0])
     here = mask[..., None]
     return {
-        "face_crops": tf.where(here[..., None, None], _coloured(take(crops), clip.colour), 0.0),
+        "face_crops": tf.where(here[..., None, None], _coloured(take(crops), plan.colour), 0.0),
         "face_boxes": tf.where(here, tf.stack([x1, y1, x2, y2], axis=-1), 0.0),
         "face_mask": mask,
         "talking": take(own["talking"]) > 0,

@@ -1,14 +1,13 @@
-"""One frame of a video with all that training needs, at model size: made from a record, stored as a TFDS example."""
+"""One frame of a video with all that training needs, at model size, made from a record: the fields of `data.schema`."""
 
 import io
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import tensorflow_datasets as tfds
 
 from data.records import VideoRecord
-from vasal_jax.config import CROP_SIZE, FRAME_SIZE, MAP_SIZE, MEL_SIZE
+from vasal_jax.config import FRAME_SIZE, MAP_SIZE
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import hop_at, load_spectrogram, mel_picture
 from vasal_jax.inputs.faces.crops import crop_faces
@@ -19,31 +18,8 @@ JPEG_QUALITY = 95
 _NO_CROPS = crop_faces(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 4)), np.zeros(1, bool))
 
 
-def features() -> tfds.features.FeaturesDict:
-    """What is stored of a frame. K counts the faces of the video's tracks, S its subjects.
-
-    Everything but the two pictures is exact.
-    """
-    return tfds.features.FeaturesDict(
-        {
-            "frame": tfds.features.Image(shape=(FRAME_SIZE, FRAME_SIZE, 3), encoding_format="jpeg"),
-            # K crops side by side, or one of the mean colour where the video has no tracks
-            "crops": tfds.features.Image(shape=(CROP_SIZE, None, 3), encoding_format="jpeg"),
-            "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),  # x1, y1, x2, y2 in 0..1
-            "mask": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
-            "talking": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
-            "talking_known": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
-            "face_map": tfds.features.Tensor(shape=(MAP_SIZE, MAP_SIZE), dtype=np.float32),  # faces all alike
-            "mel": tfds.features.Tensor(shape=(MEL_SIZE, MEL_SIZE), dtype=np.float32),
-            "density": tfds.features.Tensor(shape=(MAP_SIZE, MAP_SIZE), dtype=np.float32),  # sums to 1, or zeros
-            # centres of the fixated pixels as shares 0..1 of the picture, NaN where a subject has none
-            "fixations": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
-        }
-    )
-
-
 def frame_examples(record: VideoRecord, sigma: float | None) -> Iterator[dict]:
-    """Yields of each frame, in order, what `features` stores.
+    """Yields of each frame, in order, the fields of `data.schema.FIELDS`.
 
     Args:
       record: the video.

@@ -11,12 +11,22 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from data.clips import Clip, ClipOptions, drawn_clip, evaluation_lanes, evaluation_parts, ordered_clip, training_parts
-from data.decoding import LOOKED_UP, assemble, coloured
+from data.clips import (
+    PLAN_FIELDS,
+    ClipOptions,
+    ClipPlan,
+    evaluation_lanes,
+    evaluation_parts,
+    ordered_clip,
+    sampled_clip,
+    training_parts,
+)
+from data.decoding import assemble, coloured
 from data.prepared import PreparedSplit
 from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
@@ -60,13 +70,13 @@ def training_batches(
     """
     split = PreparedSplit(folder, "training")
     parts = training_parts(split.videos, options)
-    local = _share(batch_size, process, processes)
+    share = _share_of(batch_size, process, processes)
 
-    def choose(place: int) -> Clip:
-        return drawn_clip(parts, place, seed, options)
+    def choose(place: int) -> ClipPlan:
+        return sampled_clip(parts, place, seed, options)
 
-    numbers = tf.data.Dataset.counter(start * local, dtype=tf.int64)
-    return _opened(_batches(split, choose, numbers, batch_size, process, processes, options, fields))
+    numbers = tf.data.Dataset.counter(start * share.clips, dtype=tf.int64)
+    return _opened(_batches(split, choose, numbers, share, options, fields))
 
 
 def evaluation_batches(
@@ -86,14 +96,14 @@ def evaluation_batches(
     """
     split = PreparedSplit(folder, split_name)
     parts = evaluation_lanes(split.videos, options, batch_size) if lanes else evaluation_parts(split.videos, options)
-    local = _share(batch_size, process, processes)
+    share = _share_of(batch_size, process, processes)
 
-    def choose(place: int) -> Clip:
+    def choose(place: int) -> ClipPlan:
         return ordered_clip(parts, place, options)
 
     rounds = -(-len(parts) // batch_size)
-    numbers = tf.data.Dataset.range(rounds * local)
-    return _opened(_batches(split, choose, numbers, batch_size, process, processes, options))
+    numbers = tf.data.Dataset.range(rounds * share.clips)
+    return _opened(_batches(split, choose, numbers, share, options))
 
 
 def _opened(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
@@ -101,59 +111,80 @@ def _opened(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
     return batches
 
 
-def _share(batch_size: int, process: int, processes: int) -> int:
-    """Clips of a batch that one process takes."""
+def _share_of(batch_size: int, process: int, processes: int) -> "_Share":
     if not 0 <= process < processes:
         raise InputError(f"process {process}: expected 0 to {processes - 1}")
     if batch_size < 1 or batch_size % processes:
         raise InputError(f"batch size {batch_size}: expected a multiple of the number of processes, {processes}")
-    return batch_size // processes
+    return _Share(batch_size, process, processes)
+
+
+class _LookUp:
+    """Plans the clips of one process and reads their examples, called by tf.data with the numbers of the clips.
+
+    Attributes:
+      failures: what went wrong. Raised in a call, it would reach the terminal by way of TensorFlow, with two
+        tracebacks; so the clips end there, and the reader of the batches raises it.
+    """
+
+    def __init__(self, split: PreparedSplit, choose: Callable[[int], ClipPlan], share: "_Share"):
+        self._split, self._choose, self._share = split, choose, share
+        self.failures: list[InputError] = []
+
+    def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, ClipPlan]:
+        """The serialized examples of a clip, none where they cannot be read, and its plan."""
+        types = [tf.string, *(tf.as_dtype(PLAN_FIELDS[name][0]) for name in ClipPlan._fields)]
+        serialized, *fields = tf.numpy_function(self._read, [number], types)
+        named = zip(ClipPlan._fields, fields, strict=True)
+        plan = ClipPlan(**{name: tf.ensure_shape(value, PLAN_FIELDS[name][1]) for name, value in named})
+        return tf.ensure_shape(serialized, (None,)), plan
+
+    def _read(self, number: np.int64) -> tuple:
+        plan = self._choose(self._share.place_of(int(number)))
+        try:
+            examples = self._split.read(plan.examples)
+        except InputError as error:
+            self.failures.append(error)
+            examples = []
+        return np.array(examples, object), *plan
+
+
+class _Share(NamedTuple):
+    """The clips that one process takes of each global batch."""
+
+    batch_size: int
+    process: int
+    processes: int
+
+    @property
+    def clips(self) -> int:
+        return self.batch_size // self.processes
+
+    def place_of(self, number: int) -> int:
+        """The place among the clips of all processes of this one's clip of a number."""
+        step, place = divmod(number, self.clips)
+        return step * self.batch_size + self.process * self.clips + place
 
 
 def _batches(
     split: PreparedSplit,
-    choose: Callable[[int], Clip],
+    choose: Callable[[int], ClipPlan],
     numbers: tf.data.Dataset,
-    batch_size: int,
-    process: int,
-    processes: int,
+    share: _Share,
     options: ClipOptions,
     fields: Collection[str] | None = None,
 ) -> Generator[Batch, None, None]:
-    failures: list[InputError] = []
-    local = batch_size // processes
+    look_up, subjects = _LookUp(split, choose, share), max(video.subjects for video in split.videos)
 
-    def look_up(number: np.int64) -> list:
-        step, place = divmod(int(number), local)
-        clip = choose(step * batch_size + process * local + place)
-        try:
-            examples = split.read(clip.examples)
-        except InputError as error:
-            # Raised here, it would reach the terminal by way of TensorFlow, with two tracebacks.
-            failures.append(error)
-            examples = []
-        return [np.array(examples, object), *clip[1:]]
-
-    types = [spec.dtype for spec in LOOKED_UP]
-    subjects = max(video.subjects for video in split.videos)
-    looked_up = numbers.map(
-        lambda number: tuple(tf.numpy_function(look_up, [number], types)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-
-    def make(*looked_up: tf.Tensor) -> dict[str, tf.Tensor]:
-        clip = assemble(looked_up, options, subjects)
+    def make(serialized: tf.Tensor, plan: ClipPlan) -> dict[str, tf.Tensor]:
+        clip = assemble(serialized, plan, options, subjects)
         # TensorFlow does not run what leads to no result.
         return {name: clip[name] for name in (clip if fields is None else {*fields, "video", "colour"})}
 
-    clips = looked_up.take_while(lambda examples, *_: tf.size(examples) > 0).map(
-        make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    batches = clips.batch(local, drop_remainder=True).map(
-        coloured, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    clips = numbers.map(look_up, **parallel).take_while(lambda serialized, _: tf.size(serialized) > 0)
+    batches = clips.map(make, **parallel).batch(share.clips, drop_remainder=True).map(coloured, **parallel)
     for batch in batches.prefetch(2).as_numpy_iterator():
         yield batch | {"video": batch["video"].astype(str)}
-    if failures:
-        raise failures[0]
+    if look_up.failures:
+        raise look_up.failures[0]

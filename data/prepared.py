@@ -67,7 +67,7 @@ class PreparedSplit:
         self._source = ArrayRecordDataSource([_Whole(str(v.shard), 0, v.frames, v.frames) for v in videos])
 
     def read(self, indices: Sequence[int]) -> list[bytes]:
-        """Serialized examples, as `data.examples.features` describes them. Raises `InputError` where that fails."""
+        """Serialized examples, as `data.schema` describes them. Raises `InputError` where that fails."""
         try:
             examples = self._source.__getitems__(list(map(int, indices)))
             if not all(examples):  # what the reader gives, without an error, of a file that ends early

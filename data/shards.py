@@ -9,8 +9,9 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from data.examples import features, frame_examples
+from data.examples import frame_examples
 from data.records import VideoRecord
+from data.schema import features
 from data.workers import check_stop
 from vasal_jax.errors import InputError
 from vasal_jax.system.files import replacing

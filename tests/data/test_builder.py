@@ -89,7 +89,7 @@ def test_settings_are_recorded_and_name_the_folder(prepared, release, tmp_path):
     split = PreparedSplit(prepared, "training")
     assert split.folder.parent.name == "mvva_sigma28"
     assert split.settings == {
-        "dataset": "mvva",
+        "dataset": "synthetic (seed 4, 1.5 s, 128x72, version 2)",
         "split_rule": "test=281-343; validation=220-280; training=all others",
         "sigma": 28.0,
     }

@@ -11,7 +11,7 @@ import pytest
 
 from data import mvva
 from data.builder import main
-from data.clips import ClipOptions, drawn_clip, training_parts
+from data.clips import ClipOptions, sampled_clip, training_parts
 from data.pipeline import evaluation_batches, training_batches
 from data.prepared import PreparedSplit, PreparedVideo
 from data.synthetic import SyntheticArgs, generate
@@ -208,7 +208,7 @@ def test_every_frame_of_a_video_is_seen_alike(options):
     parts, epochs = training_parts(videos, options), 3000
     seen = {video.id: np.zeros(video.frames) for video in videos}
     for place in range(epochs * len(parts)):
-        clip = drawn_clip(parts, place, 0, options)
+        clip = sampled_clip(parts, place, 0, options)
         np.add.at(seen[clip.video.item().decode()], clip.frame[clip.valid], 1)
     for counts in seen.values():
         np.testing.assert_allclose(counts / counts.mean(), 1, atol=0.08)
