@@ -21,7 +21,7 @@ from data.records import VideoRecord
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
-from vasal_jax.inputs.fixations import valid_points
+from vasal_jax.inputs.fixations import SIGMA, fixation_density, valid_points
 from vasal_jax.inputs.npy import load_array
 from vasal_jax.inputs.video import Frame, read_frames
 
@@ -205,3 +205,42 @@ def _kind(path: Path, root: Path) -> str | None:
             if word in folder.lower():
                 return kind
     return None
+
+
+def saliency_picture(density: np.ndarray) -> np.ndarray:
+    """A density as the authors store theirs: uint8 of its shape, 255 at the maximum, zeros if empty."""
+    maximum = density.max()
+    return np.rint(density * (255.0 / maximum if maximum > 0 else 0.0)).astype(np.uint8)
+
+
+def saliency_path(root: str | os.PathLike, video: int | str, frame: int) -> Path:
+    """Where the authors' saliency map of a frame (counted from 0) lies: `root/video_%03d/%03d.jpg`."""
+    return Path(root) / f"video_{int(video):03d}" / f"{frame:03d}.jpg"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two saliency pictures are apart, in grey levels of 0..255."""
+
+    mean: float  # of the absolute differences
+    maximum: float
+    correlation: float  # Pearson; 1 for two equal maps, 0 where either is constant
+
+
+def compare_saliency(
+    points: np.ndarray, released: np.ndarray, grid: tuple[int, int] = MVVA_GRID, sigma: float = SIGMA
+) -> Difference:
+    """Compares our density of a frame, scaled like the authors', with their map of the same frame.
+
+    Args:
+      points: (K, 2) fixations of the frame in pixels of `grid`.
+      released: uint8 (H, W), the authors' map of any size (`pictures.read_grey`).
+      grid: height, width of the grid in pixels.
+      sigma: standard deviation in pixels of `grid`. The width that fits best is found by trying several.
+    """
+    ours = saliency_picture(fixation_density(points, released.shape, grid, sigma)).astype(np.float64)
+    theirs = released.astype(np.float64)
+    apart = np.abs(ours - theirs)
+    constant = ours.std() == 0 or theirs.std() == 0
+    correlation = 0.0 if constant else float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1])
+    return Difference(float(apart.mean()), float(apart.max()), correlation)

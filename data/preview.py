@@ -18,8 +18,9 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from data import mvva, stavis
+from data import stavis
 from data.mvva_files import find_videos
+from data.mvva_review import read_video
 from data.records import VideoRecord
 from data.splits import canonical, read_list
 from vasal_jax.errors import InputError
@@ -76,7 +77,7 @@ def find_record(args: PreviewArgs) -> VideoRecord:
     if args.layout == "stavis":
         return _find_stavis(args)
     videos = {files.id: files for files in find_videos(args.folder)}
-    record, problems, _ = mvva.read_video(_pick(videos, args))
+    record, problems, _ = read_video(_pick(videos, args))
     if record is None:
         raise InputError(next(problem.message for problem in problems if problem.left_out))
     return record

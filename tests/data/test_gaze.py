@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.gaze import PICTURE, Gaze, Subjects, draw_gaze, gaze_law
-from vasal_jax.inputs.fixations import fixation_density, fixation_map
+from vasal_jax.inputs.fixations import fixation_counts, fixation_density
 from vasal_jax.scenes import Scene
 
 
@@ -101,7 +101,7 @@ def test_who_knows_the_speaker_beats_the_centre_prior(scenes):
         boxes = boxes_of(scene)
         for index in range(12, scene.n_frames, 12):
             density = fixation_density(points[index], (32, 32))
-            fixated = fixation_map(points[index], (32, 32))
+            fixated = fixation_counts(points[index], (32, 32)) > 0
             middle, size = (
                 (boxes[index, :, :2] + boxes[index, :, 2:]) / 2,
                 np.diff(boxes[index].reshape(-1, 2, 2), axis=1),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from data import mvva, mvva_files
-from data.mvva_files import MvvaVideo, find_videos, load_fixations, load_talking
+from data.mvva_files import MvvaVideo, find_videos, load_fixations, load_talking, saliency_path, saliency_picture
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.fixations import fixation_density, saliency_path, saliency_picture
+from vasal_jax.inputs.fixations import fixation_density
 
 FRAMES, SUBJECTS, FACES = 8, 5, 3
 TONE = 0.3 * np.sin(np.arange(8000) / 5)

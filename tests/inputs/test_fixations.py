@@ -10,16 +10,10 @@ from scipy.ndimage import gaussian_filter
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.inputs.fixations import (
     SIGMA,
-    Difference,
-    compare_saliency,
     fixation_counts,
     fixation_density,
-    fixation_map,
-    saliency_path,
-    saliency_picture,
     valid_points,
 )
-from vasal_jax.inputs.images import read_grey
 
 NONE = np.array([[np.nan, 3], [3, np.nan], [-1, 5], [5, -0.01], [1280, 5], [5, 720], [np.inf, 1]])
 
@@ -51,7 +45,7 @@ def test_counts_lie_where_the_points_are():
     counts = fixation_counts(points, MVVA_GRID)
     assert {tuple(cell) for cell in np.argwhere(counts)} == {(0, 0), (719, 1279), (50, 100)}
     assert counts[50, 100] == 2
-    assert fixation_map(points, MVVA_GRID).sum() == 3
+    assert np.count_nonzero(fixation_counts(points, MVVA_GRID)) == 3
 
 
 @settings(max_examples=60, deadline=None)
@@ -115,7 +109,6 @@ def test_no_fixation_gives_zeros():
         assert density.shape == (32, 32)
         assert not density.any()
         assert not fixation_counts(points, (32, 32)).any()
-        assert not saliency_picture(density).any()
 
 
 def test_mirrored_points_give_the_mirrored_density():
@@ -123,34 +116,3 @@ def test_mirrored_points_give_the_mirrored_density():
     mirrored = np.column_stack([1279 - points[:, 0], points[:, 1]])
     density = fixation_density(points, (32, 32))
     np.testing.assert_allclose(fixation_density(mirrored, (32, 32))[:, ::-1], density, rtol=1e-4, atol=1e-9)
-
-
-@pytest.mark.parametrize("sigma", [28.0, 66.0])
-def test_maps_as_the_authors_store_them_are_reproduced(tmp_path, sigma):
-    """A binary map blurred by OpenCV, scaled to 255, as JPEG at quality 95, in the authors' folders.
-
-    Within 1 grey level on average and 8 at most: what JPEG and rounding do. The blur's border treatment
-    differs (reflected there, zeros here), so the points stay three sigmas away from it.
-    """
-    rng = np.random.default_rng(5)
-    frames = rng.uniform(3 * sigma + 8, np.array([1280, 720]) - 3 * sigma - 8, (3, 34, 2))
-    for frame, points in enumerate(frames):
-        binary = np.zeros(MVVA_GRID, np.float32)
-        binary[points[:, 1].astype(int), points[:, 0].astype(int)] = 1
-        blurry = cv2.GaussianBlur(binary, (0, 0), sigma)
-        path = saliency_path(tmp_path, 7, frame)
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), np.rint(255 * blurry / blurry.max()).astype(np.uint8))
-    assert (tmp_path / "video_007" / "002.jpg").exists()
-    for frame, points in enumerate(frames):
-        released = read_grey(saliency_path(tmp_path, "007", frame))
-        assert released.shape == MVVA_GRID
-        apart = compare_saliency(points, released, sigma=sigma)
-        assert apart.mean < 1
-        assert apart.maximum <= 8
-        assert apart.correlation > 0.999
-        assert compare_saliency(points, released, sigma=2 * sigma).mean > 5 * apart.mean
-
-
-def test_comparison_of_empty_maps():
-    assert compare_saliency(NONE, np.zeros((72, 128), np.uint8)) == Difference(0.0, 0.0, 0.0)

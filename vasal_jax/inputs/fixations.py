@@ -13,10 +13,6 @@ The authors of MVVA published no width. `SIGMA` is this project's choice; other 
 full width at half maximum) or sigma 66 px. It belongs beside every number that depends on it.
 """
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 from scipy.special import ndtr
 
@@ -75,11 +71,6 @@ def fixation_counts(points: np.ndarray, size: tuple[int, int], grid: tuple[int, 
     return counts
 
 
-def fixation_map(points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = MVVA_GRID) -> np.ndarray:
-    """Binary fixation map: bool `size`, true where `fixation_counts` is not zero."""
-    return fixation_counts(points, size, grid) > 0
-
-
 def fixation_density(
     points: np.ndarray, size: tuple[int, int], grid: tuple[int, int] = MVVA_GRID, sigma: float = SIGMA
 ) -> np.ndarray:
@@ -107,42 +98,3 @@ def _mass_in_cells(centres: np.ndarray, cells: int, length: int, sigma: float) -
     """Mass of a one-dimensional Gaussian around each centre in each cell of [0, length]: (..., cells)."""
     edges = np.linspace(0, length, cells + 1)
     return np.diff(ndtr((edges - centres[..., None]) / sigma), axis=-1)
-
-
-def saliency_picture(density: np.ndarray) -> np.ndarray:
-    """A density as the authors store theirs: uint8 of its shape, 255 at the maximum, zeros if empty."""
-    maximum = density.max()
-    return np.rint(density * (255.0 / maximum if maximum > 0 else 0.0)).astype(np.uint8)
-
-
-def saliency_path(root: str | os.PathLike, video: int | str, frame: int) -> Path:
-    """Where the authors' saliency map of a frame (counted from 0) lies: `root/video_%03d/%03d.jpg`."""
-    return Path(root) / f"video_{int(video):03d}" / f"{frame:03d}.jpg"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two saliency pictures are apart, in grey levels of 0..255."""
-
-    mean: float  # of the absolute differences
-    maximum: float
-    correlation: float  # Pearson; 1 for two equal maps, 0 where either is constant
-
-
-def compare_saliency(
-    points: np.ndarray, released: np.ndarray, grid: tuple[int, int] = MVVA_GRID, sigma: float = SIGMA
-) -> Difference:
-    """Compares our density of a frame, scaled like the authors', with their map of the same frame.
-
-    Args:
-      points: (K, 2) fixations of the frame in pixels of `grid`.
-      released: uint8 (H, W), the authors' map of any size (`pictures.read_grey`).
-      grid: height, width of the grid in pixels.
-      sigma: standard deviation in pixels of `grid`. The width that fits best is found by trying several.
-    """
-    ours = saliency_picture(fixation_density(points, released.shape, grid, sigma)).astype(np.float64)
-    theirs = released.astype(np.float64)
-    apart = np.abs(ours - theirs)
-    constant = ours.std() == 0 or theirs.std() == 0
-    correlation = 0.0 if constant else float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1])
-    return Difference(float(apart.mean()), float(apart.max()), correlation)

@@ -1,0 +1,201 @@
+"""One video of the MVVA release, read and judged: its record, what is wrong with it, what it adds up to."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+
+from data.mvva_files import (
+    MvvaVideo,
+    VideoFiles,
+    compare_saliency,
+    load_fixations,
+    load_talking,
+    saliency_path,
+)
+from data.records import Problem
+from vasal_jax.config import MVVA_GRID
+from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces.tracks import load_tracks
+from vasal_jax.inputs.images import read_grey
+from vasal_jax.inputs.media import open_media, video_stream
+from vasal_jax.inputs.video import VideoInfo, probe, read_frames
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Totals:
+    """Sums over the usable videos."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    fixations: int = 0
+    dropped: int = 0  # stored points that are no fixations: not finite or outside the grid
+    faces: int = 0  # boxes
+    judged: int = 0  # boxes of videos that have talking flags
+    talking: int = 0  # of those
+    maps: int = 0  # videos whose middle frame could be compared with the authors' map
+    map_difference: float = 0.0  # sum of their mean absolute differences, in grey levels
+
+    def add(self, other: "Totals") -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class _Review:
+    """Reads the parts of one video and takes down what is wrong with them."""
+
+    id: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def note(self, kind: str, message: str, left_out: bool, level: int = logging.WARNING) -> None:
+        self.problems.append(Problem(self.id, kind, message, left_out))
+        logger.log(level, "video %s %s: %s", self.id, "left out" if left_out else "kept", message)
+
+    def read(self, kind: str, load: Callable, *args):
+        """`load(*args)`, or None and a note where the input is bad."""
+        try:
+            return load(*args)
+        except InputError as error:
+            self.note(kind, str(error), True)
+            return None
+
+    def warning(self, kind: str, left_out: bool) -> Callable[..., None]:
+        """What a reader calls for its warnings: they are logged as they come, and taken down as problems of a kind."""
+
+        def warn(message: str, *args: object) -> None:
+            logger.warning(message, *args)
+            self.problems.append(Problem(self.id, kind, message % args, left_out))
+
+        return warn
+
+    @property
+    def failed(self) -> bool:
+        return any(problem.left_out for problem in self.problems)
+
+
+def read_video(files: VideoFiles, deep: bool = False) -> tuple[MvvaVideo | None, list[Problem], Totals]:
+    """Reads and judges one video.
+
+    Args:
+      files: where its files are.
+      deep: decode every frame; else the frames are counted without decoding them.
+
+    Returns:
+      The record, or None if it is unusable; all problems, each logged as one line; its part of the totals.
+    """
+    review = _Review(files.id)
+    record, totals = _read_parts(files, review, deep)
+    return (None if review.failed else record), review.problems, (Totals() if review.failed else totals)
+
+
+def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVideo | None, Totals]:
+    if files.video is None:
+        known = next(filter(None, (files.fixations, files.tracks, files.talking, files.sound, files.maps)))
+        review.note("no video", f"{known}: has no video of this ID, expected {files.id}.avi", True)
+        return None, Totals()
+    info = review.read("corrupt video", probe, files.video)
+    counted = info and review.read("corrupt video", _count_frames, files.video, deep, review)
+    sound = info and _sound(files, info, review)
+    if files.fixations is None:
+        review.note("no fixations", f"{files.video}: has no fixations, expected fixation/{files.id}.npy", True)
+    fixations = files.fixations and review.read("unreadable fixations", load_fixations, files.fixations)
+    invalid_boxes = review.warning("invalid face boxes", left_out=False)
+    tracks = files.tracks and review.read("unreadable tracks", load_tracks, files.tracks, MVVA_GRID, invalid_boxes)
+    talking = None if files.talking is None else review.read("unreadable talking", load_talking, files.talking)
+    if review.failed:
+        return None, Totals()
+    lengths = {files.video.name: counted, "fixations": len(fixations[0])}
+    lengths |= {"tracks": len(tracks[1])} if tracks else {}
+    lengths |= {"talking": talking.shape[1]} if talking is not None else {}
+    n_frames = _shortest(lengths, files, review)
+    record = MvvaVideo(
+        "mvva", files.id, files.video, sound, n_frames, info.fps, info.width, info.height, MVVA_GRID,
+        files.fixations, files.tracks, files.talking,
+    )  # fmt: skip
+    totals = _totals(record, fixations, tracks, talking, review)
+    if files.maps and not review.failed:
+        totals.maps, totals.map_difference = _compare_map(files.maps, fixations[0][:n_frames], review)
+    return record, totals
+
+
+def _count_frames(path: Path, deep: bool, review: _Review) -> int:
+    if deep:
+        # Frames lost in the middle put all later ones out of step with the fixations.
+        return sum(1 for _ in read_frames(path, review.warning("damaged video", left_out=True)))
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        try:
+            return sum(1 for packet in container.demux(stream) if packet.size)
+        except av.FFmpegError as error:
+            raise InputError(f"{path}: damaged video ({type(error).__name__})") from None
+
+
+def _sound(files: VideoFiles, info: VideoInfo, review: _Review) -> Path | None:
+    if files.sound is None and info.has_sound:
+        return files.video
+    if files.sound is None:
+        review.note("no sound", f"{files.video}: has no sound and no {files.id}.wav, expected either", True)
+    elif review.read("unreadable sound", _has_sound, files.sound) is False:
+        review.note("unreadable sound", f"{files.sound}: expected a sound file, found no sound in it", True)
+    return files.sound
+
+
+def _has_sound(path: Path) -> bool:
+    with open_media(path) as container:
+        return bool(container.streams.audio)
+
+
+def _shortest(lengths: dict[str, int], files: VideoFiles, review: _Review) -> int:
+    shortest = min(lengths.values())
+    found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+    if shortest == 0:
+        review.note("no frames", f"{files.video}: expected frames in all of its parts, found {found}", True)
+    elif shortest < max(lengths.values()):
+        review.note("lengths differ", f"{files.video}: cut to {shortest} frames, found {found}", False)
+    return shortest
+
+
+def _totals(record: MvvaVideo, fixations, tracks, talking, review: _Review) -> Totals:
+    """What the video adds up to; notes what is missing in it."""
+    n, (points, dropped) = record.n_frames, fixations
+    totals = Totals(n, record.seconds, int(np.isfinite(points[:n, :, 0]).sum()), dropped)
+    if dropped:
+        message = f"{record.fixation_file}: {dropped} points are not finite or outside 1280x720, and left out"
+        review.note("invalid fixations", message, False, logging.INFO)
+    if n and not totals.fixations:
+        review.note("no valid fixation", f"{record.fixation_file}: no point is inside 1280x720", True)
+    if tracks is None:
+        review.note("no tracks", f"{record.video}: has no face tracks ({record.id}.npy)", False, logging.INFO)
+        return totals
+    mask = tracks[1][:n]
+    totals.faces = int(mask.sum())
+    if n and not totals.faces:
+        review.note("no faces", f"{record.tracking_file}: expected faces, found no usable box", True)
+    if talking is None:
+        review.note("no talking", f"{record.video}: has no talking flags ({record.id}.npy)", False, logging.INFO)
+        return totals
+    if len(talking) != mask.shape[1]:
+        message = f"{record.talking_file}: {len(talking)} faces, but {mask.shape[1]} in {record.tracking_file}"
+        review.note("face counts differ", message, False)
+    both = min(len(talking), mask.shape[1])
+    totals.judged, totals.talking = totals.faces, int((talking[:both, :n].T & mask[:, :both]).sum())
+    return totals
+
+
+def _compare_map(folder: Path, points: np.ndarray, review: _Review) -> tuple[int, float]:
+    """1 and the mean difference of our middle frame's map from the authors'; zeros if they cannot be compared."""
+    frame = len(points) // 2
+    if np.isnan(points[frame]).all():
+        return 0, 0.0
+    try:
+        released = read_grey(saliency_path(folder.parent, review.id, frame))
+    except InputError as error:
+        review.note("unreadable map", str(error), False)
+        return 0, 0.0
+    return 1, compare_saliency(points[frame], released).mean
