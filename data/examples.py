@@ -45,7 +45,7 @@ def frame_examples(record: VideoRecord, sigma: float | None) -> Iterator[dict]:
             "boxes": boxes[i],
             "mask": mask[i],
             "talking": talking[:, i] & mask[i],
-            "talking_known": known & mask[i],
+            "talking_known": known[:, i] & mask[i],
             "face_map": normalise_face_map(gaussian_mixture(boxes[i], mask[i])),
             "mel": mel_picture(track, hop_at(frame.time)),
             "density": _density(record, i, points[i], sigma),
@@ -56,13 +56,11 @@ def frame_examples(record: VideoRecord, sigma: float | None) -> Iterator[dict]:
 
 
 def _flags(record: VideoRecord, faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Talking flags (faces, F) and for which faces (faces,) anybody gave them."""
-    flags, known = np.zeros((faces, record.n_frames), bool), np.zeros(faces, bool)
-    talking = record.talking()
-    if talking is not None:
-        both = min(faces, len(talking))
-        flags[:both], known[:both] = talking[:both], True
-    return flags, known
+    """Talking flags, and of which faces and frames they are known: bool (faces, F) each."""
+    talking, known = record.talking(), record.talking_known()
+    if talking is None or known is None:
+        return np.zeros((2, faces, record.n_frames), bool)
+    return talking, known
 
 
 def _density(record: VideoRecord, index: int, points: np.ndarray, sigma: float | None) -> np.ndarray:

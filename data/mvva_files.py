@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from data.mvva_arrays import TalkingFlags, load_fixations, load_talking
 from data.records import VideoRecord
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
-from vasal_jax.inputs.fixations import SIGMA, fixation_density, valid_points
-from vasal_jax.inputs.npy import load_array
+from vasal_jax.inputs.fixations import SIGMA, fixation_density
 from vasal_jax.inputs.video import Frame, read_frames
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class MvvaVideo(VideoRecord):
         return islice(read_frames(self.video), self.n_frames)
 
     def fixations(self) -> np.ndarray:
-        return load_fixations(self.fixation_file)[0][: self.n_frames]
+        return load_fixations(self.fixation_file).points[: self.n_frames]
 
     def tracks(self) -> tuple[np.ndarray, np.ndarray] | None:
         return self._tracks
@@ -62,69 +62,24 @@ class MvvaVideo(VideoRecord):
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def talking(self) -> np.ndarray | None:
-        """A face without a row of flags is taken to be silent."""
+        return None if self._talking is None else self._talking.flags
+
+    def talking_known(self) -> np.ndarray | None:
+        return None if self._talking is None else self._talking.known
+
+    @cached_property
+    def _talking(self) -> TalkingFlags | None:
+        """The flags of the tracks' faces; those of faces without a row are unknown."""
         if self.talking_file is None or self.tracking_file is None:
             return None
-        flags = load_talking(self.talking_file)[:, : self.n_frames]
-        faces = self.tracks()[0].shape[1]
-        return np.pad(flags[:faces], ((0, max(faces - len(flags), 0)), (0, 0)))
-
-
-def load_fixations(path: str | os.PathLike) -> tuple[np.ndarray, int]:
-    """Reads fixations in MVVA's format: [frames, 2, subjects], x in [:, 0], y in [:, 1], dense or ragged.
-
-    Returns:
-      float32 (F, S, 2) x, y in pixels of the 1280x720 grid, NaN where there is no fixation, and the number of
-      stored points dropped because they are not finite or lie outside the grid.
-
-    Raises:
-      InputError: missing or damaged file, or another shape.
-    """
-    expected = f"{path}: expected fixations of shape [frames, 2, subjects]"
-    array = load_array(path)
-    ragged = array.dtype == object and array.ndim in (1, 2)
-    if not ragged and (array.ndim != 3 or array.shape[1] != 2):
-        raise InputError(f"{expected}, found {array.dtype} of shape {array.shape}")
-    frames = []
-    for index, frame in enumerate(array):
-        try:
-            frames.append(_axes(frame))
-        except (TypeError, ValueError):
-            raise InputError(f"{expected}, found no x and y of equal length in frame {index}") from None
-    subjects = max((frame.shape[1] for frame in frames), default=0)
-    points = np.full((len(frames), subjects, 2), np.nan, np.float32)
-    for index, frame in enumerate(frames):
-        points[index, : frame.shape[1]] = frame.T
-    valid = valid_points(points)
-    points[~valid] = np.nan
-    return points, sum(frame.shape[1] for frame in frames) - np.count_nonzero(valid)
-
-
-def _axes(frame) -> np.ndarray:
-    """float64 (2, subjects) of one frame as stored; TypeError or ValueError if it cannot be."""
-    x, y = ([], []) if frame is None or len(frame) == 0 else frame
-    return np.array([np.array(axis, np.float64).reshape(-1) for axis in (x, y)])
-
-
-def load_talking(path: str | os.PathLike) -> np.ndarray:
-    """Reads talking flags in MVVA's format: [face, frame], 1 = talking; ragged rows are cut to the shortest.
-
-    Returns:
-      bool (N, F).
-
-    Raises:
-      InputError: missing or damaged file, or another shape.
-    """
-    expected = f"{path}: expected talking flags of shape [face, frame]"
-    array = load_array(path)
-    try:
-        rows = [np.array(row, np.float64) for row in array] if array.ndim else []
-    except (TypeError, ValueError):
-        raise InputError(f"{expected}, found something else in an object array") from None
-    if not rows or any(row.ndim != 1 for row in rows):
-        raise InputError(f"{expected}, found {array.dtype} of shape {array.shape}")
-    shortest = min(map(len, rows))
-    return np.array([row[:shortest] for row in rows]) == 1
+        faces = self.tracks()[1].shape[1]
+        read = load_talking(self.talking_file)
+        flags, known = (
+            np.pad(array[:faces, : self.n_frames], ((0, max(faces - len(array), 0)), (0, 0)))
+            for array in (read.flags, read.known)
+        )
+        flags.flags.writeable = known.flags.writeable = False
+        return TalkingFlags(flags, known)
 
 
 @dataclass

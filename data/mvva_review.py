@@ -2,18 +2,17 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
 import numpy as np
 
+from data.mvva_arrays import Fixations, TalkingFlags, load_fixations, load_talking
 from data.mvva_files import (
     MvvaVideo,
     VideoFiles,
     compare_saliency,
-    load_fixations,
-    load_talking,
     saliency_path,
 )
 from data.records import Problem
@@ -26,6 +25,8 @@ from vasal_jax.inputs.video import VideoInfo, probe, read_frames
 
 logger = logging.getLogger(__name__)
 
+ALIKE = 2  # frames by which the lengths of a video and its arrays differ where nothing is wrong
+
 
 @dataclass
 class Totals:
@@ -34,9 +35,9 @@ class Totals:
     frames: int = 0
     seconds: float = 0.0
     fixations: int = 0
-    dropped: int = 0  # stored points that are no fixations: not finite or outside the grid
+    dropped: int = 0  # stored points that are no fixations: not finite, outside the grid or (0, 0)
     faces: int = 0  # boxes
-    judged: int = 0  # boxes of videos that have talking flags
+    judged: int = 0  # boxes of faces that have talking flags
     talking: int = 0  # of those
     maps: int = 0  # videos whose middle frame could be compared with the authors' map
     map_difference: float = 0.0  # sum of their mean absolute differences, in grey levels
@@ -108,11 +109,16 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
     invalid_boxes = review.warning("invalid face boxes", left_out=False)
     tracks = files.tracks and review.read("unreadable tracks", load_tracks, files.tracks, MVVA_GRID, invalid_boxes)
     talking = None if files.talking is None else review.read("unreadable talking", load_talking, files.talking)
+    if tracks and not len(tracks[1]):
+        review.note("no faces", f"{files.tracks}: holds no frames, taken as a video without faces", False)
+        files, tracks = replace(files, tracks=None), None
+    if not review.failed:
+        _check_axes(files, counted, fixations, tracks, talking, review)
     if review.failed:
         return None, Totals()
-    lengths = {files.video.name: counted, "fixations": len(fixations[0])}
+    lengths = {files.video.name: counted, "fixations": len(fixations.points)}
     lengths |= {"tracks": len(tracks[1])} if tracks else {}
-    lengths |= {"talking": talking.shape[1]} if talking is not None else {}
+    lengths |= {"talking": talking.flags.shape[1]} if talking is not None else {}
     n_frames = _shortest(lengths, files, review)
     record = MvvaVideo(
         "mvva", files.id, files.video, sound, n_frames, info.fps, info.width, info.height, MVVA_GRID,
@@ -120,8 +126,24 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
     )  # fmt: skip
     totals = _totals(record, fixations, tracks, talking, review)
     if files.maps and not review.failed:
-        totals.maps, totals.map_difference = _compare_map(files.maps, fixations[0][:n_frames], review)
+        totals.maps, totals.map_difference = _compare_map(files.maps, fixations.points[:n_frames], review)
     return record, totals
+
+
+def _check_axes(files: VideoFiles, frames: int, fixations: Fixations, tracks, talking, review: _Review) -> None:
+    """Notes arrays whose axes have changed places, by the number of frames, and boxes that are no pixels."""
+    shapes = {
+        "fixations": (files.fixations, "[frames, 2, subjects]", fixations.points.shape[:2]),
+        "tracks": (files.tracks, "[frames, faces, 4]", tracks[1].shape if tracks else ()),
+        "talking": (files.talking, "[faces, frames]", talking.flags.shape[::-1] if talking else ()),
+    }
+    for name, (path, axes, shape) in shapes.items():
+        if shape and abs(shape[1] - frames) <= ALIKE < abs(shape[0] - frames):
+            found = f"{shape[0]} frames of {shape[1]}, where the video has {frames} frames"
+            review.note(f"{name} transposed", f"{path}: expected {axes}, found {found}; transpose it", True)
+    if tracks and tracks[1].any() and (tracks[0] * ((MVVA_GRID.width, MVVA_GRID.height) * 2)).max() <= 1:
+        message = f"{files.tracks}: expected boxes in pixels of {MVVA_GRID}, found all of them within 0..1"
+        review.note("boxes not in pixels", message, True)
 
 
 def _count_frames(path: Path, deep: bool, review: _Review) -> int:
@@ -161,31 +183,47 @@ def _shortest(lengths: dict[str, int], files: VideoFiles, review: _Review) -> in
     return shortest
 
 
-def _totals(record: MvvaVideo, fixations, tracks, talking, review: _Review) -> Totals:
+def _totals(record: MvvaVideo, fixations: Fixations, tracks, talking: TalkingFlags | None, review: _Review) -> Totals:
     """What the video adds up to; notes what is missing in it."""
-    n, (points, dropped) = record.n_frames, fixations
-    totals = Totals(n, record.seconds, int(np.isfinite(points[:n, :, 0]).sum()), dropped)
-    if dropped:
-        message = f"{record.fixation_file}: {dropped} points are not finite or outside 1280x720, and left out"
-        review.note("invalid fixations", message, False, logging.INFO)
+    n, dropped = record.n_frames, fixations.outside + fixations.at_origin
+    totals = Totals(n, record.seconds, int(np.isfinite(fixations.points[:n, :, 0]).sum()), dropped)
+    if fixations.outside:
+        message = f"{fixations.outside} points are not finite or outside {MVVA_GRID}, and left out"
+        review.note("invalid fixations", f"{record.fixation_file}: {message}", False, logging.INFO)
+    if fixations.at_origin:
+        message = f"{fixations.at_origin} points are (0, 0), and taken as no fixation"
+        review.note("gaze at (0, 0)", f"{record.fixation_file}: {message}", False)
     if n and not totals.fixations:
-        review.note("no valid fixation", f"{record.fixation_file}: no point is inside 1280x720", True)
+        review.note("no valid fixation", f"{record.fixation_file}: no point is inside {MVVA_GRID}", True)
     if tracks is None:
         review.note("no tracks", f"{record.video}: has no face tracks ({record.id}.npy)", False, logging.INFO)
         return totals
     mask = tracks[1][:n]
     totals.faces = int(mask.sum())
     if n and not totals.faces:
-        review.note("no faces", f"{record.tracking_file}: expected faces, found no usable box", True)
+        review.note("no faces", f"{record.tracking_file}: has no usable box, taken as a video without faces", False)
     if talking is None:
         review.note("no talking", f"{record.video}: has no talking flags ({record.id}.npy)", False, logging.INFO)
         return totals
-    if len(talking) != mask.shape[1]:
-        message = f"{record.talking_file}: {len(talking)} faces, but {mask.shape[1]} in {record.tracking_file}"
-        review.note("face counts differ", message, False)
-    both = min(len(talking), mask.shape[1])
-    totals.judged, totals.talking = totals.faces, int((talking[:both, :n].T & mask[:, :both]).sum())
+    _note_flags(record, talking, mask.shape[1], review)
+    both = min(len(talking.flags), mask.shape[1])
+    known, flags = (array[:both, :n].T & mask[:, :both] for array in (talking.known, talking.flags))
+    totals.judged, totals.talking = int(known.sum()), int(flags.sum())
     return totals
+
+
+def _note_flags(record: MvvaVideo, talking: TalkingFlags, faces: int, review: _Review) -> None:
+    """Notes what is odd about the talking flags of a video with tracks of so many faces."""
+    rows = len(talking.flags)
+    if rows != faces:
+        rest = "the flags of the others are unknown" if rows < faces else "the others are left out"
+        message = f"{record.talking_file}: {rows} faces, but {faces} in {record.tracking_file}; {rest}"
+        review.note("face counts differ", message, False)
+    if talking.bytes_255:
+        review.note("flags of 255", f"{record.talking_file}: has 255 where 1 is expected, taken as talking", False)
+    if unknown := np.count_nonzero(~talking.known):
+        message = f"{unknown} of {talking.known.size} flags are neither 0 nor 1, and unknown"
+        review.note("flags unknown", f"{record.talking_file}: {message}", False)
 
 
 def _compare_map(folder: Path, points: np.ndarray, review: _Review) -> tuple[int, float]:

@@ -101,7 +101,8 @@ def draw_preview(record: VideoRecord, sigma: float = SIGMA) -> Iterator[tuple[np
 
     The pictures are uint8 (H,W,3) RGB, as wide as the video and somewhat higher.
     """
-    fixations, tracks, talking = record.fixations(), record.tracks(), record.talking()
+    fixations, tracks = record.fixations(), record.tracks()
+    talking, known = record.talking(), record.talking_known()
     for frame in record.frames():
         image, points = frame.image, fixations[frame.index]
         points = points[valid_points(points, record.grid)]
@@ -110,7 +111,9 @@ def draw_preview(record: VideoRecord, sigma: float = SIGMA) -> Iterator[tuple[np
         if tracks is not None:
             boxes, mask = (array[frame.index] for array in tracks)
             for face in np.flatnonzero(mask).tolist():
-                _draw_face(image, face, boxes[face], talking is not None and bool(talking[face, frame.index]))
+                speaks = talking is not None and bool(talking[face, frame.index])
+                unknown = known is not None and not known[face, frame.index]
+                _draw_face(image, boxes[face], f"{face}{' speaks' if speaks else ' ?' if unknown else ''}", speaks)
         for x, y in points * (record.width / record.grid[1], record.height / record.grid[0]):
             _draw_dot(image, x, y)
         caption = f"{record.id}  frame {frame.index}  {frame.time:.2f} s  {len(points)} fixations"
@@ -142,12 +145,12 @@ def _unit(image: np.ndarray) -> int:
     return max(2, round(image.shape[0] / 180))
 
 
-def _draw_face(image: np.ndarray, face: int, box: np.ndarray, speaks: bool) -> None:
+def _draw_face(image: np.ndarray, box: np.ndarray, text: str, speaks: bool) -> None:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = np.rint(box * (width, height, width, height)).astype(int).tolist()
     colour, thickness = (SPEAKING, _unit(image)) if speaks else (SILENT, max(1, _unit(image) // 2))
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, thickness)
-    _write(image, f"{face} speaks" if speaks else f"{face}", (x1, y1 - _unit(image)), (0, 0, 0), colour)
+    _write(image, text, (x1, y1 - _unit(image)), (0, 0, 0), colour)
 
 
 def _draw_dot(image: np.ndarray, x: float, y: float) -> None:

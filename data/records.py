@@ -48,8 +48,16 @@ class VideoRecord(ABC):
         return None
 
     def talking(self) -> np.ndarray | None:
-        """bool (N, F), true where face n of `tracks` talks; None if the dataset does not say who talks."""
+        """bool (N, F), true where face n of `tracks` talks; None if the dataset does not say who talks.
+
+        False where `talking_known` is.
+        """
         return None
+
+    def talking_known(self) -> np.ndarray | None:
+        """bool (N, F), false where the dataset says of others whether they talk, but not of face n; None as above."""
+        talking = self.talking()
+        return None if talking is None else np.ones_like(talking)
 
     def density_picture(self, frame: int) -> np.ndarray | None:
         """The dataset's own saliency map of a frame (from 0), (H, W), 0 and more; None where it brings none."""

@@ -119,4 +119,4 @@ def _source(record: VideoRecord, sigma: float | None) -> str:
     return repr((sorted(facts.items()), [(s.st_size, s.st_mtime_ns) for s in stats], sigma, _VERSION))
 
 
-_VERSION = 1  # of what a shard holds
+_VERSION = 2  # of what a shard holds

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from data import mvva, mvva_files
-from data.mvva_files import MvvaVideo, find_videos, load_fixations, load_talking, saliency_path, saliency_picture
+from data.mvva_files import MvvaVideo, find_videos, saliency_path, saliency_picture
 from tests.helpers.media import write_video, write_wav
-from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import fixation_density
 
 FRAMES, SUBJECTS, FACES = 8, 5, 3
@@ -210,7 +209,91 @@ def test_more_and_fewer_rows_of_flags_than_faces(release):
     one, two = dataset.records
     np.testing.assert_array_equal(one.talking(), np.concatenate([talking[:2], 0 * talking[:1]]) == 1)
     np.testing.assert_array_equal(two.talking(), talking[:1] == 1)
+    assert one.talking_known().tolist() == [[True] * FRAMES, [True] * FRAMES, [False] * FRAMES]
+    assert two.talking_known().all()
     assert kinds(dataset, 1) == kinds(dataset, 2) == {"face counts differ": False}
+
+
+def test_boxes_are_judged_where_their_flags_are_known(release):
+    talking = release.arrays(1)[2]
+    release.add(1, talking=talking[:2])
+    _, totals = read(release)
+    assert totals.faces == FRAMES * FACES
+    assert totals.judged == FRAMES * 2
+    assert totals.talking == talking[:2].sum()
+
+
+@pytest.mark.parametrize("last", [2, 0.5, -1, np.nan])
+def test_flags_that_are_neither_0_nor_1_are_unknown(release, last):
+    _, _, talking = release.arrays(1)
+    talking[1, 3:5] = last
+    release.add(1, talking=talking)
+    dataset, _ = read(release)
+    (record,) = dataset.records
+    assert np.argwhere(~record.talking_known()).tolist() == [[1, 3], [1, 4]]
+    assert not record.talking()[1, 3:5].any()
+    assert kinds(dataset, 1) == {"flags unknown": False}
+    assert dataset.problems[0].message.endswith("2 of 24 flags are neither 0 nor 1, and unknown")
+
+
+def test_flags_of_255_are_talking_and_that_is_said(release):
+    _, _, talking = release.arrays(1)
+    release.add(1, talking=(255 * talking).astype(np.uint8))
+    dataset, _ = read(release)
+    np.testing.assert_array_equal(dataset.records[0].talking(), talking == 1)
+    assert dataset.records[0].talking_known().all()
+    assert kinds(dataset, 1) == {"flags of 255": False}
+
+
+def test_gaze_at_the_origin_is_no_gaze(release):
+    fixations, _, _ = release.arrays(1)
+    fixations[2:7, :, 1] = 0
+    release.add(1, fixations=fixations)
+    dataset, totals = read(release)
+    assert np.argwhere(np.isnan(dataset.records[0].fixations()[..., 0])).tolist() == [[f, 1] for f in range(2, 7)]
+    assert (totals.fixations, totals.dropped) == (FRAMES * SUBJECTS - 5, 5)
+    assert kinds(dataset, 1) == {"gaze at (0, 0)": False}
+
+
+def test_arrays_that_mean_something_else_are_named_and_left_out(release):
+    """None of them has a shape or values that no array of MVVA could have."""
+    fixations, tracks, talking = release.arrays(0, 30)
+    shares = fixations / np.array([1280, 720])[:, None]
+    wrong = {
+        2: ("unreadable fixations", {"fixations": shares}, "within 0..1; multiply x by 1280 and y by 720"),
+        3: ("unreadable fixations", {"fixations": fixations[:, ::-1]}, "swap them"),
+        4: ("fixations transposed", {"fixations": fixations.transpose(2, 1, 0)}, "found 5 frames of 30"),
+        5: ("tracks transposed", {"tracks": tracks.transpose(1, 0, 2)}, "found 3 frames of 30"),
+        6: ("talking transposed", {"talking": talking.T}, "found 3 frames of 30"),
+        7: ("boxes not in pixels", {"tracks": tracks / (1280, 720, 1280, 720)}, "within 0..1"),
+        8: ("unreadable fixations", {"fixations": fixations.transpose(0, 2, 1)}, "expected fixations of shape"),
+    }
+    good = dict(zip(("fixations", "tracks", "talking"), (fixations, tracks, talking), strict=True))
+    release.add(1, frames=30, **good)
+    for number, (_, arrays, _) in wrong.items():
+        release.add(number, frames=30, **good | arrays)
+    dataset, _ = read(release)
+    assert [record.id for record in dataset.records] == ["1"]
+    for number, (kind, _, words) in wrong.items():
+        (problem,) = (problem for problem in dataset.problems if problem.video == str(number))
+        assert (problem.kind, problem.left_out) == (kind, True), number
+        assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    "tracks",
+    [np.full((FRAMES, FACES, 4), np.nan), np.zeros((FRAMES, FACES, 4)), np.zeros((FRAMES, 0, 4)),
+     objects([[]] * FRAMES), np.zeros((0, 3, 4)), objects([])],
+    ids=["NaN", "zeros", "no column", "empty lists", "no frame", "nothing"],
+)  # fmt: skip
+def test_a_video_without_faces_stays_in(release, tracks):
+    release.add(1, tracks=tracks)
+    dataset, totals = read(release)
+    (record,) = dataset.records
+    assert record.n_frames == FRAMES
+    assert record.tracks() is None or not record.tracks()[1].any()
+    assert kinds(dataset, 1)["no faces"] is False
+    assert (totals.frames, totals.faces) == (FRAMES, 0)
 
 
 def make_dirty(release: Release, marker: Path) -> dict[int, str]:
@@ -230,7 +313,7 @@ def make_dirty(release: Release, marker: Path) -> dict[int, str]:
     path = release.save(release.track_folder, 6, tracks)
     path.write_bytes(path.read_bytes()[:-100])
     release.add(7, fixations=np.full_like(fixations, np.nan))
-    release.add(8, tracks=np.full_like(tracks, np.nan))
+    release.add(8, tracks=tracks / 1280)
     release.add(9, fixations=fixations[:0])
     release.add(10, fixations=fixations[:, :1])
     release.add(11, talking=np.zeros(4))
@@ -243,7 +326,7 @@ def make_dirty(release: Release, marker: Path) -> dict[int, str]:
         5: "unreadable fixations",
         6: "unreadable tracks",
         7: "no valid fixation",
-        8: "no faces",
+        8: "boxes not in pixels",
         9: "no frames",
         10: "unreadable fixations",
         11: "unreadable talking",
@@ -365,27 +448,6 @@ def test_foreign_files_are_not_taken_for_mvva(tmp_path, caplog):
     assert [files.id for files in find_videos(tmp_path)] == ["7"]
     assert "1 arrays left out" in caplog.text
     assert "6.npy" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "array",
-    [np.zeros((4, 3, 5)), np.zeros((4, 2)), np.zeros(4), np.array(1.0), objects([np.zeros((3, 5))]),
-     objects([[[1, 2], [1]]]), objects([3]),
-     objects([[1, 2]] * 8).reshape(2, 2, 2)],
-)  # fmt: skip
-def test_fixations_of_another_shape(tmp_path, array):
-    np.save(tmp_path / "1.npy", array, allow_pickle=True)
-    with pytest.raises(InputError, match=r"1\.npy: expected fixations of shape \[frames, 2, subjects\], found"):
-        load_fixations(tmp_path / "1.npy")
-
-
-@pytest.mark.parametrize(
-    "array", [np.zeros(4), np.array(1.0), np.zeros((2, 3, 4)), objects([1, [2]]), np.zeros((0, 5))]
-)
-def test_talking_flags_of_another_shape(tmp_path, array):
-    np.save(tmp_path / "1.npy", array, allow_pickle=True)
-    with pytest.raises(InputError, match=r"1\.npy: expected talking flags of shape \[face, frame\], found"):
-        load_talking(tmp_path / "1.npy")
 
 
 def test_tracks_are_parsed_once_and_not_pickled(release, monkeypatch):

@@ -370,3 +370,22 @@ def test_batches_that_cannot_be_shared_out_are_refused(prepared, arguments, mess
 def test_options_out_of_range_are_refused(change):
     with pytest.raises(InputError, match=f"clips: expected .*{next(iter(change))}"):
         ClipOptions(**change)
+
+
+def test_faces_without_flags_are_unknown_in_batches(release, tmp_path):
+    """Faces with two rows of flags among them: what the others do is not known, which is not silence."""
+    copy = tmp_path / "copy"
+    shutil.copytree(release, copy)
+    for path in (copy / "face_talking").glob("*.npy"):
+        np.save(path, np.load(path)[:2])
+    assert main([str(copy), str(tmp_path / "out"), "--processes", "1"]) == 0
+    records = {record.id: record for record in mvva.read_release(copy, progress=False)[0].records}
+    more = 0
+    for batch in evaluation_batches(tmp_path / "out", "validation", 1, STILL):
+        known, mask = batch["talking_known"][0], batch["face_mask"][0]
+        faces = records[str(batch["video"][0])].tracks()[1].shape[1]
+        more += faces > 2
+        np.testing.assert_array_equal(known[:, :2], mask[:, :2])
+        assert not known[:, 2:].any()
+        assert not batch["talking"][0][:, 2:].any()
+    assert more

@@ -50,11 +50,24 @@ def test_over_time(window, expected):
     np.testing.assert_allclose(over_time(np.array([1, np.nan, 3, 5, np.nan]), window), expected)
 
 
-def truth_with_faces(points, boxes, mask, talking):
+def test_frames_of_which_it_is_not_known_are_in_no_group():
+    notes = {"a": {"seconds": np.arange(3), "speaking": np.array([np.nan, 1, 1])}}
+    (group,) = split_by(scores_of(a=[1, 2, 3]), notes, "speaking", SPEAKING)
+    assert (group.name, group.frames, group.means["model"]["CC"]) == (SPEAKING[1], 2, 2.5)
+
+
+def truth_with_faces(points, boxes, mask, talking, known=None):
     boxes, mask = np.array(boxes, np.float32), np.array(mask)
     flags = None if talking is None else np.array(talking, bool)
     video = RecordedVideo(
-        "a", len(mask), grid=(100, 100), boxes=boxes, mask=mask, flags=flags, speakers_known=flags is not None
+        "a",
+        len(mask),
+        grid=(100, 100),
+        boxes=boxes,
+        mask=mask,
+        flags=flags,
+        known=known,
+        speakers_known=flags is not None,
     )
     return GroundTruth(video, np.array(points, np.float32))
 
@@ -76,6 +89,16 @@ def test_face_weights_that_are_the_gaze():
         assert group.chance == 0.5
         assert group.divergence == pytest.approx(0, abs=1e-6)
         assert group.weight_on_speakers == group.gaze_on_speakers == 0.5  # in the one frame where somebody talks
+
+
+def test_a_face_without_flags_keeps_the_speakers_share_unknown():
+    points = [[LEFT] * 4, [RIGHT] * 4, [LEFT] * 4, [LEFT] * 4]
+    weights = np.array([[0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.9, 0.1, 0], [1, 0, 0]])
+    known = np.array([[True] * 4, [True, False, False, False]])
+    truth = truth_with_faces(points, BOXES, np.ones((4, 2), bool), [[1, 1, 1, 1], [0, 0, 0, 0]], known)
+    everything, _ = face_agreement([truth], {"a": weights})
+    assert everything.frames == 4
+    assert everything.weight_on_speakers == pytest.approx(0.5)  # of the first frame alone
 
 
 def test_face_weights_that_are_not():

@@ -315,6 +315,18 @@ def test_notes_of_frames(videos):
     assert list(frame_notes(dataclasses.replace(videos[1], boxes=None))) == ["seconds"]
 
 
+def test_faces_without_flags_are_not_silent(videos):
+    """Frames with a face of which nobody said whether it talks are in no group."""
+    known = np.ones((2, 12), bool)
+    known[1, 4:] = False
+    notes = frame_notes(dataclasses.replace(videos[1], known=known))
+    np.testing.assert_array_equal(notes["speaking"], [2, 0, 1, 1] + [np.nan] * 8)
+    absent = np.ones((12, 2), bool)
+    absent[4:, 1] = False
+    notes = frame_notes(dataclasses.replace(videos[1], known=known, mask=absent))
+    assert notes["speaking"].tolist() == [2, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 0]
+
+
 RUN = """
 import sys
 from pathlib import Path

@@ -28,6 +28,7 @@ class RecordedVideo:
     boxes: np.ndarray | None = field(default_factory=TWO_FACES.copy)  # (N,4) or (F,N,4), or None
     mask: np.ndarray | None = None  # (F,N); None: all faces are there
     flags: np.ndarray | None = None  # (N,F); None: the first faces talk at every second, third ... frame
+    known: np.ndarray | None = None  # (N,F), of which flags are known; None: all
     speakers_known: bool = True
     own_map: np.ndarray | None = None
     knows_subjects: bool = True
@@ -65,6 +66,10 @@ class RecordedVideo:
             return None
         periods = np.arange(2, 2 + self.boxes.shape[-2])[:, None]
         return np.arange(self.n_frames) % periods == 0 if self.flags is None else self.flags
+
+    def talking_known(self) -> np.ndarray | None:
+        flags = self.talking()
+        return None if flags is None else np.ones_like(flags) if self.known is None else self.known
 
     def density_picture(self, frame: int) -> np.ndarray | None:
         return self.own_map

@@ -61,7 +61,7 @@ def split_by(scores: Scores, notes: Notes, note: str, names: Sequence[str]) -> l
         means = {row: {metric: _mean(values[inside]) for metric, values in of.items()} for row, of in joined.items()}
         return Group(names[number], int(inside.sum()), len(set(owners[inside])), means)
 
-    return [group(number) for number in np.unique(numbers)]
+    return [group(int(number)) for number in np.unique(numbers[np.isfinite(numbers)])]
 
 
 def over_time(values: np.ndarray, window: int) -> np.ndarray:
@@ -118,7 +118,7 @@ _FRAME = np.dtype([("faces", int), *[(name, float) for name in ("same", "chance"
 
 
 def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
-    """A record a frame that counts; `weight` and `gaze` are NaN where nobody talks or nobody said."""
+    """A record a frame that counts; `weight` and `gaze` are NaN where nobody talks or not all is known."""
     boxes, mask = truth.video.tracks()
     if mask.shape[1] < 2:
         return np.zeros(0, _FRAME)
@@ -126,6 +126,7 @@ def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
     shares = np.asarray(fixation_shares({name: value[None] for name, value in batch.items()}, truth.video.grid)[0])
     talking = truth.video.talking()
     speaks = np.zeros_like(mask) if talking is None else talking.T & mask
+    known = talking is not None and (truth.video.talking_known().T | ~mask).all(1)
     found = np.zeros(len(mask), _FRAME)
     found["faces"] = mask.sum(1)
     favourite = mask & (shares[:, :-1] == shares[:, :-1].max(1, keepdims=True))  # several where they draw
@@ -135,7 +136,7 @@ def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(shares, 1e-12)) - np.log(np.maximum(weights, 1e-12))
     found["divergence"] = (shares * logs).sum(1)
     for name, of in (("weight", weights), ("gaze", shares)):
-        found[name] = np.where(speaks.any(1), (of[:, :-1] * speaks).sum(1), np.nan)
+        found[name] = np.where(speaks.any(1) & known, (of[:, :-1] * speaks).sum(1), np.nan)
     return found[(found["faces"] > 1) & (shares[:, :-1].sum(1) > 0)]
 
 

@@ -47,6 +47,8 @@ class Video(Protocol):
 
     def talking(self) -> np.ndarray | None: ...  # bool (N, F)
 
+    def talking_known(self) -> np.ndarray | None: ...  # bool (N, F), False where nobody said whether the face talks
+
     def density_picture(self, frame: int) -> np.ndarray | None: ...  # the dataset's own map (H, W)
 
     def gaze_density(self, frames: Sequence[int], size: tuple[int, int], sigma: float) -> np.ndarray | None: ...

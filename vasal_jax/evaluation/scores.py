@@ -236,7 +236,9 @@ def frame_notes(video: Video) -> Arrays:
     if tracks is not None:
         notes["faces"] = tracks[1].sum(1)
         if talking is not None:
-            notes["speaking"] = (talking.T & tracks[1]).sum(1)
+            unknown = (tracks[1] & ~video.talking_known().T).any(1)
+            speaking = (talking.T & tracks[1]).sum(1)
+            notes["speaking"] = np.where(unknown, np.nan, speaking) if unknown.any() else speaking
     return notes
 
 
