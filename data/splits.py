@@ -6,6 +6,7 @@ can be named (`test=lists/test.txt`), one video a line; the fold lists of STAViS
 """
 
 import hashlib
+import math
 import re
 import shlex
 from collections.abc import Iterable
@@ -19,6 +20,9 @@ NAMES = ("training", "validation", "test")
 DEFAULT = "test=281-343 validation=220-280"
 MAX_ID = 1_000_000
 MAX_LIST_BYTES = 16 * 2**20
+MAX_FRAMES, MAX_FPS = 10**8, 1000.0  # of a video in a list
+MAX_LINE = 4096  # characters
+_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def parse_splits(text: str = DEFAULT) -> Splits:
 
     Args:
       text: words `split=IDs` separated by spaces (quoted as in a shell). IDs are numbers and ranges separated by
-        commas, or the path of a list file: one video a line, or lines `<video> <frames> <fps>`.
+        commas, or the path of a list file, as `read_list` takes it.
 
     Raises:
       InputError: the text is no such rule, a list file is missing or empty, or a video is in two splits.
@@ -85,31 +89,71 @@ def canonical(video: str) -> str:
 
 
 def read_list(path: str | Path) -> list[tuple[str, int | None, float | None]]:
-    """Reads a list file: (video, frames, fps) a line, None where a line has the video alone.
+    """Reads a list file: (video, frames, fps) a line, None for what a line does not say.
+
+    A line is `<video>`, `<video> <frames>` or `<video> <frames> <fps>`, separated by spaces, tabs or commas. Blank
+    lines and what follows a `#` are skipped.
 
     Raises:
-      InputError: the file is missing, too large, not text, without a video, or names a video twice.
+      InputError: the file is missing, too large, not text, without a video, names a video twice, or has a line of
+        another form, which the error names.
     """
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_LIST_BYTES + 1)
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
+        lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in content.decode("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise InputError(f"{path}: expected a list of videos, one a line; cannot be read ({reason})") from None
     if len(content) > MAX_LIST_BYTES:
         raise InputError(f"{path}: expected a list of videos of at most {MAX_LIST_BYTES} bytes")
     entries, seen = [], set()
-    for line in filter(None, lines):
-        match = re.fullmatch(r"(.+?)\s+([0-9]{1,9})\s+([0-9]{1,6}(?:\.[0-9]*)?)", line)
-        video, frames, fps = match.groups() if match else (line, None, None)
-        if canonical(video) in seen:
-            raise InputError(f"{path}: expected each video once, found {video!r} twice")
-        seen.add(canonical(video))
-        entries.append((video, frames and int(frames), fps and float(fps)))
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            entry = _entry(line)
+        except ValueError as error:
+            raise InputError(
+                f"{path}: line {number}: expected <video>, <video> <frames> or <video> <frames> <fps>, found {error}"
+            ) from None
+        video = canonical(entry[0])
+        if video in seen:
+            raise InputError(f"{path}: line {number}: expected each video once, found {entry[0]!r} twice")
+        seen.add(video)
+        entries.append(entry)
     if not entries:
         raise InputError(f"{path}: expected a list of videos, one a line; found none")
     return entries
+
+
+def _entry(line: str) -> tuple[str, int | None, float | None]:
+    """What one line of a list says. Raises `ValueError` with what was found where it has another form."""
+    if len(line) > MAX_LINE:
+        raise ValueError(f"a line of {len(line)} characters")
+    if "," in line:
+        video, *numbers = (column.strip() for column in line.split(","))
+        if all(re.fullmatch(_NUMBER, column) for column in (video, *numbers)):
+            raise ValueError(f"{line!r}, which may be several videos or one with numbers; separate numbers by spaces")
+    else:
+        # Names may have spaces: numbers are what stands behind the last word that is none.
+        video, rest = re.fullmatch(rf"(\S+(?:\s+\S+)*?)((?:\s+{_NUMBER})*)", line).groups()
+        numbers = rest.split()
+    if not video or len(numbers) > 2:
+        raise ValueError(repr(line[:200]))
+    frames, fps = (*numbers, None, None)[:2]
+    count, rate = (None if value is None else _number(value, line) for value in (frames, fps))
+    if count is not None and not (count == int(count) and 1 <= count <= MAX_FRAMES):
+        raise ValueError(f"{frames!r} frames")
+    if rate is not None and not 0 < rate <= MAX_FPS:
+        raise ValueError(f"{fps!r} frames a second")
+    return video, count and int(count), rate
+
+
+def _number(word: str, line: str) -> float:
+    if not re.fullmatch(_NUMBER, word) or not math.isfinite(float(word)):
+        raise ValueError(f"{word[:200]!r} in {line[:200]!r}")
+    return float(word)
 
 
 def _words(text: str) -> list[str]:

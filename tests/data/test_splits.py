@@ -1,5 +1,6 @@
 """Splits: every video in exactly one, by rule or by list."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -87,3 +88,57 @@ def test_bad_lists(tmp_path, content, match):
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(InputError, match=rf"list\.txt: .*{match}"):
         read_list(tmp_path / "list.txt")
+
+
+def listed(tmp_path, text: str):
+    (tmp_path / "list.txt").write_text(text)
+    return read_list(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("clip", ("clip", None, None)),
+        ("077", ("077", None, None)),
+        ("clip 312", ("clip", 312, None)),
+        ("clip\t312  29.97", ("clip", 312, 29.97)),
+        ("clip 312.0 25", ("clip", 312, 25.0)),
+        ("clip,312,25", ("clip", 312, 25.0)),
+        ("clip , 312", ("clip", 312, None)),
+        ("77 312 25", ("77", 312, 25.0)),
+        ("a  b 312 25", ("a  b", 312, 25.0)),
+        ("a b", ("a b", None, None)),
+        ("clip#2", ("clip#2", None, None)),
+        ("clip 312 25  # the long one", ("clip", 312, 25.0)),
+        ("BBC_wildlife_serpent_1280x704 312 25.", ("BBC_wildlife_serpent_1280x704", 312, 25.0)),
+    ],
+)
+def test_lines_of_a_list(tmp_path, line, expected):
+    assert listed(tmp_path, f"# fold 1\n\n{line}\n") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("clip 312.5 25", "'312.5' frames"),
+        ("clip 0 25", "'0' frames"),
+        ("clip -3", "'-3' frames"),
+        ("clip 312 0", "'0' frames a second"),
+        ("clip 312 1e9", "'1e9' frames a second"),
+        ("clip 1e400", "'1e400' in 'clip 1e400'"),
+        ("clip 312 25 7", "'clip 312 25 7'"),
+        ("clip,312,25,7", "'clip,312,25,7'"),
+        ("video,frames,fps", "'frames' in 'video,frames,fps'"),
+        ("clip,,25", "'' in 'clip,,25'"),
+        (",312", "',312'"),
+        ("281,282,283", "'281,282,283', which may be several videos"),
+    ],
+)
+def test_lines_that_are_none_are_named(tmp_path, line, found):
+    with pytest.raises(InputError, match=rf"list\.txt: line 2: expected <video>, .* found {re.escape(found)}"):
+        listed(tmp_path, f"first 10 25\n{line}\nlast\n")
+
+
+def test_a_video_that_is_listed_twice_is_named_with_its_line(tmp_path):
+    with pytest.raises(InputError, match=r"list\.txt: line 3: expected each video once, found '077' twice"):
+        listed(tmp_path, "77\n\n077 312\n")
