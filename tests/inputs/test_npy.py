@@ -256,3 +256,13 @@ def test_damaged_files_never_escape_the_one_error(tmp_path_factory, data):
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert isinstance(got, np.ndarray)
+
+
+@pytest.mark.parametrize(("content", "found"), [({"points": [1, 2]}, "a dict"), ({1, 2}, "a set")])
+def test_files_that_are_sound_but_hold_something_else_are_not_called_damaged(tmp_path, content, found):
+    for stored in (np.array(content, object), np.array([None, content], object)):
+        np.save(tmp_path / "1.npy", stored, allow_pickle=True)
+        with pytest.raises(
+            InputError, match=rf"1\.npy: refused, expected an array of numbers and lists, found {found}"
+        ):
+            load_array(tmp_path / "1.npy")

@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, ClassVar
@@ -202,6 +203,20 @@ _OPCODES = [
 # fmt: on
 
 
+_FOREIGN = {
+    "a dict": (pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS),
+    "a set": (pickle.EMPTY_SET, pickle.FROZENSET, pickle.ADDITEMS),
+}
+"""What a sound file may hold that is no array of numbers, by what it is."""
+
+
+def _refusing(what: str) -> Callable[[pickle._Unpickler], None]:
+    def refuse(_: pickle._Unpickler) -> None:
+        raise pickle.UnpicklingError(what)
+
+    return refuse
+
+
 class _CountedSteps(dict):
     """The table of instructions; each look-up is one step."""
 
@@ -258,6 +273,7 @@ class _NumbersUnpickler(pickle._Unpickler):
         self.append(pickle.decode_long(self.read(size)))
 
     table: ClassVar = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES}
+    table |= {code[0]: _refusing(what) for what, codes in _FOREIGN.items() for code in codes}
     table[pickle.BUILD[0]] = load_build
     table[pickle.LONG1[0]] = load_long1
 
