@@ -74,14 +74,18 @@ def _fixation_path(annotations: Path, index: int) -> Path:
 def read_fixation_map(path: str | os.PathLike) -> np.ndarray:
     """Reads the variable `eyeMap` of a MATLAB file: bool (H, W), true at fixations.
 
+    Files saved with -v7.3 are read with h5py.
+
     Raises:
-      InputError: the file is missing, too large, damaged, or has no such map of numbers.
+      InputError: the file is missing, too large, damaged, has no such map of numbers, or needs h5py.
     """
     expected = f"{path}: expected a fixation map (variable eyeMap, two-dimensional, numbers)"
     try:
         size = Path(path).stat().st_size
         if size > MAX_MAT_BYTES:
             raise InputError(f"{expected} of at most {MAX_MAT_BYTES} bytes, found {size}")
+        if _is_hdf5(path):
+            return _read_hdf5_map(path, expected)
         # Sizes first: a few compressed bytes can promise any amount of memory.
         variables = {name: (shape, kind) for name, shape, kind in whosmat(str(path), appendmat=False)}
         shape, kind = variables.get("eyeMap", ((), "no eyeMap"))
@@ -95,6 +99,34 @@ def read_fixation_map(path: str | os.PathLike) -> np.ndarray:
     # A damaged or crafted MATLAB file ends in nearly any exception.
     except Exception as error:
         raise InputError(f"{expected}, found a damaged file ({type(error).__name__})") from None
+
+
+def _is_hdf5(path: str | os.PathLike) -> bool:
+    """Whether MATLAB saved a file with -v7.3: HDF5 behind a block of 512 bytes of its own."""
+    with open(path, "rb") as file:
+        start = file.read(520)
+    return b"\x89HDF\r\n\x1a\n" in (start[:8], start[512:])
+
+
+def _read_hdf5_map(path: str | os.PathLike, expected: str) -> np.ndarray:
+    """`eyeMap` of a file that MATLAB saved with -v7.3; links and data in other files are not followed."""
+    try:
+        import h5py
+    except ModuleNotFoundError:
+        raise InputError(
+            f"{path}: was saved by MATLAB with -v7.3, which needs pip install 'vasal-jax[train]'; "
+            "or save it with save(..., '-v7')"
+        ) from None
+    with h5py.File(path, "r") as file:
+        stored = file["eyeMap"] if isinstance(file.get("eyeMap", getlink=True), h5py.HardLink) else None
+        if not isinstance(stored, h5py.Dataset):
+            raise InputError(f"{expected}, found no eyeMap")
+        cells = max(math.prod(stored.shape), math.prod(stored.chunks or ()))
+        if stored.ndim != 2 or stored.dtype.kind not in "biuf" or cells > MAX_MAP_CELLS:
+            raise InputError(f"{expected}, found {stored.dtype} {'x'.join(map(str, stored.shape))}".rstrip())
+        if stored.external or stored.is_virtual:
+            raise InputError(f"{expected}, found one whose values are in another file")
+        return stored[...].T > 0  # MATLAB stores columns first
 
 
 def fold_lists(root: str | os.PathLike, dataset: str) -> dict[str, Path]:

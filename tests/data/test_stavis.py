@@ -1,9 +1,13 @@
 """A small dataset in the STAViS layout, written and read back."""
 
 import io
+import sys
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -146,3 +150,57 @@ def test_missing_things(tmp_path):
         fold_lists(tmp_path, "DIEM")
     with pytest.raises(InputError, match=r"none\.txt"):
         read_fold(tmp_path, "DIEM", tmp_path / "none.txt", progress=False)
+
+
+def write_v73(path: Path, write: Callable[[h5py.File], object]) -> Path:
+    """A file as MATLAB saves it with -v7.3."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        write(file)
+    with open(path, "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2024 HDF5 schema 1.00 .")
+    return path
+
+
+def test_maps_that_matlab_saved_with_v73(tmp_path):
+    fixations = np.zeros(GRID, np.uint8)
+    fixations[3, 7] = fixations[71, 127] = 1
+    path = write_v73(tmp_path / "a.mat", lambda file: file.create_dataset("eyeMap", data=fixations.T))
+    np.testing.assert_array_equal(read_fixation_map(path), fixations == 1)
+    path = write_v73(
+        tmp_path / "b.mat", lambda file: file.create_dataset("eyeMap", data=fixations.T.astype(float), compression=4)
+    )
+    np.testing.assert_array_equal(read_fixation_map(path), fixations == 1)
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    [
+        (lambda file: file.create_dataset("map", data=np.zeros((4, 4))), "found no eyeMap"),
+        (lambda file: file.create_group("eyeMap"), "found no eyeMap"),
+        (lambda file: file.create_dataset("eyeMap", data=np.zeros(4)), "found float64 4"),
+        (lambda file: file.create_dataset("eyeMap", (10**6, 10**6), np.uint8), "found uint8 1000000x1000000"),
+        (lambda file: file.create_dataset("eyeMap", (8, 8), np.uint8, chunks=(8000, 8000), maxshape=(None, None)),
+         "found uint8 8x8"),
+        (lambda file: file.create_dataset("eyeMap", (8, 8), np.uint8, external=[("/etc/passwd", 0, 64)]),
+         "values are in another file"),
+        (lambda file: file.__setitem__("eyeMap", h5py.ExternalLink("other.h5", "eyeMap")), "found no eyeMap"),
+        (lambda file: file.__setitem__("eyeMap", h5py.SoftLink("/eyeMap")), "found no eyeMap"),
+    ],
+)  # fmt: skip
+def test_v73_files_with_something_else_are_refused(tmp_path, write, found):
+    path = write_v73(tmp_path / "a.mat", write)
+    with pytest.raises(InputError, match=rf"a\.mat: expected a fixation map .*{found}"):
+        read_fixation_map(path)
+
+
+def test_v73_files_that_are_cut_short_or_cannot_be_read(tmp_path, monkeypatch):
+    path = write_v73(tmp_path / "a.mat", lambda file: file.create_dataset("eyeMap", data=np.ones((90, 60))))
+    whole = path.read_bytes()
+    for length in (600, 1500, len(whole) - 100):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"a\.mat: expected a fixation map"):
+            read_fixation_map(path)
+    path.write_bytes(whole)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(InputError, match=r"a\.mat: was saved by MATLAB with -v7\.3, .*or save it with save"):
+        read_fixation_map(path)
