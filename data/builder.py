@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -31,6 +31,7 @@ from data.workers import in_processes
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.system.files import naming_file_errors
+from vasal_jax.system.locks import only_one
 from vasal_jax.system.terminal import end_without, progress_bar, run
 
 try:
@@ -71,6 +72,11 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
     def __init__(self, *, processes: int = os.cpu_count() or 1, file_format: str | None = None, **kwargs) -> None:
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._processes = processes
+
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """As TFDS has it, by one program at a time. Raises `InputError` where another is at it."""
+        with only_one(self._workshop.parent, "preparing this dataset"):
+            super().download_and_prepare(*args, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

@@ -80,6 +80,10 @@ class _Reading:
         except InputError:
             self.failed = True
             raise
+        except (OSError, RuntimeError) as error:  # of a library that reads, not of the writer
+            self.failed = True
+            found = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            raise InputError(f"{self.record.video}: cannot be read ({found})") from error
 
 
 def _write(path: Path, examples: _Reading) -> None:

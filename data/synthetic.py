@@ -39,6 +39,7 @@ from vasal_jax.scenes import Scene
 from vasal_jax.scenes.voices import SAMPLE_RATE
 from vasal_jax.size import Size
 from vasal_jax.system.files import naming_file_errors, replacing, sweep
+from vasal_jax.system.locks import LOCK_NAME, only_one
 from vasal_jax.system.terminal import SizeArgument, progress_bar, run
 
 IDS = 343  # as in MVVA
@@ -87,6 +88,12 @@ def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, fr
       InputError: settings that cannot be drawn, a folder with something else in it, or that cannot be written.
     """
     settings = _settings(args, gaze)
+    _check_folder(args.folder)
+    with only_one(args.folder, "writing a synthetic dataset"):
+        return _generate(args, settings)
+
+
+def _generate(args: SyntheticArgs, settings: _Settings) -> int:
     _prepare(args.folder, settings, args.videos)
     ids = video_ids(args.videos)
     todo = [video for video in ids if not all(path.exists() for path in _paths(args.folder, video).values())]
@@ -139,15 +146,21 @@ def _paths(folder: Path, video: str) -> dict[str, Path]:
     }
 
 
+def _check_folder(folder: Path) -> None:
+    """Raises `InputError` where a folder holds something else than a synthetic dataset."""
+    with naming_file_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path for path in folder.iterdir() if path.name != LOCK_NAME]
+        if others and not (folder / SETTINGS_FILE).exists():
+            raise InputError(f"{folder}: expected a new or empty folder or one with {SETTINGS_FILE}; choose another")
+
+
 def _prepare(folder: Path, settings: _Settings, videos: int) -> None:
     """Makes the folders, puts the settings in, clears what a killed run left."""
     path = folder / SETTINGS_FILE
     with naming_file_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             _check_same(path, settings, videos)
-        elif any(folder.iterdir()):
-            raise InputError(f"{folder}: expected a new or empty folder or one with {SETTINGS_FILE}; choose another")
         for file in _paths(folder, "000").values():
             file.parent.mkdir(parents=True, exist_ok=True)
             sweep(file.parent)

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data import mvva
+from data import mvva, shards
 from data.builder import main
 from data.datasets import open_dataset
 from data.examples import frame_examples
@@ -26,6 +26,7 @@ from tests.data import test_stavis
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.size import Size
+from vasal_jax.system.locks import only_one
 
 ROOT = Path(__file__).parents[2]
 CHALLENGE = ROOT / "tests/fixtures/challenge"
@@ -282,3 +283,37 @@ def test_a_damaged_dataset_is_named(prepared, tmp_path, damage):
 def test_a_split_that_is_not_there_is_named(prepared):
     with pytest.raises(InputError, match="has no split 'tests', expected one of training, validation, test"):
         PreparedSplit(prepared, "tests")
+
+
+def test_of_two_at_once_the_second_is_refused(release, tmp_path, capsys):
+    with only_one(tmp_path / "face_saliency" / "mvva_sigma28", "preparing"):
+        assert prepare(release, tmp_path) == 2
+    assert "mvva_sigma28: another program is preparing this dataset here" in capsys.readouterr().err
+    assert prepare(release, tmp_path) == 0
+
+
+def test_errors_of_readers_are_not_taken_for_those_of_the_disk(records, tmp_path, monkeypatch):
+    """A library that reads may raise what the writer raises of a full disk."""
+    (record, *_) = records.values()
+    for error in (RuntimeError("cannot cache function '__o_fold'"), OSError("stale file handle")):
+
+        def fail(*_, error=error):
+            yield from ()
+            raise error
+
+        monkeypatch.setattr(shards, "frame_examples", fail)
+        video, shard, problem = shards.make_shard(record, SIGMA, tmp_path)
+        assert (video, shard) == (record.id, None)
+        assert problem == f"{record.video}: cannot be read ({type(error).__name__}: {error})"
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_the_writer_are_the_disk_s(records, tmp_path, monkeypatch):
+    class Full(shards.ArrayRecordWriter):
+        def write(self, record):
+            raise RuntimeError("INTERNAL: no space left; at writer.cc")
+
+    (record, *_) = records.values()
+    monkeypatch.setattr(shards, "ArrayRecordWriter", Full)
+    with pytest.raises(InputError, match=r"array_record: cannot be written \(INTERNAL: no space left\)"):
+        shards.make_shard(record, SIGMA, tmp_path)

@@ -23,6 +23,7 @@ from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import read_frames
 from vasal_jax.size import Size
+from vasal_jax.system.locks import only_one
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"videos": 3, "seconds": 2.0, "seed": 4, "size": Size(72, 128), "workers": 1}
@@ -270,3 +271,10 @@ def test_truth_of_videos_that_have_none(release, tmp_path):
     (tmp_path / "truth" / "007.npz").write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(InputError, match=r"007\.npz: damaged"):
         read_truth(tmp_path, "7")
+
+
+def test_of_two_that_write_one_folder_the_second_is_refused(tmp_path):
+    with only_one(tmp_path, "writing"), pytest.raises(InputError, match="another program is writing a synthetic"):
+        write(tmp_path)
+    assert not (tmp_path / "synthetic.json").exists()
+    write(tmp_path, videos=1)
