@@ -7,8 +7,8 @@
 | prepared | frames at the model's size in array_record shards | builder, examples, shards, prepared           |
 | batches  | clips, a function of seed and step                | clips, decoding, pipeline                     |
 
-`synthetic` writes datasets of drawn faces, `preview` draws what is known over a video. A new dataset is a reader and a
-line in `datasets._LAYOUTS`.
+`synthetic` writes datasets of painted faces, `preview` shows what is known over a video. A new dataset is a reader and
+a line in `datasets._LAYOUTS`.
 """
 
 import os

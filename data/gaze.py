@@ -1,7 +1,7 @@
-"""Where 34 drawn subjects look in a drawn scene, and why.
+"""Where 34 simulated subjects look in a synthetic scene, and why.
 
 A subject makes one fixation after another. Each lasts 0.2 to 0.6 s, belongs to one target (a face, the passing
-object, the middle of the picture) and follows it. The target is drawn with weights that depend on what the subject
+object, the middle of the picture) and follows it. The target is sampled with weights that depend on what the subject
 has noticed, which is the scene as it was one individual lag ago:
 
     the face that speaks             8, times the subject's attention (0.6 to 1.4)
@@ -11,7 +11,7 @@ has noticed, which is the scene as it was one individual lag ago:
     the passing object               2.5 while it is in the picture
     the middle of the picture        0.8, 2 while nobody speaks, and all before anything is noticed
 
-So with 4 faces and a mouth moving in silence the speaker draws 75% of the fixations of a person of attention 1, the
+So with 4 faces and a mouth moving in silence the speaker gets 75% of the fixations of a person of attention 1, the
 mouth-mover 8%. Somebody else beginning to speak cuts the fixation short with a chance of 0.8; whatever leaves the
 picture always does. Only the sound tells the speaker from the mouth-mover, and only the picture shows the object.
 
@@ -53,7 +53,7 @@ class Gaze:
     face_height: tuple[float, float] = (-0.06, 0.10)  # mean and deviation of where subjects look, from the middle down
     object_scatter: float = 0.5  # of the object's radius
     centre_scatter: tuple[float, float] = (110.0, 70.0)
-    calibration: float = 8.0  # deviation of a subject's constant error, drawn for every video
+    calibration: float = 8.0  # deviation of a subject's constant error, sampled for every video
     tremor: float = 2.0  # deviation of every frame on its own
     saccade_loss: float = 0.5  # chance that the first frame of a fixation is missing
     blinks: float = 0.2  # a second
@@ -70,13 +70,13 @@ class Subjects:
     face_height: np.ndarray  # where on faces they look, in face heights below the middle
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, gaze: Gaze) -> "Subjects":
+    def sample(cls, rng: np.random.Generator, gaze: Gaze) -> "Subjects":
         lag, attention = (rng.uniform(*limits, gaze.subjects) for limits in (gaze.lag, gaze.attention))
         return cls(lag, attention, rng.normal(*gaze.face_height, gaze.subjects))
 
 
-def draw_gaze(scene: Scene, subjects: Subjects, rng: np.random.Generator, gaze: Gaze) -> np.ndarray:
-    """Draws the gaze of all subjects on one scene.
+def sample_gaze(scene: Scene, subjects: Subjects, rng: np.random.Generator, gaze: Gaze) -> np.ndarray:
+    """Samples the gaze of all subjects on one scene.
 
     Returns:
       float64 (F, S, 2) x, y in pixels of the 1280x720 grid, NaN where a subject has no fixation.
@@ -106,10 +106,10 @@ def draw_gaze(scene: Scene, subjects: Subjects, rng: np.random.Generator, gaze: 
 def gaze_law(scene: Scene, rng: np.random.Generator, gaze: Gaze, viewers: int = 4000) -> GazeLaw:
     """The density of all people who could look at a scene.
 
-    How often each target is looked at is counted over drawn viewers, so a weight is known to 0.008; where gaze lies
+    How often each target is looked at is counted over simulated viewers, so a weight is known to 0.008; where gaze lies
     given its target is exact.
     """
-    subjects = Subjects.draw(rng, dataclasses.replace(gaze, subjects=viewers))
+    subjects = Subjects.sample(rng, dataclasses.replace(gaze, subjects=viewers))
     shape = scene.n_frames, viewers
     choices, captures = rng.random((2, *shape))
     target, fresh = _choose_targets(

@@ -1,4 +1,4 @@
-"""The law that drawn gaze follows: of every frame the density of all people who could have looked at it.
+"""The law that synthetic gaze follows: of every frame the density of all people who could have looked at it.
 
 It is a mixture of one Gaussian a target (the faces, the passing object, the middle of the picture), folded back at the
 border of the picture as the gaze is.
@@ -16,7 +16,7 @@ from vasal_jax.inputs.fixations import MVVA_GRID
 
 @dataclass(frozen=True, eq=False)
 class GazeLaw:
-    """Where people look in one drawn video.
+    """Where people look in one synthetic video.
 
     Attributes:
       weights: float32 (F, T), the share of the fixations of a frame that each of T targets has; a row sums to 1.

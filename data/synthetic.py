@@ -1,4 +1,4 @@
-"""Writes a dataset of drawn talking faces in the layout of the MVVA release, for whoever does not have the release.
+"""Writes a dataset of synthetic talking faces in the layout of the MVVA release, for whoever does not have the release.
 
     python -m data.synthetic FOLDER --videos 24 --seconds 8 --seed 0
 
@@ -30,7 +30,7 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from data.gaze import Gaze, Subjects, draw_gaze, gaze_law, grid_scale
+from data.gaze import Gaze, Subjects, gaze_law, grid_scale, sample_gaze
 from data.synthetic_files import SETTINGS_FILE, SceneTruth, truth_path, write_truth
 from data.workers import check_stop, in_processes
 from vasal_jax.errors import InputError
@@ -85,7 +85,7 @@ def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, fr
     """Runs the command; returns its exit code. Videos that are whole already are kept.
 
     Raises:
-      InputError: settings that cannot be drawn, a folder with something else in it, or that cannot be written.
+      InputError: settings out of range, a folder with something else in it, or that cannot be written.
     """
     settings = _settings(args, gaze)
     _check_folder(args.folder)
@@ -98,8 +98,8 @@ def _generate(args: SyntheticArgs, settings: _Settings) -> int:
     ids = video_ids(args.videos)
     todo = [video for video in ids if not all(path.exists() for path in _paths(args.folder, video).values())]
     with progress_bar() as progress:
-        task = progress.add_task("drawing videos", total=len(ids), completed=len(ids) - len(todo))
-        for _ in in_processes(_draw, [(args.folder, settings, video) for video in todo], args.workers):
+        task = progress.add_task("painting videos", total=len(ids), completed=len(ids) - len(todo))
+        for _ in in_processes(_write, [(args.folder, settings, video) for video in todo], args.workers):
             progress.advance(task)
     print(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
     return 0
@@ -199,11 +199,11 @@ def _write_settings(path: Path, settings: _Settings, videos: int) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _draw(folder: Path, settings: _Settings, video: str) -> None:
+def _write(folder: Path, settings: _Settings, video: str) -> None:
     """Writes the files of one video, the video last."""
     scene, paths = _scene(settings, video), _paths(folder, video)
-    subjects = Subjects.draw(_stream(settings, "subjects"), settings.gaze)
-    points = draw_gaze(scene, subjects, _stream(settings, "gaze", video), settings.gaze)
+    subjects = Subjects.sample(_stream(settings, "subjects"), settings.gaze)
+    points = sample_gaze(scene, subjects, _stream(settings, "gaze", video), settings.gaze)
     scale = grid_scale(scene)
     _save(paths["fixations"], np.ascontiguousarray(points.transpose(0, 2, 1)))
     _save(paths["tracks"], (scene.boxes * np.tile(scale, 2)).astype(np.float32))

@@ -1,11 +1,11 @@
-"""Why do the drawn subjects look where they look?"""
+"""Why do the simulated subjects look where they look?"""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from data.gaze import PICTURE, Gaze, Subjects, draw_gaze, gaze_law
+from data.gaze import PICTURE, Gaze, Subjects, gaze_law, sample_gaze
 from vasal_jax.inputs.fixations import fixation_counts, fixation_density
 from vasal_jax.scenes import Scene
 
@@ -13,9 +13,9 @@ from vasal_jax.scenes import Scene
 @pytest.fixture(scope="module")
 def scenes():
     """24 scenes of 8 s and the gaze on them."""
-    subjects = Subjects.draw(np.random.default_rng(0), Gaze())
+    subjects = Subjects.sample(np.random.default_rng(0), Gaze())
     scenes = [Scene.make(seed, width=128, height=72) for seed in range(24)]
-    return [(scene, draw_gaze(scene, subjects, np.random.default_rng(scene_seed), Gaze()))
+    return [(scene, sample_gaze(scene, subjects, np.random.default_rng(scene_seed), Gaze()))
             for scene_seed, scene in enumerate(scenes)]  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_the_lag_is_the_subject_s_own():
     scene, delays = Scene.make(2, faces=2), []
     for lag in (0.2, 0.6):
         gaze = Gaze(lag=(lag, lag), capture=1.0, absence=0.0)
-        points = draw_gaze(scene, Subjects.draw(np.random.default_rng(1), gaze), np.random.default_rng(2), gaze)
+        points = sample_gaze(scene, Subjects.sample(np.random.default_rng(1), gaze), np.random.default_rng(2), gaze)
         on = shares(scene, points)
         begins, face = np.argwhere(np.diff(scene.talking.T, axis=0) == 1)[1] + (1, 0)
         assert on[begins, face] < 0.3
@@ -143,7 +143,7 @@ def test_the_law_is_the_density_of_ever_more_people():
     law = gaze_law(scene, np.random.default_rng(0), Gaze())
     np.testing.assert_allclose(law.weights.sum(1), 1, rtol=1e-5)
     crowd = dataclasses.replace(Gaze(), subjects=3000)
-    points = draw_gaze(scene, Subjects.draw(np.random.default_rng(1), crowd), np.random.default_rng(2), crowd)
+    points = sample_gaze(scene, Subjects.sample(np.random.default_rng(1), crowd), np.random.default_rng(2), crowd)
     frames = range(0, scene.n_frames, 7)
     expected = law.density(frames, size, 28.0)
     for people, limit in ((3000, 0.04), (34, 0.4)):

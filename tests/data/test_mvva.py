@@ -30,7 +30,7 @@ LAYOUTS = {
 
 
 class Release:
-    """Writes one; every array is drawn from the ID, so the tests know what must come back."""
+    """Writes one; every array follows from the ID, so the tests know what must come back."""
 
     def __init__(self, root: Path, layout: str):
         self.root = root

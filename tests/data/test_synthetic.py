@@ -1,4 +1,4 @@
-"""A small synthetic release: read back as MVVA, drawn twice, grown, broken off."""
+"""A small synthetic release: read back as MVVA, written twice, grown, broken off."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data import mvva, synthetic
-from data.gaze import Gaze, Subjects, draw_gaze
+from data.gaze import Gaze, Subjects, sample_gaze
 from data.splits import NAMES, parse_splits
 from data.synthetic import SyntheticArgs, generate, video_ids
 from data.synthetic_files import read_truth
@@ -48,7 +48,7 @@ def release(tmp_path_factory):
     return write(tmp_path_factory.mktemp("synthetic"))
 
 
-def test_the_reader_of_mvva_finds_what_was_drawn(release):
+def test_the_reader_of_mvva_finds_what_was_written(release):
     dataset, totals = mvva.read_release(release, deep=True, progress=False)
     assert {problem.kind for problem in dataset.problems} == {"invalid fixations"}
     assert [f"{int(record.id):03d}" for record in dataset.records] == sorted(video_ids(3))
@@ -68,9 +68,9 @@ def test_the_reader_of_mvva_finds_what_was_drawn(release):
         points = record.fixations()
         assert points.shape == (scene.n_frames, 34, 2)
         assert 0.75 < np.isfinite(points[..., 0]).mean() < 0.97
-        subjects = Subjects.draw(synthetic._stream(settings, "subjects"), Gaze())
-        drawn = draw_gaze(scene, subjects, synthetic._stream(settings, "gaze", record.id), Gaze())
-        np.testing.assert_allclose(points, drawn, rtol=1e-6)
+        subjects = Subjects.sample(synthetic._stream(settings, "subjects"), Gaze())
+        sampled = sample_gaze(scene, subjects, synthetic._stream(settings, "gaze", record.id), Gaze())
+        np.testing.assert_allclose(points, sampled, rtol=1e-6)
         density = fixation_density(points, (36, 64), sigma=6)
         y, x = np.mgrid[10 : MVVA_GRID.height : 20, 10 : MVVA_GRID.width : 20]
         middles = np.stack([(density * x).sum((1, 2)), (density * y).sum((1, 2))], axis=1)
@@ -118,7 +118,7 @@ def test_every_split_gets_its_share():
     assert video_ids(343)[:24] == video_ids(24)
 
 
-def test_a_seed_is_a_dataset_however_many_processes_draw_it(release, tmp_path):
+def test_a_seed_is_a_dataset_however_many_processes_write_it(release, tmp_path):
     again = write(tmp_path / "again", workers=2)
     assert contents(again) == contents(release)
     for one, two in zip(pictures(release), pictures(again), strict=True):
@@ -131,7 +131,7 @@ def test_another_seed_is_another_dataset(release, tmp_path):
         assert data != ours[name], name
 
 
-def test_going_on_draws_what_is_missing_and_nothing_else(release, tmp_path):
+def test_going_on_writes_what_is_missing_and_nothing_else(release, tmp_path):
     write(tmp_path, videos=1)
     first = next(tmp_path.rglob("*.mp4"))
     stamp = first.stat().st_mtime_ns
@@ -151,7 +151,7 @@ def test_going_on_draws_what_is_missing_and_nothing_else(release, tmp_path):
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_broken_off_run_leaves_nothing_half(tmp_path, kill):
     """Ctrl-C (which a terminal sends to all processes) cleans up; after a kill, the next run does."""
-    with drawing(tmp_path / "out") as process:
+    with writing(tmp_path / "out") as process:
         wait_for(lambda: any("partial.mp4" in names for _, _, names in os.walk(tmp_path / "out")))
         if kill == signal.SIGINT:
             os.killpg(process.pid, kill)
@@ -167,7 +167,7 @@ def test_a_broken_off_run_leaves_nothing_half(tmp_path, kill):
 
 
 def test_ctrl_c_while_the_workers_load_their_modules_ends_in_one_line(tmp_path):
-    with drawing(tmp_path / "out") as process:
+    with writing(tmp_path / "out") as process:
         wait_for(lambda: workers_of(process))
         time.sleep(0.3)  # Python is up in them, its modules are not
         os.killpg(process.pid, signal.SIGINT)
@@ -177,8 +177,8 @@ def test_ctrl_c_while_the_workers_load_their_modules_ends_in_one_line(tmp_path):
 
 
 @contextlib.contextmanager
-def drawing(folder: Path):
-    """A run that draws four long videos in two workers; nothing of it is left afterwards."""
+def writing(folder: Path):
+    """A run that writes four long videos in two workers; nothing of it is left afterwards."""
     command = [sys.executable, "-m", "data.synthetic", folder, "--videos", "4", "--seconds", "30"]
     command += ["--size", "640x360", "--workers", "2", "--fps", "30"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)

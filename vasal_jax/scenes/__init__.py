@@ -1,4 +1,4 @@
-"""Drawn scenes of talking faces with sound: seeded, with the truth about who speaks and where everything is."""
+"""Synthetic scenes of talking faces with sound: seeded, with the truth about who speaks and where everything is."""
 
 from vasal_jax.scenes.scene import Scene
 

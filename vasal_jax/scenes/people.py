@@ -1,4 +1,4 @@
-"""Drawn people: how one looks, the body behind the scene's moving head, and the head with its living features.
+"""Painted people: how one looks, the body behind the scene's moving head, and the head with its living features.
 
 Lengths are in face heights, forehead to chin; a head's origin is the middle of its face, y runs down.
 """
@@ -65,7 +65,7 @@ class Look:
 
     @classmethod
     def make(cls, rng: np.random.Generator, register: float, clothes: Colour) -> "Look":
-        """Draws a look; `register` 0..1 is the voice's, for low voices tend to come with beards and short hair."""
+        """Samples a look; `register` 0..1 is the voice's, for low voices tend to come with beards and short hair."""
         high = rng.uniform() < np.clip(1.6 * register - 0.3, 0, 1)
         skin = _SKINS[rng.integers(len(_SKINS))]
         dark = sum(skin) < 420

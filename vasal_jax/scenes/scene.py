@@ -1,6 +1,6 @@
 """One scene: people who take turns to speak, one who only moves the mouth, a thing that passes by, and the sound.
 
-Every part of a scene draws from its own random stream of the seed, so a change to one leaves the others alone.
+Every part of a scene samples from its own random stream of the seed, so a change to one leaves the others alone.
 Places and sizes are kept relative to the picture, so a scene looks the same at any resolution of one aspect.
 """
 
@@ -110,7 +110,7 @@ class Scene:
         )  # fmt: skip
 
     def frame(self, index: int) -> np.ndarray:
-        """Draws frame `index` in 0..n_frames-1: uint8 (height, width, 3) RGB. IndexError outside."""
+        """Paints frame `index` in 0..n_frames-1: uint8 (height, width, 3) RGB. IndexError outside."""
         if not 0 <= index < self.n_frames:
             raise IndexError(f"frame {index} of a scene of {self.n_frames} frames")
         return self._paint(index)

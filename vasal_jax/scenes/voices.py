@@ -1,4 +1,4 @@
-"""Sound of drawn scenes: formant-synthesised voices, a music bed and a noise bed, from NumPy alone.
+"""Sound of synthetic scenes: formant-synthesised voices, a music bed and a noise bed, from NumPy alone.
 
 A voice is a glottal pulse train shaped by the resonances of a vocal tract (source-filter model, Klatt 1980), in
 syllables of one consonant and one vowel each. The mouth's opening and the loudness come from the same envelope,
@@ -52,7 +52,7 @@ class Voice:
 
     @classmethod
     def make(cls, rng: np.random.Generator, register: float | None = None) -> "Voice":
-        """Draws a voice; `register` in 0 (low) .. 1 (high) sets pitch and tract length, None draws it too."""
+        """Samples a voice; `register` in 0 (low) .. 1 (high) sets pitch and tract length, None samples it too."""
         register = rng.uniform() if register is None else register
         return cls(
             pitch=float(85.0 * (290.0 / 85.0) ** register * rng.uniform(0.96, 1.04)),
