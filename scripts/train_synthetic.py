@@ -1,12 +1,12 @@
-"""What each sense is worth: trains the tiny model with and without sound and faces on drawn videos, and tells.
+"""What each sense is worth: trains the tiny model with and without sound and faces on synthetic videos, and tells.
 
     python scripts/train_synthetic.py FOLDER
 
-Draws talking-faces videos, prepares them, trains four models alike (the face branch of those that have one first alone,
-which is cheap and takes many passes) and evaluates them on videos that none of them saw, the one with all senses also
-with another video's sound. Prints one table over all frames and over the hard ones, where somebody moves the mouth in
-silence among at least three faces. Two models at a time are trained, each in a process of its own. Everything lies in
-FOLDER and is gone on with by the same command. It takes about 35 minutes on two CPU cores.
+Writes videos of talking faces, prepares them, trains four models alike (the face branch of those that have one first
+alone, which is cheap and takes many passes) and evaluates them on videos that none of them saw, the one with all senses
+also with another video's sound. Prints one table over all frames and over the hard ones, where somebody moves the mouth
+in silence among at least three faces. Two models at a time are trained, each in a process of its own. Everything lies
+in FOLDER and is gone on with by the same command. It takes about 35 minutes on two CPU cores.
 """
 
 import dataclasses
@@ -40,6 +40,7 @@ from vasal_jax.evaluation.people import half_row
 from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
 from vasal_jax.models import ModelConfig
+from vasal_jax.scenes import Scene
 from vasal_jax.system.files import naming_file_errors
 from vasal_jax.system.processes import finished_side_by_side
 from vasal_jax.system.terminal import progress_bar, run
@@ -59,12 +60,12 @@ METRICS = ("KL", "CC", "NSS")
 
 @dataclasses.dataclass(frozen=True)
 class ProofArgs:
-    """Train on drawn videos with and without sound and faces, and compare."""
+    """Train on synthetic videos with and without sound and faces, and compare."""
 
     folder: Positional[Path]
     """Where everything goes: videos, prepared dataset, runs, scores."""
     videos: int = 104
-    """How many to draw; six of them are tested on and two validated on."""
+    """How many to write; six of them are tested on and two validated on."""
     seconds: float = 8.0
     """Length of each."""
     face_updates: int = 400
@@ -73,6 +74,8 @@ class ProofArgs:
     """Steps of each training."""
     seed: int = 0
     """Of videos and trainings."""
+    version: Literal[1, 2] = Scene.VERSION
+    """Law of the scenes; 1 is that of the packaged weights' data."""
     at_once: int = 2
     """Models trained at a time, each on its share of the CPU's cores, which small models use better so."""
     only: Literal["", *VARIANTS] = ""
@@ -99,9 +102,11 @@ def prove(args: ProofArgs) -> int:
 
 
 def prepare(args: ProofArgs) -> None:
-    """Draws the videos and prepares them."""
+    """Writes the videos and prepares them."""
     faces = args.folder / "faces"
-    synthetic.generate(synthetic.SyntheticArgs(faces, videos=args.videos, seconds=args.seconds, seed=args.seed))
+    synthetic.generate(
+        synthetic.SyntheticArgs(faces, videos=args.videos, seconds=args.seconds, seed=args.seed, version=args.version)
+    )
     builder.build(builder.BuilderArgs(faces, args.folder / "prepared", split=split_rule(args)))
 
 
@@ -116,7 +121,7 @@ def learn_all(args: ProofArgs) -> None:
     runs = args.folder / "runs"
     with naming_file_errors(runs):
         runs.mkdir(exist_ok=True)
-    same = ("videos", "seconds", "face_updates", "updates", "seed")
+    same = ("videos", "seconds", "face_updates", "updates", "seed", "version")
     options = [word for name in same for word in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
     command = ["scripts/train_synthetic.py", args.folder.resolve(), *options, "--only"]
     names = list(reversed(VARIANTS))  # those with faces, which take the longest, first
@@ -252,7 +257,7 @@ def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> Non
             f"{name}: the speaker has the highest weight in {right:.1%} of {frames} frames with one speaker among at "
             f"least 3 faces; chance {chance:.1%}"
         )
-    share, frames = baseline(200)
+    share, frames = baseline(200, version=args.version)
     print(
         f"the timing of mouths alone, without picture or sound: {share:.1%} of {frames} frames with a mime; chance 50%"
     )
