@@ -85,6 +85,13 @@ def test_a_model_with_all_its_rows(faces, narrow_weights, tmp_path, capfd):
     assert settings["centre_prior"] == "mean density of 1 training videos"
     assert (settings["sigma"], settings["truth_resolution"], settings["seed"]) == (28.0, "64x36", 0)
     assert (settings["videos"], settings["frames"], settings["negatives_per_video"]) == (2, 48, 300)
+    assert settings["dataset"] == "synthetic (seed 4, 1 s, 128x72, version 2)"
+    points = [np.load(path) for path in faces.rglob("all_videos_all_frames_fixation/*.npy") if path.stem != "231"]
+    assert settings["fixations"] == sum(int(np.isfinite(xy[:, 0]).sum()) for xy in points)
+    for text in (table, (tmp_path / "R.tex").read_text()):  # the pool of the negatives stands beside the numbers
+        assert f"{settings['fixations']} fixations" in text
+        assert "synthetic (seed 4" in text
+        assert "mvva" not in text
     assert settings["versions"] == versions()
     with (tmp_path / "R_frames.csv").open() as file:
         frames = list(csv.DictReader(file))

@@ -272,6 +272,7 @@ def _settings(args: EvaluateArgs, split: Split, evaluation: Evaluation, model: V
         "videos": len(truths),
         "frames": sum(truth.video.n_frames for truth in truths),
         "frames_without_fixations": sum(int((~truth.pixels(conventions)[1].any(1)).sum()) for truth in truths),
+        "fixations": sum(int(truth.pixels(conventions)[1].sum()) for truth in truths),
         "density": "the dataset's own maps" if own else f"Gaussian, sigma {conventions.sigma:g} pixels of {grid}",
         "sigma": None if own else conventions.sigma,
         "truth_resolution": "x".join(map(str, conventions.size[::-1])),

@@ -92,10 +92,11 @@ def caption(settings: Mapping[str, Any]) -> str:
         "videos": "{} videos",
         "frames": "{} frames",
         "frames_without_fixations": "of them {} without fixations",
+        "fixations": "{} fixations",
         "density": "density: {}",
         "truth_resolution": "at {}",
         "centre_prior": "centre prior: {}",
-        "negatives_per_video": "sAUC with {} negatives a video",
+        "negatives_per_video": "sAUC with {} negatives a video, of the others in the split",
         "seed": "seed {}",
     }
     return ", ".join(form.format(settings[key]) for key, form in parts.items() if key in settings)
