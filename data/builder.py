@@ -73,10 +73,19 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._processes = processes
 
-    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As TFDS has it, by one program at a time. Raises `InputError` where another is at it."""
+    def download_and_prepare(self, **options: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As TFDS has it, with its options, by one program at a time.
+
+        Raises:
+          InputError: another program prepares the same dataset.
+        """
         with only_one(self._workshop.parent, "preparing this dataset"):
-            super().download_and_prepare(*args, **kwargs)
+            super().download_and_prepare(**options)
+
+    @property
+    def _choice(self) -> Config:
+        assert isinstance(self.builder_config, Config)  # TFDS types it as any config, or none
+        return self.builder_config
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -88,10 +97,10 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list[VideoRecord]]:
-        config = self.builder_config
+        config = self._choice
         dataset, splits = open_dataset(dl_manager.manual_dir, config.dataset, config.split)
         by_split = {name: [r for r in dataset.records if splits.split_of(r.id) == name] for name in NAMES}
-        self.info.metadata.update(
+        _metadata(self).update(
             dataset=dataset.name,
             split_rule=splits.description,
             sigma=config.sigma,
@@ -102,7 +111,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, records: list[VideoRecord]):
         for record in records:
-            for index, example in enumerate(frame_examples(record, self.builder_config.sigma)):
+            for index, example in enumerate(frame_examples(record, self._choice.sigma)):
                 yield f"{record.id}_{index:06d}", example
 
     def _generate_splits(self, dl_manager, download_config) -> list[tfds.core.SplitInfo]:
@@ -117,13 +126,13 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
                 infos.append(self._take_in(split, videos[split]))
         if not infos:
             raise InputError(f"{dl_manager.manual_dir}: none of its videos could be prepared")
-        self.info.metadata["videos"] = videos
+        _metadata(self)["videos"] = videos
         return infos
 
     @property
     def _workshop(self) -> Path:
         """Where finished shards wait for the others."""
-        return Path(self._data_dir_root) / self.name / self.builder_config.name / f"{self.version}.shards"
+        return Path(self._data_dir_root) / self.name / self._choice.name / f"{self.version}.shards"
 
     def _make_shards(self, records: list[VideoRecord]) -> dict[str, dict]:
         """Frames and bytes of the shard of each video, by ID; what cannot be read is logged and left out."""
@@ -132,7 +141,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
             folder.mkdir(parents=True, exist_ok=True)
         if (root := str(Path(__file__).parents[1])) not in sys.path:
             sys.path.append(root)  # `tfds build` has it there only while it loads this file; workers need it too
-        jobs = [(record, self.builder_config.sigma, folder) for record in records]
+        jobs = [(record, self._choice.sigma, folder) for record in records]
         with progress_bar() as progress:
             task = progress.add_task("preparing videos", total=len(jobs))
             for video, shard, problem in in_processes(make_shard, jobs, self._processes):
@@ -141,7 +150,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
                     made[video] = shard
                 else:
                     logger.warning("video %s left out: %s", video, problem)
-                    self.info.metadata["left_out"][video] = problem
+                    _metadata(self)["left_out"][video] = problem
         return made
 
     def _take_in(self, split: str, videos: list[dict]) -> tfds.core.SplitInfo:
@@ -157,6 +166,11 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
 
     def _post_download_and_prepare_hook(self) -> None:
         shutil.rmtree(self._workshop, ignore_errors=True)
+
+
+def _metadata(builder: FaceSaliency) -> Any:
+    """What the dataset records of itself, which TFDS types as perhaps absent."""
+    return builder.info.metadata
 
 
 def _link(source: Path, place: Path) -> None:
@@ -210,14 +224,14 @@ def build(args: BuilderArgs) -> int:
         source = tfds.download.DownloadConfig(manual_dir=args.folder)
         builder.download_and_prepare(download_dir=downloads, download_config=source)
     table = Table("split", "videos", "frames", "hours", "MB", title="there already" if there else None)
-    for split, videos in builder.info.metadata["videos"].items():
+    for split, videos in _metadata(builder)["videos"].items():
         hours = sum(video["frames"] / video["fps"] for video in videos) / 3600
         frames, size = (sum(video[key] for video in videos) for key in ("frames", "bytes"))
         table.add_row(split, str(len(videos)), f"{frames:,}", f"{hours:.2f}", f"{size / 1e6:,.0f}")
     Console().print(table)
-    left_out = builder.info.metadata["left_out"]
+    left_out = _metadata(builder)["left_out"]
     if left_out:
-        print(f"{len(left_out)} of {builder.info.metadata['found']} videos left out: {', '.join(left_out)}")
+        print(f"{len(left_out)} of {_metadata(builder)['found']} videos left out: {', '.join(left_out)}")
     print(f"wrote {builder.data_dir}" if not there else f"{builder.data_dir}: nothing to do; delete it to prepare anew")
     return 0
 

@@ -92,7 +92,8 @@ PLAN_FIELDS = {
 """Type and shape of the fields of a `ClipPlan`: M for `examples`, P for `pictures`, T for all others that have None."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """One of the equal parts that a video is cut into, each good for one clip an epoch."""
 
     video: PreparedVideo

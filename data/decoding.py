@@ -1,5 +1,8 @@
 """Serialized examples to one clip of a batch: the part of the pipeline that is TensorFlow's."""
 
+# TensorFlow's types know neither an ellipsis in a slice nor tensors in paddings.
+# pyright: reportArgumentType=false
+
 import tensorflow as tf
 
 from data.clips import ClipOptions, ClipPlan

@@ -59,7 +59,8 @@ def _flags(record: VideoRecord, faces: int) -> tuple[np.ndarray, np.ndarray]:
     """Talking flags, and of which faces and frames they are known: bool (faces, F) each."""
     talking, known = record.talking(), record.talking_known()
     if talking is None or known is None:
-        return np.zeros((2, faces, record.n_frames), bool)
+        nobody = np.zeros((faces, record.n_frames), bool)
+        return nobody, nobody
     return talking, known
 
 

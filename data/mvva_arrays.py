@@ -63,8 +63,8 @@ def load_fixations(path: str | os.PathLike) -> Fixations:
     _check_pixels(points, path)
     valid = valid_points(points)
     points[~valid] = np.nan
-    origin = np.count_nonzero(at_origin)
-    outside = sum(frame.shape[1] for frame in frames) - np.count_nonzero(valid) - origin
+    origin = int(np.count_nonzero(at_origin))
+    outside = sum(frame.shape[1] for frame in frames) - int(np.count_nonzero(valid)) - origin
     return Fixations(points, outside, origin)
 
 

@@ -70,9 +70,10 @@ class MvvaVideo(VideoRecord):
     @cached_property
     def _talking(self) -> TalkingFlags | None:
         """The flags of the tracks' faces; those of faces without a row are unknown."""
-        if self.talking_file is None or self.tracking_file is None:
+        tracks = self.tracks()
+        if self.talking_file is None or tracks is None:
             return None
-        faces = self.tracks()[1].shape[1]
+        faces = tracks[1].shape[1]
         read = load_talking(self.talking_file)
         flags, known = (
             np.pad(array[:faces, : self.n_frames], ((0, max(faces - len(array), 0)), (0, 0)))

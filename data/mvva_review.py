@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import av
+import av.error
 import numpy as np
 
 from data.mvva_arrays import Fixations, TalkingFlags, load_fixations, load_talking
@@ -101,17 +101,21 @@ def _read_parts(files: VideoFiles, review: _Review, deep: bool) -> tuple[MvvaVid
         review.note("no video", f"{known}: has no video of this ID, expected {files.id}.avi", True)
         return None, Totals()
     info = review.read("corrupt video", probe, files.video)
-    counted = info and review.read("corrupt video", _count_frames, files.video, deep, review)
-    sound = info and _sound(files, info, review)
+    counted = None if info is None else review.read("corrupt video", _count_frames, files.video, deep, review)
+    sound = None if info is None else _sound(files, info, review)
+    fixations = None
     if files.fixations is None:
         review.note("no fixations", f"{files.video}: has no fixations, expected fixation/{files.id}.npy", True)
-    fixations = files.fixations and review.read("unreadable fixations", load_fixations, files.fixations)
+    else:
+        fixations = review.read("unreadable fixations", load_fixations, files.fixations)
     invalid_boxes = review.warning("invalid face boxes", left_out=False)
     tracks = files.tracks and review.read("unreadable tracks", load_tracks, files.tracks, MVVA_GRID, invalid_boxes)
     talking = None if files.talking is None else review.read("unreadable talking", load_talking, files.talking)
     if tracks and not len(tracks[1]):
         review.note("no faces", f"{files.tracks}: holds no frames, taken as a video without faces", False)
         files, tracks = replace(files, tracks=None), None
+    if info is None or counted is None or fixations is None or files.video is None or files.fixations is None:
+        return None, Totals()
     if not review.failed:
         _check_axes(files, counted, fixations, tracks, talking, review)
     if review.failed:
@@ -154,7 +158,7 @@ def _count_frames(path: Path, deep: bool, review: _Review) -> int:
         stream = video_stream(container, path)
         try:
             return sum(1 for packet in container.demux(stream) if packet.size)
-        except av.FFmpegError as error:
+        except av.error.FFmpegError as error:
             raise InputError(f"{path}: damaged video ({type(error).__name__})") from None
 
 

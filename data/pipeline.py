@@ -182,7 +182,9 @@ def _batches(
         return {name: clip[name] for name in (clip if fields is None else {*fields, "video", "colour"})}
 
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    clips = numbers.map(look_up, **parallel).take_while(lambda serialized, _: tf.size(serialized) > 0)
+    looked_up = numbers.map(look_up, **parallel)
+    # TensorFlow's types know no more than that the elements are pairs; it hands them over as two arguments.
+    clips = looked_up.take_while(lambda serialized, _: tf.size(serialized) > 0)  # pyright: ignore[reportArgumentType]
     batches = clips.map(make, **parallel).batch(share.clips, drop_remainder=True).map(coloured, **parallel)
     for batch in batches.prefetch(2).as_numpy_iterator():
         yield batch | {"video": batch["video"].astype(str)}

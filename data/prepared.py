@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
@@ -24,7 +23,8 @@ class PreparedVideo:
     shard: Path
 
 
-class _Whole(NamedTuple):
+@dataclass
+class _Whole:
     """A shard to be read, in the words of array_record."""
 
     filename: str
@@ -72,7 +72,7 @@ class PreparedSplit:
             examples = self._source.__getitems__(list(map(int, indices)))
             if not all(examples):  # what the reader gives, without an error, of a file that ends early
                 raise ValueError("a record is empty")
-            return examples
+            return list(examples)
         except Exception as error:  # the reader's errors have no common class
             at = next(v for v in reversed(self.videos) if v.first <= min(indices))
             raise InputError(f"{at.shard}: cannot be read ({str(error).splitlines()[0][:200]})") from None

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from data.examples import frame_examples
 from data.records import VideoRecord
@@ -88,7 +88,7 @@ class _Reading:
 
 def _write(path: Path, examples: _Reading) -> None:
     encoder = features()
-    serializer = tfds.core.example_serializer.ExampleSerializer(encoder.get_serialized_info())
+    serializer = ExampleSerializer(encoder.get_serialized_info())
     # Frames are read one by one, hence the groups of one.
     with _naming_writer_errors():
         writer = ArrayRecordWriter(str(path), "group_size:1")

@@ -137,8 +137,9 @@ def _entry(line: str) -> tuple[str, int | None, float | None]:
             raise ValueError(f"{line!r}, which may be several videos or one with numbers; separate numbers by spaces")
     else:
         # Names may have spaces: numbers are what stands behind the last word that is none.
-        video, rest = re.fullmatch(rf"(\S+(?:\s+\S+)*?)((?:\s+{_NUMBER})*)", line).groups()
-        numbers = rest.split()
+        columns = re.fullmatch(rf"(\S+(?:\s+\S+)*?)((?:\s+{_NUMBER})*)", line)
+        assert columns is not None  # every line that is not blank has this form
+        video, numbers = columns[1], columns[2].split()
     if not video or len(numbers) > 2:
         raise ValueError(repr(line[:200]))
     frames, fps = (*numbers, None, None)[:2]
@@ -147,7 +148,7 @@ def _entry(line: str) -> tuple[str, int | None, float | None]:
         raise ValueError(f"{frames!r} frames")
     if rate is not None and not 0 < rate <= MAX_FPS:
         raise ValueError(f"{fps!r} frames a second")
-    return video, count and int(count), rate
+    return video, None if count is None else int(count), rate
 
 
 def _number(word: str, line: str) -> float:

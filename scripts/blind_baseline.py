@@ -60,8 +60,8 @@ def _pairs(speech: list[Turn], mimes: list[Turn], seconds: float) -> np.ndarray:
     moves = sorted(speech + mimes, key=lambda turn: turn.start)
     rows = []
     for time in (np.arange(round(seconds * RATE)) + 0.5) / RATE:
-        now = [next((turn for turn in turns if turn.start <= time < turn.end), None) for turns in (speech, mimes)]
-        if None not in now:
+        now = [turn for turns in (speech, mimes) for turn in turns if turn.start <= time < turn.end]
+        if len(now) == 2:  # one of either: a sequence has one turn at a time
             rows.append(np.subtract(*(_features(turn, moves, time, seconds) for turn in now)))
     return np.array(rows).reshape(len(rows), -1)
 

@@ -6,7 +6,7 @@ Places and sizes are kept relative to the picture, so a scene looks the same at 
 
 import zlib
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ class Scene:
     speaks, so that the sound alone, with the mouths, tells who does.
     """
 
-    VERSION: ClassVar[int] = 2  # of what a seed means; goes up when it gives another scene
+    VERSION: ClassVar[Literal[1, 2]] = 2  # of what a seed means; goes up when it gives another scene
     VERSIONS: ClassVar[tuple[int, ...]] = (1, 2)
 
     fps: float
