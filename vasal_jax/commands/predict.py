@@ -57,6 +57,8 @@ class PredictArgs:
     """The picture in whose pixels TRACKS.npy counts, and --save-tracks; 1280x720 for MVVA's files. VIDEO by default."""
     sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
+    sound_track: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """Which sound track to hear, where there are several, from 1. By default the one that a player takes."""
     overlay: _Mp4 = None
     """Write the video with heat colours over it and its sound (H.264). Done beside VIDEO if no output is named."""
     saliency: _Mp4 = None
@@ -106,9 +108,9 @@ def predict(args: PredictArgs) -> int:
 
 
 def _predict(args: PredictArgs, info: VideoInfo, model: VASal, faces: Faces, outputs: Outputs) -> None:
-    options = {"sound": args.sound, "faces": faces, "memory": args.memory, "released": args.released}
-    frames = _with_progress(stream(model, info, **options), info, args.released)
-    writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model))
+    options = {"sound": args.sound, "sound_track": args.sound_track, "memory": args.memory, "released": args.released}
+    frames = _with_progress(stream(model, info, faces=faces, **options), info, args.released)
+    writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model), args.sound_track)
     with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
         for frame in frames:
             add(frame)
@@ -184,6 +186,7 @@ def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
     return {
         "video": args.video.name,
         "sound": args.sound.name if args.sound else "the video's own",
+        "sound_track": args.sound_track,
         "faces": args.faces,
         "tracks_size": args.tracks_size and str(args.tracks_size),
         "weights": source.name,

@@ -14,7 +14,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, window_indices
 from vasal_jax.inputs.faces.maps import FaceMaps
 from vasal_jax.inputs.faces.sources import FaceSlots, FaceSource, open_faces
-from vasal_jax.inputs.sound import SAMPLE_RATE
+from vasal_jax.inputs.sound import SAMPLE_RATE, check_track
 from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class VideoClips:
         length: int,
         *,
         sound: str | os.PathLike | None = None,
+        sound_track: int | None = None,
         faces: FaceSource = None,
         face_branch: bool = False,
         released: bool = False,
@@ -60,12 +61,13 @@ class VideoClips:
           video: a video file, or what `probe` found of it.
           length: T, frames a clip.
           sound: a sound or video file to take the sound from; by default the video itself.
+          sound_track: which of its sound tracks, from 1; by default the one a player takes.
           faces: as `open_faces`.
           face_branch: the model takes crops and boxes of faces in place of face maps.
           released: as `cut_clips`.
 
         Raises:
-          InputError: the video or the faces cannot be read, or a face branch is to get face maps.
+          InputError: the video or the faces cannot be read, no such sound track, or a face branch is to get face maps.
         """
         self._info = video if isinstance(video, VideoInfo) else probe(video)
         if self._info.variable_rate:
@@ -73,7 +75,9 @@ class VideoClips:
             logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, rate)
         self._faces = open_faces(faces, self._info)
         self._given = self._faces.slots() if face_branch else self._faces.maps()
-        self._sound = self._info.path if sound is None else sound
+        self._sound, self._sound_track = self._info.path if sound is None else sound, sound_track
+        if sound_track is not None:
+            check_track(self._sound, sound_track)
         self._length, self._released = length, released
         self.slots = self._given.slots if face_branch else 0
 
@@ -89,7 +93,7 @@ class VideoClips:
         Raises:
           InputError: one of them cannot be read, or `released` and the video is shorter than one clip.
         """
-        video, track = self._info.path, load_spectrogram(self._sound)
+        video, track = self._info.path, load_spectrogram(self._sound, self._sound_track)
         last, clips = None, 0
 
         def frames() -> Iterator[Frame]:

@@ -53,7 +53,12 @@ def read_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[np
         tracks = sound_streams(container)
         if len(tracks) > 1 and track is None:
             number = tracks.index(stream) + 1
-            logger.warning("%s: %d sound tracks, track %d is heard; --sound-track chooses", path, len(tracks), number)
+            logger.warning(
+                "%s: %d sound tracks, track %d is heard; --sound-track chooses",
+                path,
+                len(tracks),
+                number,
+            )
         errors: list[str] = []
         for block in placed_sound(container, stream, time_zero(path, stream), SAMPLE_RATE, _mono, errors):
             yield block[:, 0]
@@ -80,6 +85,12 @@ def sound_stream(container: av.container.InputContainer, path: Path, track: int 
     usual = [stream for stream in streams if not stream.disposition & _SPECIAL]
     marked = [stream for stream in usual if stream.disposition & Disposition.default]
     return next(iter([*marked, *usual, *streams]), None)
+
+
+def check_track(path: str | os.PathLike, track: int) -> None:
+    """Raises `InputError` where a file has no sound track of that number."""
+    with open_media(path) as container:
+        sound_stream(container, Path(path), track)
 
 
 def placed_sound(

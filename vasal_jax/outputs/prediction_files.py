@@ -69,7 +69,9 @@ def check(outputs: Outputs, inputs: list[Path]) -> None:
 
 
 @contextlib.contextmanager
-def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[str, Any]) -> Iterator[Add]:
+def open_outputs(
+    outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[str, Any], sound_track: int | None = None
+) -> Iterator[Add]:
     """Opens all outputs; they take their final names when the block ends well.
 
     Args:
@@ -77,6 +79,7 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
       info: the video that is predicted on.
       sound: the file whose sound goes into overlay and explanation.
       settings: what the maps were made with, for the maps file; anything JSON can hold.
+      sound_track: which sound track of the file, from 1; by default the one a player takes.
 
     Yields:
       A function that adds one frame to every output; for an explanation it needs `faces`.
@@ -88,7 +91,7 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
     with contextlib.ExitStack() as stack:
         adders: list[_Adder] = []
         if outputs.overlay:
-            write = stack.enter_context(video.video_writer(outputs.overlay, *size, info.fps, sound))
+            write = stack.enter_context(video.video_writer(outputs.overlay, *size, info.fps, sound, sound_track))
             adders.append(lambda frame, grey: write(overlay(frame.image, grey()), frame.time))
         if outputs.saliency:
             write_grey = stack.enter_context(video.video_writer(outputs.saliency, *size, info.fps))
@@ -100,7 +103,7 @@ def open_outputs(outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[
         if outputs.explanation:
             explanation = Explanation(info)
             sizes = explanation.width, explanation.height
-            explain = stack.enter_context(video.video_writer(outputs.explanation, *sizes, info.fps, sound))
+            explain = stack.enter_context(video.video_writer(outputs.explanation, *sizes, info.fps, sound, sound_track))
             adders.append(lambda frame, grey: explain(explanation.draw(frame, grey()), frame.time))
             adders.append(stack.enter_context(_csv_file(outputs.explanation_csv)))
 

@@ -33,6 +33,7 @@ def stream(
     video: str | os.PathLike | VideoInfo,
     *,
     sound: str | os.PathLike | None = None,
+    sound_track: int | None = None,
     faces: FaceSource = None,
     memory: Memory | str | None = None,
     released: bool = False,
@@ -43,6 +44,7 @@ def stream(
       model: from `vasal_jax.load`.
       video: a video file, or what `vasal_jax.inputs.video.probe` found of it.
       sound: a sound or video file; by default the video's own sound.
+      sound_track: which sound track of the file, from 1; by default the one a player takes.
       faces: "auto" to find and track them first; an MVVA tracking file `.npy` in pixels of the video; arrays (boxes,
         mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks` for files on
         another grid; None or "none". For models without a face branch also a folder of face maps `<n>.jpg`.
@@ -61,7 +63,8 @@ def stream(
     face_branch = model.face is not None
     memory = Memory.chosen(memory, model.memory, released)
     length = CLIP_LENGTH if released else clip_length(memory)
-    video_clips = VideoClips(video, length, sound=sound, faces=faces, face_branch=face_branch, released=released)
+    heard = {"sound": sound, "sound_track": sound_track}
+    video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
     start = model.initial_carry(1, video_clips.slots)
     state, count = RecurrentState(memory, start), 0
     with prefetch(iter(video_clips), depth=1) as clips:
