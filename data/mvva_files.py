@@ -190,12 +190,12 @@ def compare_saliency(
 
     Args:
       points: (K, 2) fixations of the frame in pixels of `grid`.
-      released: uint8 (H, W), the authors' map of any size (`pictures.read_grey`).
+      released: uint8 or uint16 (H, W), the authors' map of any size (`pictures.read_grey`).
       grid: height, width of the grid in pixels.
       sigma: standard deviation in pixels of `grid`. The width that fits best is found by trying several.
     """
     ours = saliency_picture(fixation_density(points, released.shape, grid, sigma)).astype(np.float64)
-    theirs = released.astype(np.float64)
+    theirs = released * (255 / np.iinfo(released.dtype).max)
     apart = np.abs(ours - theirs)
     constant = ours.std() == 0 or theirs.std() == 0
     correlation = 0.0 if constant else float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1])

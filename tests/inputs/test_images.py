@@ -27,6 +27,50 @@ def test_what_is_no_picture_is_named(tmp_path, read, content):
         read(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_maps_keep_their_depth(tmp_path, dtype, caplog):
+    values = np.random.default_rng(0).integers(0, 250, (30, 40)).astype(dtype)  # low for 16 bits
+    path = tmp_path / "0.png"
+    path.write_bytes(cv2.imencode(".png", values)[1])
+    found = read_grey(path)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, values)
+    assert not caplog.records
+
+
+def _written(path, image):
+    path.write_bytes(cv2.imencode(path.suffix, image)[1])
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_folder_of_coloured_or_transparent_maps_is_named_once(tmp_path, dtype, caplog):
+    ramp = np.tile(np.linspace(0, np.iinfo(dtype).max, 40).astype(dtype), (30, 1))
+    folders = {name: tmp_path / name for name in ("colour", "alpha", "grey", "opaque")}
+    for folder in folders.values():
+        folder.mkdir()
+    jet = np.dstack([ramp, ramp[:, ::-1], np.zeros_like(ramp)])
+    white = np.full_like(ramp, np.iinfo(dtype).max)
+    for name, image in (
+        ("colour", jet),
+        ("alpha", np.dstack([white, white, white, ramp])),
+        ("grey", np.dstack([ramp] * 3)),
+        ("opaque", np.dstack([ramp, ramp, ramp, white])),
+    ):
+        for index in range(3):
+            read_grey(_written(folders[name] / f"{index}.png", np.zeros_like(image) if index == 0 else image))
+    found = [record.getMessage() for record in caplog.records]
+    assert len(found) == 2
+    assert found[0].startswith(f"{folders['colour']}: its maps are in colour (1.png)")
+    assert found[1].startswith(f"{folders['alpha']}: its maps say all in their alpha channel")
+
+
+def test_a_grey_jpeg_in_three_channels_is_grey(tmp_path, caplog):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)
+    read_grey(_written(tmp_path / "0.jpg", np.dstack([noise] * 3)))
+    assert not caplog.records
+
+
 def test_a_folder_is_no_picture(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_rgb(tmp_path)

@@ -1,5 +1,6 @@
 """Picture files as arrays, grey or in colour."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +12,37 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
 from vasal_jax.system.reading import read_bytes
 
+logger = logging.getLogger(__name__)
+
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: what libjpeg decodes by Huffman codes
 _START_OF_SCAN = 0xDA
+_COLOUR = 16  # of 255 by which the channels of a grey JPEG may differ
+
+_looked_at: set[Path] = set()  # folders whose maps were found grey, or were warned of
 
 
 def read_grey(path: str | os.PathLike) -> np.ndarray:
-    """Reads a PNG or JPEG picture as grey: uint8 (H,W).
+    """Reads a map, a PNG or JPEG picture of any depth, as grey.
+
+    A picture whose colours differ, or that says all in its alpha channel, gets one logged warning for its folder: it is
+    read as the brightness of its colours, which is hardly what was meant.
+
+    Returns:
+      uint8 (H,W), or uint16 (H,W) where the file has 16 bits.
 
     Raises:
       InputError: the file is missing, no such picture, damaged, or beyond `limits`.
     """
-    return _read(Path(path), cv2.IMREAD_GRAYSCALE)
+    path = Path(path)
+    grey = _read(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    if path.parent not in _looked_at:
+        _look_at_channels(path)
+    return grey
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
-    """Reads a PNG or JPEG picture in colour: uint8 (H,W,3) RGB. Raises as `read_grey` does."""
+    """Reads a PNG or JPEG picture in colour: uint8 (H,W,3) RGB. Raises `InputError` as `read_grey` does."""
     return _read(Path(path), cv2.IMREAD_COLOR_RGB)
 
 
@@ -56,6 +72,26 @@ def _read(path: Path, mode: int) -> np.ndarray:
     if image is None:
         raise InputError(f"{path}: expected a PNG or JPEG picture, found a damaged file")
     return image
+
+
+def _look_at_channels(path: Path) -> None:
+    """Warns of a folder by the first of its maps that is not the same all over."""
+    image = _read(path, cv2.IMREAD_UNCHANGED)
+    if image.ndim == 2:
+        _looked_at.add(path.parent)
+        return
+    colours, alpha = image[..., :3].astype(np.int32), image[..., 3:]
+    constant = np.ptp(colours.reshape(-1, colours.shape[-1]), axis=0).max() == 0
+    if np.ptp(colours, axis=-1).max() > _COLOUR * (257 if image.dtype == np.uint16 else 1):
+        what = "are in colour"
+    elif constant and alpha.size and np.ptp(alpha) > 0:
+        what = "say all in their alpha channel, which is not read"
+    else:
+        if not constant:
+            _looked_at.add(path.parent)
+        return
+    logger.warning("%s: its maps %s (%s); their brightness is taken, save them as grey", path.parent, what, path.name)
+    _looked_at.add(path.parent)
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
