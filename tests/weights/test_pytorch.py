@@ -93,14 +93,64 @@ def test_every_problem_is_in_one_error(state):
         assert line in str(caught.value)
 
 
-def test_other_number_types_are_named_not_converted(state, tmp_path):
+def test_other_floats_are_taken_as_float32_and_said(state, tmp_path, caplog):
     content = tensors(state)
     content["conv1_1.bias"] = content["conv1_1.bias"].half()
     content["conv1_2.bias"] = content["conv1_2.bias"].bfloat16()
+    content["conv2_1.bias"] = content["conv2_1.bias"].double()
     torch.save(content, tmp_path / "w.pt")
-    with pytest.raises(InputError, match=re.escape("conv1_2.bias: expected float32, found torch.bfloat16")) as caught:
+    found = pytorch.read(tmp_path / "w.pt")
+    assert all(value.dtype == np.float32 for value in found.values())
+    assert np.array_equal(found["conv1_1.bias"], state["conv1_1.bias"].astype(np.float16))
+    np.testing.assert_allclose(found["conv1_2.bias"], state["conv1_2.bias"], rtol=2**-8)
+    assert np.array_equal(found["conv2_1.bias"], state["conv2_1.bias"])
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("w.pt: values of bfloat16 and float16 and float64 are taken as float32")
+
+
+def test_whole_numbers_are_named_not_converted(state, tmp_path):
+    content = tensors(state)
+    content["conv1_1.bias"] = content["conv1_1.bias"].int()
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=re.escape("conv1_1.bias: expected float32, found torch.int32")):
         weights.read(tmp_path / "w.pt", TINY)
-    assert "conv1_1.bias: expected float32, found torch.float16" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model_best.pth.tar", "epoch.ckpt", "pytorch_model.bin", "weights", "w.safetensors"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_of_any_name_is_told_by_its_content(state, tmp_path, name, legacy):
+    torch.save(tensors(state), tmp_path / name, _use_new_zipfile_serialization=not legacy)
+    _, values = weights.read(tmp_path / name, TINY)
+    assert values.keys() == parameters.parameter_shapes(TINY).keys()
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.module.", "model.", "module._orig_mod.", "net.backbone."])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {"model_state_dict": s, "optimizer": {"state": {}}, "epoch": 3},
+        lambda s: {"net": s},
+        lambda s: {"ema": s, "epoch": torch.tensor(3)},
+        lambda s: {"model": {"state_dict": s}},
+    ],
+)
+def test_shared_prefixes_and_nested_state_dicts(state, tmp_path, prefix, wrap, caplog):
+    torch.save(wrap(tensors(state, prefix)), tmp_path / "w.pt")
+    found = pytorch.read(tmp_path / "w.pt")
+    assert found.keys() == state.keys()
+    assert all(np.array_equal(found[key], state[key]) for key in state)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'w.pt'}: {prefix} before all names is taken off"
+    ]
+
+
+def test_a_refusal_lists_ten_problems_and_a_count(state, tmp_path):
+    torch.save({f"layer{index}.weight": torch.zeros(1) for index in range(30)}, tmp_path / "w.pt")
+    with pytest.raises(InputError) as caught:
+        weights.read(tmp_path / "w.pt", TINY)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 12
+    assert lines[-1].strip() == f"and {30 + len(state) - 10} more"
 
 
 class Payload:

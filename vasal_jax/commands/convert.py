@@ -89,7 +89,7 @@ def _from_vgg16(args: ConvertArgs) -> VASal:
 def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
     from vasal_jax.weights import pytorch, pytorch_parity
 
-    if source is not None and source.suffix.lower() in weights.PYTORCH_SUFFIXES:
+    if source is not None and weights.is_pytorch(source):
         state = pytorch.read(source)  # the source's own entries, untouched by our conversion
     else:
         state = pytorch.to_pytorch(arrays(model))

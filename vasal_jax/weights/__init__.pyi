@@ -8,6 +8,9 @@ from .formats import (
     initial_weights as initial_weights,
 )
 from .formats import (
+    is_pytorch as is_pytorch,
+)
+from .formats import (
     load as load,
 )
 from .formats import (

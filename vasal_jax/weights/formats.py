@@ -16,6 +16,7 @@ from vasal_jax.config import RELEASED_MEMORY, Memory, ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
+from vasal_jax.system.reading import open_regular
 from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, parameter_shapes
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
@@ -34,7 +35,7 @@ def load(path: str | Path, *, dtype: str | None = None, config: ModelConfig | No
 
     Args:
       path: `.safetensors`, an Orbax folder written by `save`, or a PyTorch checkpoint of the released model
-        (`.pkl`, `.pt`, `.pth`; needs PyTorch).
+        of any name (needs PyTorch).
       dtype: compute type in place of the stored one, float32 or bfloat16.
       config: of a PyTorch checkpoint, which has none; the released one by default.
 
@@ -62,12 +63,23 @@ def _stored(path: Path, config: ModelConfig | None) -> _Stored:
     check_exists(path)
     if path.is_dir():
         return _read_orbax(path)
-    if path.suffix.lower() in PYTORCH_SUFFIXES:
+    if is_pytorch(path):
         from vasal_jax.weights import pytorch  # needs PyTorch, which nothing else here does
 
         config = config or ModelConfig.released()
         return _Stored(config, pytorch.from_pytorch(pytorch.read(path), config, path), RELEASED_MEMORY)
     return _read_safetensors(path)
+
+
+def is_pytorch(path: Path) -> bool:
+    """Whether a file is PyTorch's, by its content; by its name where the content is neither PyTorch's nor ours."""
+    if not path.is_file():
+        return False
+    with open_regular(path, "weights", sys.maxsize) as file:
+        head = file.read(9)
+    if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive or a pickle
+        return head[8:] != b"{"
+    return path.suffix.lower() in PYTORCH_SUFFIXES and head[8:] != b"{"
 
 
 def check_exists(path: Path) -> None:
@@ -141,6 +153,11 @@ def _read_orbax(path: Path) -> _Stored:
     try:
         metadata = ocp.metadata(path)
     except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
+        if (path / "config.json").is_file():
+            raise InputError(
+                f"{path}: is the folder of a training run, expected weights; train.py with --export NAME.safetensors "
+                "writes them, and goes on from the run where it is done"
+            ) from None
         raise InputError(f"{path}: not an Orbax weights folder ({error})") from None
     config, memory = _described(metadata.custom_metadata, path)
     # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.

@@ -16,7 +16,7 @@ from vasal_jax.models.vasal import VASal
 Arrays = dict[str, np.ndarray]
 """Parameters by dotted path, e.g. `visual.conv1_1.kernel`, float32."""
 
-_MAX_LISTED = 100  # lines of problems in one error
+_MAX_LISTED = 10  # lines of problems in one error
 
 
 def build(config: ModelConfig, values: Mapping[str, np.ndarray], source: str | Path) -> VASal:

@@ -1,5 +1,6 @@
 """PyTorch state dicts of the released graph to our parameters and back, by one key table, bit for bit."""
 
+import logging
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,6 +21,24 @@ except ImportError:
         "PyTorch is not installed, and PyTorch checkpoints cannot be read or written without it; "
         "install torch, or use weights in .safetensors form"
     ) from None
+
+
+logger = logging.getLogger(__name__)
+
+_MAX_LISTED = 10  # names in one error
+_CONVERTED = (torch.float16, torch.bfloat16, torch.float64)
+# Where training programs keep the weights of a checkpoint; the first that is there is taken.
+_STATE_DICTS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "ema",
+    "model_ema",
+    "ema_state_dict",
+)
 
 
 class _Layout(NamedTuple):
@@ -124,30 +143,59 @@ def pytorch_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def read(path: Path) -> Arrays:
-    """The state dict in a PyTorch file, legacy or zip, saved from CPU or GPU, bare or under state_dict or model.
+    """The state dict in a PyTorch file, legacy or zip, saved from CPU or GPU, bare or within a checkpoint.
 
-    A `module.` prefix on every key (from DataParallel) is taken off. Only tensors and plain containers are admitted:
+    A prefix that all names share, from DataParallel, torch.compile or a module around the model, is taken off, and
+    float16, bfloat16 and float64 are taken as float32; both are logged. Only tensors and plain containers are admitted:
     nothing in the file is run.
 
     Raises:
       InputError: not a PyTorch file, code in it, or no state dict of tensors.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # about pickles of other protocols
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        # Opened here, because torch.load takes some names for other forms. The warnings are about old pickles.
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile or damaged file can make torch.load raise nearly anything
         raise InputError(f"{path}: {_why_refused(error)}") from None
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    content = _state_dict(content)
     if not isinstance(content, Mapping) or not content:
         raise InputError(f"{path}: expected a state dict of tensors, found {type(content).__name__}")
     others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if others:
-        raise InputError(f"{path}: expected tensors alone in the state dict, found others under {', '.join(others)}")
+        listed = ", ".join(others[:_MAX_LISTED]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+        raise InputError(f"{path}: expected tensors alone in the state dict, found others under {listed}")
     keys = [str(key) for key in content]
-    prefix = "module." if all(key.startswith("module.") for key in keys) else ""
-    return {key.removeprefix(prefix): _array(value) for key, value in zip(keys, content.values(), strict=True)}
+    prefix = _shared_prefix(keys)
+    if prefix:
+        logger.warning("%s: %s before all names is taken off", path, prefix)
+    state = {key.removeprefix(prefix): value for key, value in zip(keys, content.values(), strict=True)}
+    kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values() if value.dtype in _CONVERTED})
+    if kinds:
+        logger.warning("%s: values of %s are taken as float32", path, " and ".join(kinds))
+    return {key: _array(value) for key, value in state.items()}
+
+
+def _state_dict(content: object, depth: int = 3) -> object:
+    """The state dict within a checkpoint; the checkpoint where it has none."""
+    if isinstance(content, Mapping) and depth:
+        for key in _STATE_DICTS:
+            if isinstance(content.get(key), Mapping) and content[key]:
+                return _state_dict(content[key], depth - 1)
+    return content
+
+
+def _shared_prefix(names: list[str]) -> str:
+    """What all names begin with, up to a dot. VGG-16's own `features.` stays."""
+    prefix = ""
+    while names and "." in names[0]:
+        first = names[0].partition(".")[0] + "."
+        if first == "features." or not all(name.startswith(first) and name != first for name in names):
+            break
+        if not all("." in name.removeprefix(first) for name in names):
+            break  # the name of a layer: what would be left is "weight" and "bias"
+        prefix, names = prefix + first, [name.removeprefix(first) for name in names]
+    return prefix
 
 
 def write(values: Mapping[str, np.ndarray], path: Path) -> None:
@@ -182,9 +230,10 @@ def vgg16_texture(path: Path, config: ModelConfig) -> Arrays:
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
-    """The tensor as NumPy; left as it is where NumPy has no such type, for `check_arrays` to name."""
-    plain = tensor.dtype == torch.float32 and tensor.layout == torch.strided
-    return tensor.detach().numpy() if plain else tensor
+    """The tensor as float32 NumPy; left as it is where it is of another kind, for `check_arrays` to name."""
+    if tensor.layout == torch.strided and tensor.dtype in (torch.float32, *_CONVERTED):
+        return tensor.detach().float().numpy()
+    return tensor
 
 
 def _why_refused(error: Exception) -> str:
