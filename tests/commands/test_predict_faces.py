@@ -12,7 +12,7 @@ import vasal_jax
 from tests.commands.test_predict_bad_input import refusal
 from tests.helpers import face_videos
 from tests.helpers.media import write_wav
-from tests.helpers.models import narrow_model
+from tests.helpers.models import narrow_model, weighing_model
 from vasal_jax.commands.predict import PredictArgs, predict
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.inputs.faces import detection
@@ -29,7 +29,7 @@ SIZE = face_videos.SIZE
 @pytest.fixture(scope="module")
 def weighing(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    vasal_jax.save(face_videos.weighing_model(), path)
+    vasal_jax.save(weighing_model(), path)
     return path
 
 

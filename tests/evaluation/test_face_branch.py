@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.media import write_video
-from tests.helpers.models import WIDTHS
+from tests.helpers.models import narrow_model
 from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.rows import model_rows
 from vasal_jax.evaluation.scores import Evaluation
-from vasal_jax.models import ModelConfig
 from vasal_jax.prediction.streaming import stream
-from vasal_jax.weights import parameters
 
 CONVENTIONS = Conventions(size=(36, 64), sigma=5.0, negatives=100)
 LENGTHS = {"crowded": 6, "unknown": 4, "changing": 15}  # in two lanes, the last comes after the first
@@ -20,10 +18,7 @@ LENGTHS = {"crowded": 6, "unknown": 4, "changing": 15}  # in two lanes, the last
 
 @pytest.fixture(scope="module")
 def model():
-    config, rng = ModelConfig.tiny(**WIDTHS, face=(4, 4, 4, 4, 4)), np.random.default_rng(1)
-    shapes = parameters.parameter_shapes(config)
-    values = {name: rng.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
-    return parameters.build(config, values, "drawn")
+    return narrow_model(face=(4, 4, 4, 4, 4))
 
 
 @pytest.fixture(scope="module")

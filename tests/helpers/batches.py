@@ -1,4 +1,4 @@
-"""Small drawn batches, a very small model and a stand-in for it, for tests of training."""
+"""Small drawn batches, and a stand-in for the model, for tests of training."""
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +11,6 @@ from vasal_jax.weights import parameters
 _OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}  # gone since
 FAST_COMPILE = {**_OLD_EMITTERS, "xla_backend_optimization_level": 0}
 """Compiler options with which the whole model's step compiles in a fifth of the time, to run slowly."""
-
-SMALL = {
-    "texture": (2, 2, 2, 2, 2, 2),
-    "motion": (2, 2, 2, 2),
-    "combine": (2, 2, 2),
-    "lstm": (2, 2),
-    "audio": (2, 2, 2, 2),
-    "fusion": 2,
-}
-
-
-def small_config(**changes) -> ModelConfig:
-    """Two channels everywhere and a face branch that hears: every path of the model, at little cost."""
-    return ModelConfig(**(SMALL | {"face": (2, 2, 2, 3, 3), "face_audio": 2} | changes))
 
 
 def drawn_batch(clips: int, steps: int = 2, faces: int = 2, seed: int = 0) -> dict[str, np.ndarray]:

@@ -1,29 +1,16 @@
-"""A small model that weighs faces, and videos of squares that stand for faces, for tests that need both."""
+"""Videos of squares that stand for faces."""
 
 from pathlib import Path
 
 import numpy as np
 
 from tests.helpers.media import write_video
-from tests.helpers.models import WIDTHS
 from vasal_jax.config import MVVA_GRID
-from vasal_jax.models import ModelConfig, VASal
 from vasal_jax.size import Size
-from vasal_jax.weights import parameters
 
 HEIGHT, WIDTH = 96, 160
 SIZE = Size(HEIGHT, WIDTH)
 SIDE = 24  # pixels of a face
-
-
-def weighing_model() -> VASal:
-    """The whole graph, a face branch that hears included, with drawn parameters: weights and maps are not flat."""
-    config = ModelConfig.tiny_full_audio_faces(**WIDTHS, face=(4, 6, 8, 12, 10), face_audio=6)
-    rng, values = np.random.default_rng(1), {}
-    for name, shape in sorted(parameters.parameter_shapes(config).items()):
-        fan_in = np.prod(shape[:-1]) if len(shape) > 1 and name.startswith("face.") else 25
-        values[name] = (rng.normal(0, 1, shape) / np.sqrt(fan_in)).astype(np.float32)
-    return parameters.build(config, values, "drawn")
 
 
 def paths(n: int) -> np.ndarray:

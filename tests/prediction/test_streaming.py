@@ -11,7 +11,7 @@ from flax import nnx
 from tests.helpers import face_videos
 from tests.helpers.golden import FIXTURES, drawn_state
 from tests.helpers.media import picture, write_video
-from tests.helpers.models import call, narrow_model
+from tests.helpers.models import call, narrow_model, weighing_model
 from vasal_jax import predict
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
@@ -314,7 +314,7 @@ def talking(tmp_path_factory) -> tuple:
 
 @pytest.fixture(scope="module")
 def weighing() -> VASal:
-    return face_videos.weighing_model()
+    return weighing_model()
 
 
 def _weighing_batch(video, boxes, mask) -> dict[str, jax.Array]:

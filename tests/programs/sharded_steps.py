@@ -17,7 +17,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax  # noqa: E402
 
-from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, small_config, stand_in_params  # noqa: E402
+from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, stand_in_params  # noqa: E402
+from tests.helpers.models import small_config  # noqa: E402
 from vasal_jax.training import sharding  # noqa: E402
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints  # noqa: E402
 from vasal_jax.training.losses import LossWeights  # noqa: E402

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers.batches import StandIn, small_config, stand_in_params
+from tests.helpers.batches import StandIn, stand_in_params
+from tests.helpers.models import small_config
 from vasal_jax.errors import InputError
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.losses import LossWeights

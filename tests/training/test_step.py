@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, small_config, stand_in_params
+from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, stand_in_params
+from tests.helpers.models import small_config
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig
 from vasal_jax.training import losses, sharding
