@@ -23,7 +23,7 @@ from vasal_jax.inputs.fixations import fixation_density
 from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import read_frames
 from vasal_jax.size import Size
-from vasal_jax.system.locks import only_one
+from vasal_jax.system.locks import LOCK_NAME, only_one
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"videos": 3, "seconds": 2.0, "seed": 4, "size": Size(72, 128), "workers": 1}
@@ -35,7 +35,7 @@ def write(folder: Path, **changes) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".mp4")
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".mp4" and path.name != LOCK_NAME)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
