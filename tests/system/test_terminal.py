@@ -1,6 +1,10 @@
 """What the command lines share."""
 
 import dataclasses
+import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import tyro
@@ -40,3 +44,44 @@ def test_a_progress_bar_shows_texts_as_they_are(monkeypatch):
     assert "[/y] a.mp4" in capture.get()
     assert "2/5" in capture.get()
     assert "[b]" in capture.get()
+
+
+def _run(command: str, closed: str = "", **environment: str) -> subprocess.CompletedProcess:
+    """Runs a command's function in a process of its own, with some of its streams closed."""
+    program = f"import sys; from vasal_jax.system.terminal import run; sys.exit(run(lambda: {command}))"
+    shell = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program]
+    return subprocess.run(shell, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_code(closed):
+    done = _run("print('wrote a.mp4') or 0", closed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("wrote a.mp4\n" if closed == "2>&-" else "")
+    failed = _run("(_ for _ in ()).throw(__import__('vasal_jax').InputError('a.mp4: no such file'))", closed)
+    assert failed.returncode == 2
+    assert failed.stdout == ""
+    assert failed.stderr == ("error: a.mp4: no such file\n" if closed == ">&-" else "")
+
+
+@pytest.mark.parametrize("platforms", ["cuda", "nonesuch"])
+def test_a_platform_without_devices_costs_one_line(platforms):
+    done = _run("len(__import__('jax').devices()) and 0", JAX_PLATFORMS=platforms)
+    if platforms == "cuda" and done.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert f"JAX_PLATFORMS says {platforms}" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_warning_is_said_once(capsys):
+    logger = logging.getLogger("vasal_jax.inputs.video")
+
+    def command() -> int:
+        for name in ("a.mp4", "a.mp4", "b.mp4"):
+            logger.warning("%s: no sound", name)
+        return 0
+
+    assert terminal.run(command) == 0
+    assert capsys.readouterr().err.splitlines() == ["warning: a.mp4: no sound", "warning: b.mp4: no sound"]

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -66,6 +67,7 @@ def run(command: Callable[[], int]) -> int:
     Returns:
       The command's exit code; 2 with one line for a mistake or a lack of the system, 130 for a request to stop.
     """
+    replace_closed_streams()
     for package in ("vasal_jax", "data"):
         logging.getLogger(package).handlers = [_LineHandler(logging.WARNING)]
     with stopping.heard(clean_up=remove_temporaries):
@@ -84,6 +86,13 @@ def run(command: Callable[[], int]) -> int:
         return stopping.EXIT_CODE
 
 
+def replace_closed_streams() -> None:
+    """Has what is printed go nowhere where standard output or error was closed (`>&-`) before Python started."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open to the end, as the stream it stands for)
+
+
 def _failed(error: Exception) -> int:
     """The exit code for an error, which is raised again where it is no person's mistake and no lack of the system."""
     if isinstance(error, InputError):
@@ -92,12 +101,23 @@ def _failed(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):
         _give_up_stdout()
         return 141
+    if isinstance(error, RuntimeError | AssertionError) and _raised_in(error) == "jax._src.xla_bridge":
+        reason = " ".join(str(error).split())[:200] or "no such device was found"
+        asked = os.environ.get("JAX_PLATFORMS") or "nothing"
+        print(f"error: JAX cannot start: JAX_PLATFORMS says {asked} ({reason}); unset it or say cpu", file=sys.stderr)
+        return 2
     if isinstance(error, OSError):
         # A disk, a pipe or a limit of the system, where no file could be named.
         print(f"error: {error}", file=sys.stderr)
         _give_up_stdout()
         return 2
     raise error
+
+
+def _raised_in(error: BaseException) -> str:
+    """The name of the module that raised an error."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return frames[-1][0].f_globals.get("__name__", "") if frames else ""
 
 
 def end_without(extra: str, error: ModuleNotFoundError) -> NoReturn:
@@ -127,8 +147,15 @@ class _PlainColumn(ProgressColumn):
 
 
 class _LineHandler(logging.Handler):
-    """A line a record, above a progress bar where one is shown."""
+    """A line a record, above a progress bar where one is shown. What was said is not said again."""
+
+    def __init__(self, level: int):
+        super().__init__(level)
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         line = f"{record.levelname.lower()}: {record.getMessage()}"
+        if line in self._said:
+            return
+        self._said.add(line)
         console.print(line, soft_wrap=True, markup=False, highlight=False)
