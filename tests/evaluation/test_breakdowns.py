@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.recorded_video import RecordedVideo
-from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, face_agreement, over_time, split_by
+from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, face_agreement, split_by, windowed_means
 from vasal_jax.evaluation.ground_truth import GroundTruth
 from vasal_jax.metrics.saliency import METRICS
 
@@ -47,7 +47,7 @@ def test_no_group_where_nothing_is_known():
     [(1, [1, np.nan, 3, 5, np.nan]), (2, [1, 4, np.nan]), (3, [2, 5]), (10, [3])],
 )
 def test_over_time(window, expected):
-    np.testing.assert_allclose(over_time(np.array([1, np.nan, 3, 5, np.nan]), window), expected)
+    np.testing.assert_allclose(windowed_means(np.array([1, np.nan, 3, 5, np.nan]), window), expected)
 
 
 def test_frames_of_which_it_is_not_known_are_in_no_group():

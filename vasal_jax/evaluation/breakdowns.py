@@ -12,7 +12,7 @@ from vasal_jax.metrics.face_shares import fixation_shares
 from vasal_jax.metrics.saliency import METRICS
 
 Notes = Mapping[str, Arrays]
-"""By video, what `evaluation.frame_notes` says of its frames."""
+"""By video, what `scores.frame_notes` says of its frames."""
 
 FACES = ("no face", "1 face", "2 faces", "3 faces", "4 faces", "5 faces", "6 faces or more")
 SPEAKING = ("nobody speaks", "one person speaks", "several speak")
@@ -64,7 +64,7 @@ def split_by(scores: Scores, notes: Notes, note: str, names: Sequence[str]) -> l
     return [group(int(number)) for number in np.unique(numbers[np.isfinite(numbers)])]
 
 
-def over_time(values: np.ndarray, window: int) -> np.ndarray:
+def windowed_means(values: np.ndarray, window: int) -> np.ndarray:
     """Means of (F,) values over `window` frames at a time, (ceil(F / window),); NaN stands for no value."""
     starts = np.arange(0, len(values), window)
     finite = np.isfinite(values)

@@ -128,5 +128,5 @@ def _spectrogram(video: Video) -> np.ndarray:
 
 
 def faces_of(video: Video) -> Faces:
-    """The faces of a video as the model takes them; none where nobody said."""
+    """The faces of a video as the model takes them; none if the dataset has no face tracks."""
     return Faces(video.video, video.tracks() or (np.zeros((0, 0, 4), np.float32), np.zeros((0, 0), bool)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
-from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, over_time, split_by
+from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, split_by, windowed_means
 from vasal_jax.evaluation.ground_truth import HALF, Conventions, GroundTruth
 from vasal_jax.evaluation.people import HALVES
 from vasal_jax.evaluation.rows import CENTRE_PRIOR, ReadMaps, against
@@ -222,12 +222,14 @@ def _series(scores: Scores, notes: Notes) -> tuple[int, dict[str, Any]]:
     window = max(1, math.ceil(total / MAX_SERIES))
 
     def curve(values: np.ndarray) -> list[float | None]:
-        return [round(float(value), 3) + 0.0 if np.isfinite(value) else None for value in over_time(values, window)]
+        return [
+            round(float(value), 3) + 0.0 if np.isfinite(value) else None for value in windowed_means(values, window)
+        ]
 
     videos = []
     for video, of in notes.items():
         frame = float(of["seconds"][1]) if len(of["seconds"]) > 1 else 1.0
-        speaks = over_time(of["speaking"] > 0, window) >= 0.5 if "speaking" in of else np.array([])
+        speaks = windowed_means(of["speaking"] > 0, window) >= 0.5 if "speaking" in of else np.array([])
         curves = [[curve(rows[video][metric]) for metric in METRICS] for rows in scores.values()]
         videos.append({"id": video, "step": frame * window, "speaking": speaks.astype(int).tolist(), "scores": curves})
     return window, {"metrics": METRICS, "rows": list(scores), "videos": videos}

@@ -46,7 +46,7 @@ def score_videos(
     batch: int,
     advance: Callable[[int], None],
 ) -> Iterator[tuple[Video, dict[str, Result]]]:
-    """Scores of each video as it is through.
+    """Scores of each video as soon as all of its frames are scored.
 
     Args:
       reader: of the rows' inputs.
@@ -55,7 +55,7 @@ def score_videos(
       prior: float32 (H, W), the baseline of the information gain; its size is the truth's resolution.
       model: for the model's rows.
       batch: videos at once on a device.
-      advance: told of frames that are through.
+      advance: called with the number of frames that were scored since its last call.
 
     Yields:
       A video, and its results by row.

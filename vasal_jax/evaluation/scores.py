@@ -1,4 +1,4 @@
-"""Scores of a dataset's videos, row by row of a table, kept video by video so that a run can be gone on with."""
+"""Scores of a dataset's videos, row by row of a table, kept video by video so that a stopped run can be resumed."""
 
 import dataclasses
 import hashlib
@@ -39,7 +39,7 @@ FORMAT = 2
 class Evaluation:
     """A set of videos to score rows on.
 
-    Every video's scores are written to the work folder as soon as it is through. Where they were made with the same
+    The scores of a video are written to the work folder as soon as all are there. Where they were made with the same
     settings and files, they are taken as they are: a run that was stopped goes on, and a row that is added later is
     computed alone. Scores depend neither on that nor on the number of devices. (The number of a CPU's threads, of which
     JAX has at least one for each device it simulates, moves the last bits of a model's maps.)
@@ -71,7 +71,7 @@ class Evaluation:
           rows: what to score, with different names; those of a model need `model`.
           model: the model.
           batch: videos at once on a device.
-          advance: told of frames that are through.
+          advance: called with the number of frames that were scored since its last call.
 
         Raises:
           InputError: an input cannot be read, a map is not finite, or the work folder cannot be written.
@@ -158,7 +158,7 @@ class Evaluation:
         if older:
             logger.warning("%s: %d files of an earlier version are not used; they may be removed", self.work, older)
 
-    def _place(self, row: Row, video: Video) -> tuple[Path, str]:
+    def _score_path(self, row: Row, video: Video) -> tuple[Path, str]:
         """The file of one row and video, under a name that says what it depends on, and that in words."""
         key = row.stamp, video.id
         if key not in self._stamps:
@@ -180,7 +180,7 @@ class Evaluation:
         return arrays
 
     def _load(self, row: Row, video: Video, names: Sequence[str]) -> Arrays | None:
-        path, _ = self._place(row, video)
+        path, _ = self._score_path(row, video)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in names}
@@ -192,7 +192,7 @@ class Evaluation:
             return None
 
     def _save(self, row: Row, video: Video, arrays: Arrays) -> None:
-        path, settings = self._place(row, video)
+        path, settings = self._score_path(row, video)
         with replacing(path) as temporary:
             np.savez(temporary, settings=np.array(settings), **arrays)
 

@@ -45,13 +45,13 @@ def wins(positives: Array, positives_mask: ArrayLike, negatives: Array, negative
     real = jnp.asarray(positives_mask).sum(-1, keepdims=True)
     positives = jnp.where(positives_mask, positives, ABOVE_ALL)
     lost = _below(jnp.concatenate([positives - 1, positives], -1), negatives)  # a tie is above one of the two
-    return _total(jnp.where(negatives_mask, 2 * real - lost, 0), 2 * positives.shape[-1])
+    return _sum_in_parts(jnp.where(negatives_mask, 2 * real - lost, 0), 2 * positives.shape[-1])
 
 
 def wins_over_lower(positives: Array, positives_mask: ArrayLike, negatives: Array) -> Array:
-    """As `wins`, each negative first lowered to the highest positive that is not above it: int32 (..., parts).
+    """`wins` with thresholds at the positives only: each negative is rounded down to the next positive.
 
-    This is what a ROC curve with thresholds at the positives alone sees. A negative below all positives stays there.
+    A negative below all positives stays there. Returns int32 (..., parts).
 
     Args:
       positives: int32 (..., K) keys from `ordered`.
@@ -64,7 +64,7 @@ def wins_over_lower(positives: Array, positives_mask: ArrayLike, negatives: Arra
     lower = (positives[..., None, :] < positives[..., :, None]).sum(-1)
     lost = jnp.pad(jnp.arange(1, positives.shape[-1] + 1) + lower, [(0, 0)] * (real.ndim - 1) + [(1, 0)])
     above = _below(positives - 1, negatives)
-    return _total(2 * real - jnp.take_along_axis(lost, above, -1), 2 * positives.shape[-1])
+    return _sum_in_parts(2 * real - jnp.take_along_axis(lost, above, -1), 2 * positives.shape[-1])
 
 
 def area(wins: Array, n_positives: ArrayLike, n_negatives: ArrayLike) -> Array:
@@ -80,7 +80,7 @@ def area(wins: Array, n_positives: ArrayLike, n_negatives: ArrayLike) -> Array:
     return (lax.div(wins, most) + lax.rem(wins, most) / most).sum(-1) / n_positives
 
 
-def _total(counts: Array, most: int) -> Array:
+def _sum_in_parts(counts: Array, most: int) -> Array:
     """Sums int32 (..., L) counts of at most `most` each, in as many parts as keep below 2^31: int32 (..., parts)."""
     *lead, length = counts.shape
     part = jnp.iinfo(jnp.int32).max // max(most, 1)

@@ -83,7 +83,7 @@ def cc(prediction: ArrayLike, density: ArrayLike) -> Array:
     metrics tell us about saliency models?" (TPAMI 2019); as pysaliency's CC.
     """
     p, q = _Moments.of(prediction), _Moments.of(density)
-    shared = _total(p.centred(prediction) * q.centred(density)) / p.pixels - p.rest * q.rest
+    shared = _pairwise_sum(p.centred(prediction) * q.centred(density)) / p.pixels - p.rest * q.rest
     spread = p.deviation * q.deviation
     return _where_truth(q, shared * _inverse(spread))
 
@@ -100,8 +100,8 @@ def sim(prediction: ArrayLike, density: ArrayLike, min_max: bool = False) -> Arr
     """
     p, q = _Moments.of(prediction), _Moments.of(density)
     pair = p.distribution(prediction, min_max), q.distribution(density, min_max)
-    # The least of a number and NaN is the number, to some compilers.
-    return _where_truth(q, jnp.where(jnp.isnan(p.rise), jnp.nan, _total(jnp.minimum(*pair))))
+    # XLA may return the number for min(number, NaN).
+    return _where_truth(q, jnp.where(jnp.isnan(p.rise), jnp.nan, _pairwise_sum(jnp.minimum(*pair))))
 
 
 def kl(prediction: ArrayLike, density: ArrayLike) -> Array:
@@ -112,7 +112,7 @@ def kl(prediction: ArrayLike, density: ArrayLike) -> Array:
     """
     moments = _Moments.of(density)
     p, q = _Moments.of(prediction).distribution(prediction), moments.distribution(density)
-    return _where_truth(moments, _total(q * jnp.log(EPSILON + q / (p + EPSILON))))
+    return _where_truth(moments, _pairwise_sum(q * jnp.log(EPSILON + q / (p + EPSILON))))
 
 
 def nss(prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike) -> Array:
@@ -122,7 +122,7 @@ def nss(prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike) -> Array:
     NSS.
     """
     p = _Moments.of(prediction)
-    values, mask = _at(prediction, fixations, mask)
+    values, mask = _values_at(prediction, fixations, mask)
     values = p.centred(values, axes=1) - p.rest[..., None]
     return _mean(values, mask) * _inverse(p.deviation)
 
@@ -137,10 +137,10 @@ def information_gain(prediction: ArrayLike, baseline: ArrayLike, fixations: Arra
     Args:
       baseline: float (..., H, W) or (H, W), usually the centre prior: the density of other videos' fixations.
     """
-    values, mask = _at(prediction, fixations, mask)
+    values, mask = _values_at(prediction, fixations, mask)
     maps = jnp.broadcast_to(baseline, (*values.shape[:-1], *jnp.shape(baseline)[-2:]))
     p = _Moments.of(prediction).distribution(values, axes=1)
-    b = _Moments.of(baseline).distribution(_at(maps, fixations, mask)[0], axes=1)
+    b = _Moments.of(baseline).distribution(_values_at(maps, fixations, mask)[0], axes=1)
     # One logarithm of the quotient: the difference of two near -18 would be rounded to 1e-6.
     return _mean(jnp.log2((EPSILON + p) / (EPSILON + b)), mask)
 
@@ -160,7 +160,7 @@ def auc_judd(prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike, thres
     """
     if thresholds not in ("all", "fixations"):
         raise ValueError(f"thresholds must be 'all' or 'fixations', not {thresholds!r}")
-    values, mask = _at(prediction, fixations, mask)
+    values, mask = _values_at(prediction, fixations, mask)
     positives, pixels = roc.ordered(values), roc.ordered(_flat(prediction))
     if thresholds == "all":
         wins = roc.wins(positives, mask, pixels, jnp.ones(pixels.shape, bool))
@@ -208,8 +208,8 @@ def shuffled_auc(
       negatives: int (..., M, 2) x, y of pixels of this map, from `choose_negatives`. A frame without any scores NaN.
       negatives_mask: bool (..., M).
     """
-    values, mask = _at(prediction, fixations, mask)
-    others, others_mask = _at(prediction, negatives, negatives_mask)
+    values, mask = _values_at(prediction, fixations, mask)
+    others, others_mask = _values_at(prediction, negatives, negatives_mask)
     positives, others = roc.ordered(values), roc.ordered(others)
     area = roc.area(roc.wins(positives, mask, others, others_mask), mask.sum(-1), others_mask.sum(-1))
     return jnp.where(jnp.isnan(prediction).any((-2, -1)), jnp.nan, area)
@@ -259,16 +259,16 @@ class _Moments(NamedTuple):
         x = jnp.asarray(x, jnp.float32)
         pixels = x.shape[-2] * x.shape[-1]
         low = x.min((-2, -1))
-        rise = _total(x - _beside(low, 2)) / pixels
+        rise = _pairwise_sum(x - _per_map(low, 2)) / pixels
         middle, unit = low + rise, _inverse(rise)
-        centred = (x - _beside(middle, 2)) * _beside(unit, 2)
-        rest = _total(centred) / pixels
-        variance = jnp.maximum(_total(centred * centred) / pixels - rest * rest, 0)
+        centred = (x - _per_map(middle, 2)) * _per_map(unit, 2)
+        rest = _pairwise_sum(centred) / pixels
+        variance = jnp.maximum(_pairwise_sum(centred * centred) / pixels - rest * rest, 0)
         return cls(low, rise, middle, unit, rest, jnp.sqrt(variance), pixels)
 
     def centred(self, x: ArrayLike, axes: int = 2) -> Array:
         """Values of the map, (...) and `axes` more, minus `middle`, times `unit`."""
-        return (jnp.asarray(x, jnp.float32) - _beside(self.middle, axes)) * _beside(self.unit, axes)
+        return (jnp.asarray(x, jnp.float32) - _per_map(self.middle, axes)) * _per_map(self.unit, axes)
 
     def distribution(self, x: ArrayLike, min_max: bool = False, axes: int = 2) -> Array:
         """Values of the map once it is not negative and sums to 1; uniform where there is nothing to share out."""
@@ -276,7 +276,7 @@ class _Moments(NamedTuple):
         mean = self.low - floor + self.rise * (1 + self.rest)
         # Divisions and choices a map in place of a pixel: they are a tenth of all that `score` takes.
         unit, least = _inverse(mean) / self.pixels, jnp.where(mean == 0, 1 / self.pixels, 0)
-        return (jnp.asarray(x, jnp.float32) - _beside(floor, axes)) * _beside(unit, axes) + _beside(least, axes)
+        return (jnp.asarray(x, jnp.float32) - _per_map(floor, axes)) * _per_map(unit, axes) + _per_map(least, axes)
 
 
 def _inverse(x: Array) -> Array:
@@ -284,7 +284,7 @@ def _inverse(x: Array) -> Array:
     return jnp.where(x == 0, 0, 1 / jnp.where(x == 0, 1, x))
 
 
-def _total(x: Array) -> Array:
+def _pairwise_sum(x: Array) -> Array:
     """Sum over a map: lines first, so that many short sums are added instead of one long one.
 
     The barrier keeps XLA from making one of them again, which costs 1e-5 of the sum where it adds one by one.
@@ -292,7 +292,7 @@ def _total(x: Array) -> Array:
     return jax.lax.optimization_barrier(x.sum(-1)).sum(-1)
 
 
-def _beside(values: Array, axes: int) -> Array:
+def _per_map(values: Array, axes: int) -> Array:
     """One number a map, (...), to be combined with its pixels or points."""
     return values.reshape(*values.shape, *(1,) * axes)
 
@@ -306,7 +306,7 @@ def _flat(x: ArrayLike) -> Array:
     return x.reshape(*x.shape[:-2], -1)
 
 
-def _at(x: ArrayLike, points: ArrayLike, mask: ArrayLike) -> tuple[Array, Array]:
+def _values_at(x: ArrayLike, points: ArrayLike, mask: ArrayLike) -> tuple[Array, Array]:
     """Values of a map (..., H, W) at points (..., K, 2), and the mask without points outside the map."""
     height, width = jnp.shape(x)[-2:]
     points = jnp.asarray(points)
