@@ -71,14 +71,12 @@ def test_faces_found_weighed_and_explained(video, tmp_path, capfd, weighing, tol
     out = tmp_path / "out"
     out.mkdir()
     explain, tracks = out / "e.mp4", out / "t.npy"
-    assert command(video, weights=weighing, faces="auto", explain=explain, save_tracks=tracks, maps=out / "m.npz") == 0
+    assert command(video, weights=weighing, explain=explain, save_tracks=tracks, maps=out / "m.npz") == 0
     assert sorted(path.name for path in out.iterdir()) == ["e.csv", "e.mp4", "m.npz", "t.npy"]
     printed = capfd.readouterr()
     assert printed.out.splitlines() == [f"wrote {path}" for path in (tracks, out / "m.npz", explain, out / "e.csv")]
-    lines = printed.err.splitlines()
-    assert len(lines) == 2
-    assert all(f"{N}/{N}" in line for line in lines)
-    assert "finding faces" in lines[0]
+    (line,) = printed.err.splitlines()  # one pass, one bar
+    assert f"{N}/{N}" in line
 
     boxes, mask = load_tracks(tracks, SIZE)
     truth = face_videos.boxes_of(face_videos.paths(N))
@@ -117,17 +115,19 @@ def test_faces_found_weighed_and_explained(video, tmp_path, capfd, weighing, tol
 def test_auto_for_weights_without_a_face_branch(tmp_path, told):
     """As the tracks it finds, drawn with equal weights."""
     video = face_videos.write_talkers(tmp_path / "v.mkv", 6)
-    assert command(video, faces="auto", maps=tmp_path / "a.npz", save_tracks=tmp_path / "t.npy") == 0
+    assert command(video, maps=tmp_path / "a.npz", save_tracks=tmp_path / "t.npy") == 0
     assert command(video, faces=str(tmp_path / "t.npy"), maps=tmp_path / "b.npz") == 0
     np.testing.assert_allclose(read_maps(tmp_path / "a.npz"), read_maps(tmp_path / "b.npz"), rtol=1e-4)
-    assert command(video, maps=tmp_path / "c.npz") == 0
+    assert command(video, faces="none", maps=tmp_path / "c.npz") == 0
     assert np.abs(read_maps(tmp_path / "a.npz") - read_maps(tmp_path / "c.npz")).max() > 1e-6
 
 
 def test_tracks_alone_need_no_prediction(video, tmp_path, capfd, told):
-    assert command(video, faces="auto", save_tracks=tmp_path / "t.npy", tracks_size=Size(720, 1280)) == 0
+    assert command(video, save_tracks=tmp_path / "t.npy", tracks_size=Size(720, 1280)) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npy", "v.mkv"]
-    assert capfd.readouterr().out == f"wrote {tmp_path / 't.npy'}\n"
+    printed = capfd.readouterr()
+    assert printed.out == f"wrote {tmp_path / 't.npy'}\n"
+    assert "finding faces" in printed.err
     boxes, _ = load_tracks(tmp_path / "t.npy", MVVA_GRID)
     order = boxes[0, :, 0].argsort()
     np.testing.assert_allclose(boxes[:, order], face_videos.boxes_of(face_videos.paths(N)), atol=0.02)
@@ -167,7 +167,7 @@ def test_tracks_that_end_early_and_a_crowd(video, tmp_path, capfd, weighing):
 
 
 def test_no_faces_for_a_face_branch_are_remarked_on(video, tmp_path, capfd, weighing):
-    assert command(video, weights=weighing, maps=tmp_path / "m.npz") == 0
+    assert command(video, weights=weighing, faces="none", maps=tmp_path / "m.npz") == 0
     assert "these weights weigh faces and are given none" in capfd.readouterr().err
 
 
@@ -187,8 +187,8 @@ def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
         ("needs face tracks, found the folder", {"weights": weighing, "faces": maps, **out}),
         ("needs face tracks, found the folder", {"faces": maps, "save_tracks": tmp_path / "o.npy"}),
         ("which these weights lack", {"weights": narrow, "faces": tracks, **out}),
-        ("--explain needs faces", {"weights": weighing, **out}),
-        ("--save-tracks needs faces", {"save_tracks": tmp_path / "o.npy"}),
+        ("--explain needs faces", {"weights": weighing, "faces": "none", **out}),
+        ("--save-tracks needs faces", {"faces": "none", "save_tracks": tmp_path / "o.npy"}),
         ("ends in .npy", {"faces": tracks, "save_tracks": tmp_path / "o.txt"}),
         ("is an input or another output", {"faces": tracks, "save_tracks": tmp_path / "t.npy"}),
         ("is a folder", {"weights": weighing, "faces": tracks, "explain": tmp_path / "e.mp4"}),
@@ -199,7 +199,7 @@ def test_refused(video, tmp_path, capfd, weighing, monkeypatch):
     ):
         assert message in refusal(capfd, video, **options), options
     monkeypatch.setitem(sys.modules, "mtcnn", None)
-    assert 'pip install "vasal-jax[faces]"' in refusal(capfd, video, faces="auto", detector="mtcnn")
+    assert 'pip install "vasal-jax[faces]"' in refusal(capfd, video, detector="mtcnn")
 
 
 def test_a_failure_leaves_neither_video_nor_table(video, tmp_path, capfd, weighing):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.helpers import face_videos
+from tests.helpers import face_videos, real_faces
 from tests.helpers.golden import FIXTURES, drawn_state
 from tests.helpers.media import picture, write_video
 from tests.helpers.models import call, narrow_model, weighing_model
@@ -17,8 +17,9 @@ from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips
 from vasal_jax.inputs.faces import tracks as face_tracks
+from vasal_jax.inputs.faces.detection import detect_tracks
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
-from vasal_jax.inputs.faces.sources import FaceSlots
+from vasal_jax.inputs.faces.slots import FaceSlots
 from vasal_jax.inputs.video import model_frame, read_frames
 from vasal_jax.models import ModelConfig, VASal, saliency
 from vasal_jax.models.layers import for_inference
@@ -326,7 +327,7 @@ def _weighing_batch(video, boxes, mask) -> dict[str, jax.Array]:
         "frames": np.stack([model_frame(frame.image) for frame in frames]),
         "frames_past": np.stack([model_frame(frames[max(0, i - 5)].image) for i in range(len(frames))]),
         "mel": np.array(windows)[..., None],
-        **FaceSlots.of(boxes, mask).inputs(frames),
+        **FaceSlots(boxes, mask).of_clip(frames)[0],
     }
     return {name: jnp.asarray(value)[None] for name, value in clip.items()}
 
@@ -393,3 +394,17 @@ def test_a_stream_left_early_closes_its_files(model, videos):
     assert next(frames).index == 0
     frames.close()
     assert not any(thread.name == "prefetch" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("memory", ["continuous", "overlap/4"])
+def test_faces_found_on_the_way_weigh_as_those_known_before(weighing, tmp_path, memory):
+    """3 shots with 3, 5 and 4 faces: slots are added while the stream goes on."""
+    video, _ = real_faces.write_drawn(tmp_path / "v.mp4")
+    found = list(streaming.stream(weighing, video, memory=memory))
+    known = list(streaming.stream(weighing, video, memory=memory, faces=detect_tracks(video)))
+    assert len(found) == len(known) == 45
+    for mine, theirs in zip(found, known, strict=True):
+        _assert_same(mine.map, theirs.map)
+        np.testing.assert_array_equal(mine.faces.track, theirs.faces.track)
+        np.testing.assert_allclose(mine.faces.weights, theirs.faces.weights, atol=1e-6)
+    assert found[-1].faces.track.max() == 11

@@ -15,8 +15,9 @@ from tyro.conf import Positional, arg
 from vasal_jax import __version__, weights
 from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET, Memory
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces.detection import tracked_faces
 from vasal_jax.inputs.faces.sources import Faces, open_faces
-from vasal_jax.inputs.faces.tracks import save_tracks
+from vasal_jax.inputs.faces.tracks import save_tracks, tracks_file
 from vasal_jax.inputs.media import MAX_SIDE
 from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.models.vasal import VASal
@@ -48,7 +49,7 @@ class PredictArgs:
     """The video file. Any size, length and frame rate."""
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
-    faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "none"
+    faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "auto"
     """Where the faces are: auto to find and track them, an MVVA tracking file .npy, a folder of face maps <n>.jpg (for
     weights without a face branch), or none."""
     detector: Literal["yunet", "mtcnn"] = "yunet"
@@ -99,9 +100,11 @@ def predict(args: PredictArgs) -> int:
     model = load_weights(args)
     _check_faces(args, model)
     Memory.chosen(args.memory, model.memory, args.released)  # a mistake is told before faces are looked for
-    faces = _find_faces(args, info)
-    if outputs.paths() != [args.save_tracks]:  # more than the faces
-        _predict(args, info, model, faces, outputs)
+    with _open_faces(args, info) as faces:
+        if outputs.paths() != [args.save_tracks]:
+            _predict(args, info, model, faces, outputs)
+        elif faces.record:
+            _find_faces(args, info, faces)
     for path in outputs.paths():
         print(f"wrote {path}")
     return 0
@@ -140,24 +143,29 @@ def _check_faces(args: PredictArgs, model: VASal) -> None:
         logger.warning("these weights weigh faces and are given none; say --faces auto or --faces TRACKS.npy")
 
 
-def _find_faces(args: PredictArgs, info: VideoInfo) -> Faces:
-    """The faces that the arguments name, saved if they say so."""
+@contextlib.contextmanager
+def _open_faces(args: PredictArgs, info: VideoInfo) -> Iterator[Faces]:
+    """The faces that the arguments name, saved if they say so; those that are to be found, when the block ends."""
     size = args.tracks_size or Size(info.height, info.width)
-    if args.faces == "auto":
-        with progress_bar() as bar:
-            task = bar.add_task("finding faces", total=info.frames)
+    with contextlib.ExitStack() as stack:
+        record = None
+        if args.save_tracks and args.faces == "auto":
+            record = stack.enter_context(tracks_file(args.save_tracks, size))
+        faces = open_faces(args.faces, info, tracks_size=size, detector=args.detector, record=record)
+        if args.save_tracks and not record:
+            save_tracks(args.save_tracks, *faces.tracks, size)
+        yield faces
 
-            def progress(done: int) -> None:
-                stopping.check()
-                bar.update(task, completed=done)
 
-            faces = open_faces("auto", info, detector=args.detector, progress=progress)
-            bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
-    else:
-        faces = open_faces(args.faces, info, tracks_size=size)
-    if args.save_tracks:
-        save_tracks(args.save_tracks, *faces.tracks, size)
-    return faces
+def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces) -> None:
+    """Finds and saves the faces of a video without predicting on it."""
+    with progress_bar() as bar:
+        task = bar.add_task("finding faces", total=info.frames)
+        for found in tracked_faces(args.video, detector=faces.detector):
+            stopping.check()
+            faces.record(found)
+            bar.update(task, advance=1)
+        bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
 
 
 def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) -> Iterator[FrameMap]:
@@ -188,6 +196,7 @@ def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
         "sound": args.sound.name if args.sound else "the video's own",
         "sound_track": args.sound_track,
         "faces": args.faces,
+        "detector": args.detector if args.faces == "auto" else None,
         "tracks_size": args.tracks_size and str(args.tracks_size),
         "weights": source.name,
         "weights_sha256": digest,

@@ -1,10 +1,11 @@
 """Videos as the clips a model takes: frames, the frames before, sound and faces, brought together as a stream."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,12 +13,32 @@ from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, input_shapes
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, window_indices
-from vasal_jax.inputs.faces.maps import FaceMaps
-from vasal_jax.inputs.faces.sources import FaceSlots, FaceSource, open_faces
+from vasal_jax.inputs.faces.found import SLOTS, FoundFaces
+from vasal_jax.inputs.faces.slots import FaceSlots, FacesOfFrame
+from vasal_jax.inputs.faces.sources import FaceSource, open_faces
 from vasal_jax.inputs.sound import SAMPLE_RATE, check_track
 from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
 
 logger = logging.getLogger(__name__)
+
+
+class ClipFaces(Protocol):
+    """The faces of a video, for each of its clips.
+
+    Attributes:
+      lookahead: frames that must be seen, or the end, after those of a clip before `of_clip` can be asked.
+    """
+
+    lookahead: int
+
+    def see(self, image: np.ndarray) -> None:
+        """Takes the next frame, uint8 (H,W,3) RGB."""
+
+    def finish(self) -> None:
+        """The video is over."""
+
+    def of_clip(self, frames: Sequence[Frame]) -> tuple[dict[str, np.ndarray], list[FacesOfFrame] | None]:
+        """What the model takes of T frames, and who is in the slots of a face branch; each clip is asked for once."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +55,19 @@ class Clip:
 
     frames: list[Frame]
     batch: Batch
-    slots: FaceSlots | None = None
+    faces: list[FacesOfFrame] | None = None
+
+    @property
+    def slots(self) -> int:
+        """N of a face branch's inputs, 0 without one."""
+        return len(self.faces[0].mask) if self.faces else 0
 
 
 class VideoClips:
-    """A video file clip by clip, as `cut_clips` cuts it; each iteration reads it anew. What is odd about it is logged.
+    """A video file clip by clip, as `cut_clips` cuts it; each iteration reads it anew and logs what is odd about it.
 
     Attributes:
-      slots: N of a face branch's inputs, 0 without one.
+      slots: N of a face branch's inputs, 0 without one; that of the first clips where it may grow.
     """
 
     def __init__(
@@ -74,16 +100,18 @@ class VideoClips:
             rate = self._info.fps
             logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, rate)
         self._faces = open_faces(faces, self._info)
-        self._given = self._faces.slots() if face_branch else self._faces.maps()
+        self._face_branch = face_branch
+        self._known = None if self._faces.detector else self._faces.of_model(face_branch)
         self._sound, self._sound_track = self._info.path if sound is None else sound, sound_track
         if sound_track is not None:
             check_track(self._sound, sound_track)
         self._length, self._released = length, released
-        self.slots = self._given.slots if face_branch else 0
+        self.slots = (SLOTS[0] if self._known is None else self._known.slots) if face_branch else 0
 
-    def blank(self) -> Batch:
-        """Zeros of the shapes and types that all clips' batches have. Nothing is read for them."""
-        shapes = input_shapes(self.slots if isinstance(self._given, FaceSlots) else None)
+    def blank(self, slots: int | None = None) -> Batch:
+        """Zeros of the shapes and types of a clip's batch with so many face slots. Nothing is read for them."""
+        slots = self.slots if slots is None else slots
+        shapes = input_shapes(slots if self._face_branch else None)
         kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
         return {name: np.zeros((1, self._length, *shape), kinds[name]) for name, shape in shapes.items()}
 
@@ -95,6 +123,7 @@ class VideoClips:
         """
         video, track = self._info.path, load_spectrogram(self._sound, self._sound_track)
         last, clips = None, 0
+        faces = self._faces.of_model(self._face_branch) if self._known is None else self._known
 
         def frames() -> Iterator[Frame]:
             nonlocal last
@@ -102,66 +131,80 @@ class VideoClips:
                 last = frame
                 yield frame
 
-        for clip in cut_clips(frames(), {"mel": track}, self._given, self._length, released=self._released):
-            yield clip
-            clips += 1
-        if not clips:
-            needed = FRAME_OFFSET + self._length
-            raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
-        self._warn_of_short_inputs(track, last)
+        with contextlib.closing(faces) if isinstance(faces, FoundFaces) else contextlib.nullcontext():
+            for clip in cut_clips(frames(), {"mel": track}, faces, self._length, released=self._released):
+                yield clip
+                clips += 1
+            if not clips:
+                needed = FRAME_OFFSET + self._length
+                raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
+            self._warn_of_short_inputs(track, faces, last)
 
-    def _warn_of_short_inputs(self, track: np.ndarray, last: Frame) -> None:
+    def _warn_of_short_inputs(self, track: np.ndarray, faces: "ClipFaces", last: Frame) -> None:
         heard = (track.shape[1] - 1) * HOP / SAMPLE_RATE
         if track.any() and heard < last.time - 0.5:
             path = self._info.path
             logger.warning("%s: the sound ends at %.1f s of %.1f s; silence is used after it", path, heard, last.time)
-        count, given, source = last.index + 1, self._given, self._faces.source
-        if source is not None and len(given) < count:
-            kind = "face tracks" if isinstance(given, FaceSlots) else "face maps"
+        if isinstance(faces, FoundFaces):
+            faces.finish_record()
+            return
+        count, source = last.index + 1, self._faces.source
+        if source is not None and len(faces) < count:
+            kind = "face tracks" if isinstance(faces, FaceSlots) else "face maps"
             logger.warning(
-                "%s: %s for %d of %d frames; the rest are taken as without faces", source, kind, len(given), count
+                "%s: %s for %d of %d frames; the rest are taken as without faces", source, kind, len(faces), count
             )
 
 
 def cut_clips(
     frames: Iterator[Frame],
     tracks: Mapping[str, np.ndarray],
-    faces: FaceMaps | FaceSlots,
+    faces: ClipFaces,
     length: int,
     *,
     released: bool = False,
 ) -> Iterator[Clip]:
-    """Cuts a stream of frames into clips, holding two dozen frames; the tracks take 80 MB an hour each.
+    """Cuts a stream of frames into clips, holding two dozen frames at model size and as many at full size as the faces
+    look ahead; the tracks take 80 MB an hour each.
 
     Every frame is in one clip. For the first `FRAME_OFFSET` frames, the video's first frame is the one before.
 
     Args:
       frames: the frames of one video, from 0.
       tracks: spectrograms (128, hops) by the name that their windows have in the batch, "mel" for what is heard.
-      faces: of the frames, by index: maps, or what a face branch takes.
+      faces: of the frames; told of each as it comes.
       length: T, frames a clip.
       released: leave out, as the released system does, the first `FRAME_OFFSET` frames and the clip that the video
         does not fill.
     """
     held: dict[int, _Held] = {}
     waiting: dict[int, Frame] = {}  # full-size frames whose clip is not complete yet
-    count = 0
-    start = first = FRAME_OFFSET if released else 0
+    count, prepared, over = 0, 0, False
+    start = FRAME_OFFSET if released else 0
     while True:
         # The sound of a frame shows the 7 frames after it, and never fewer than 16 frames at all.
         needed = max(start + length + MEL_STEPS // 2 - 1, MEL_STEPS)
-        while count < needed and (frame := next(frames, None)) is not None:
-            hop = hop_at(frame.time)
-            pictures = {name: mel_picture(track, hop) for name, track in tracks.items()}
-            held[count] = _Held(model_frame(frame.image), pictures)
-            if count >= first:
+        while not over and count < max(needed, start + length + faces.lookahead):
+            if (frame := next(frames, None)) is None:
+                faces.finish()
+                over = True
+            else:
+                faces.see(frame.image)
                 waiting[count] = frame
-            count += 1
+                count += 1
+        while prepared < min(needed, count):
+            hop = hop_at(waiting[prepared].time)
+            pictures = {name: mel_picture(track, hop) for name, track in tracks.items()}
+            held[prepared] = _Held(model_frame(waiting[prepared].image), pictures)
+            prepared += 1
+        for index in [i for i in waiting if i < start]:
+            del waiting[index]
         clip = [waiting.pop(i) for i in range(start, min(start + length, count))]
         if not clip or (released and len(clip) < length):
             return
         shown = clip + clip[-1:] * (length - len(clip))
-        yield Clip(clip, _batch(shown, count, held, faces), faces if isinstance(faces, FaceSlots) else None)
+        inputs, slots = faces.of_clip(shown)
+        yield Clip(clip, _batch(shown, count, held, inputs), slots)
         start += length
         for index in [i for i in held if i < start - MEL_STEPS]:
             del held[index]
@@ -172,16 +215,13 @@ class _Held(NamedTuple):
     pictures: dict[str, np.ndarray]
 
 
-def _batch(frames: list[Frame], count: int, held: dict[int, _Held], faces: FaceMaps | FaceSlots) -> Batch:
+def _batch(frames: list[Frame], count: int, held: dict[int, _Held], faces: dict[str, np.ndarray]) -> Batch:
     indices = [frame.index for frame in frames]
     clip = {
         "frames": np.stack([held[i].frame for i in indices]),
         "frames_past": np.stack([held[max(i - FRAME_OFFSET, 0)].frame for i in indices]),
     }
-    if isinstance(faces, FaceSlots):
-        clip |= faces.inputs(frames)
-    else:
-        clip["face_map"] = np.stack([faces(i) for i in indices])[..., None]
+    clip |= faces
     windows = [window_indices(i, count) for i in indices]
     for name in held[indices[0]].pictures:
         clip[name] = np.array([[held[j].pictures[name] for j in window] for window in windows])[..., None]

@@ -50,6 +50,19 @@ class RecurrentState:
         self._next = self._shown if same else run(following)[1]
         return results
 
+    def widen(self, start: Carry) -> None:
+        """Goes on with more slots of a face branch; those that are new are as in `start`, the state of so many."""
+        same = self._next is self._shown
+        self._start, self._shown = start, _widened(self._shown, start)
+        self._next = self._shown if same else _widened(self._next, start)
+
+
+def _widened(carry: Carry, start: Carry) -> Carry:
+    def widen(old: jax.Array, new: jax.Array) -> jax.Array:
+        return jnp.concatenate([old, new[:, old.shape[1] :]], axis=1)
+
+    return carry._replace(face=jax.tree.map(widen, carry.face, start.face))
+
 
 def _where(mask: np.ndarray, chosen: Carry, other: Carry) -> Carry:
     """The one state in the lanes of the mask, the other one in the rest."""

@@ -3,16 +3,19 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.stages import Compiled
 
+from vasal_jax.batch import Batch
 from vasal_jax.config import CLIP_LENGTH, Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import Clip, VideoClips
-from vasal_jax.inputs.faces.sources import FaceSlots, FacesOfFrame, FaceSource
+from vasal_jax.inputs.faces.slots import FacesOfFrame
+from vasal_jax.inputs.faces.sources import FaceSource
 from vasal_jax.inputs.video import Frame, VideoInfo
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import Features, VASal
@@ -34,7 +37,7 @@ def stream(
     *,
     sound: str | os.PathLike | None = None,
     sound_track: int | None = None,
-    faces: FaceSource = None,
+    faces: FaceSource = "auto",
     memory: Memory | str | None = None,
     released: bool = False,
 ) -> Iterator[FrameMap]:
@@ -45,9 +48,10 @@ def stream(
       video: a video file, or what `vasal_jax.inputs.video.probe` found of it.
       sound: a sound or video file; by default the video's own sound.
       sound_track: which sound track of the file, from 1; by default the one a player takes.
-      faces: "auto" to find and track them first; an MVVA tracking file `.npy` in pixels of the video; arrays (boxes,
-        mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks` for files on
-        another grid; None or "none". For models without a face branch also a folder of face maps `<n>.jpg`.
+      faces: "auto" to find and track them as the video goes by; an MVVA tracking file `.npy` in pixels of the video;
+        arrays (boxes, mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks`
+        for files on another grid; None or "none". For models without a face branch also a folder of face maps
+        `<n>.jpg`.
       memory: how much of the video the recurrent state remembers, see `vasal_jax.config.Memory`: "continuous",
         "reset/12", "overlap/12"; "reset" and "overlap" take N from the weights. By default what suits the weights:
         overlap/N where they say that they were trained on clips of N frames, else continuous.
@@ -55,7 +59,7 @@ def stream(
         incomplete clip, and a softmax over each column of the map.
 
     Raises:
-      InputError: an input cannot be read, a face branch is to get face maps, the face detector is not installed, a
+      InputError: an input cannot be read, a face branch is to get face maps, the faces cannot be found, a
         map is not finite, `memory` is none of the above or not the released system's where `released`, or `released`
         and the video has under 17 frames.
     """
@@ -65,27 +69,33 @@ def stream(
     length = CLIP_LENGTH if released else clip_length(memory)
     heard = {"sound": sound, "sound_track": sound_track}
     video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
-    start = model.initial_carry(1, video_clips.slots)
-    state, count = RecurrentState(memory, start), 0
+    state, slots, count = RecurrentState(memory, model.initial_carry(1, video_clips.slots)), video_clips.slots, 0
     with prefetch(iter(video_clips), depth=1) as clips:
         # The sound and the first clip are read while the programs are compiled.
-        blank = video_clips.blank()
-        features_of = clip_features.lower(graph, parameters, blank)
-        results_of = clip_results.lower(graph, parameters, features_of.out_info, blank, start, by_column=released)
-        features_of, results_of = features_of.compile(), results_of.compile()
+        features_of = clip_features.lower(graph, parameters, _pictures_and_sound(video_clips.blank())).compile()
+
+        @cache
+        def results_of(slots: int) -> Compiled:
+            features, blank, start = features_of.out_info, video_clips.blank(slots), model.initial_carry(1, slots)
+            return clip_results.lower(graph, parameters, features, blank, start, by_column=released).compile()
+
+        results_of(slots)
 
         def with_features(clip: Clip) -> tuple[Clip, Features]:
-            return clip, jax.block_until_ready(features_of(parameters, clip.batch))
+            return clip, jax.block_until_ready(features_of(parameters, _pictures_and_sound(clip.batch)))
 
         ready = None
         with closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
             for clip, features in seen_and_heard:
-                results = state(np.array([count]), partial(results_of, parameters, features, clip.batch))
+                if clip.slots != slots:
+                    slots = clip.slots
+                    state.widen(model.initial_carry(1, slots))
+                results = state(np.array([count]), partial(results_of(slots), parameters, features, clip.batch))
                 count += length
                 # JAX computes in the background: the consumer works on the clip before meanwhile.
                 if ready:
                     yield from _frame_maps(*ready)
-                ready = clip.frames, clip.slots, results
+                ready = clip.frames, clip.faces, results
             if ready:
                 yield from _frame_maps(*ready)
 
@@ -100,12 +110,17 @@ def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: objec
     return np.stack([frame.map for frame in stream(model, video, **options)])
 
 
-def _frame_maps(frames: list[Frame], slots: FaceSlots | None, results: ClipResults) -> Iterator[FrameMap]:
+def _pictures_and_sound(batch: Batch) -> Batch:
+    """What features are made of, the same in all clips; the number of face slots may grow."""
+    return {name: batch[name] for name in ("frames", "frames_past", "mel")}
+
+
+def _frame_maps(frames: list[Frame], slots: list[FacesOfFrame] | None, results: ClipResults) -> Iterator[FrameMap]:
     maps, weights, talking = (None if array is None else np.asarray(array[0]) for array in results)
     for step, frame in enumerate(frames):  # the rest repeats the last frame
         if not np.isfinite(maps[step]).all():
             raise InputError(f"frame {frame.index}: the map is not finite; the weights are damaged or of another model")
-        faces = weights if weights is None else _face_weights(slots[frame.index], weights[step], talking[step])
+        faces = weights if weights is None else _face_weights(slots[step], weights[step], talking[step])
         yield FrameMap(frame.index, frame.time, frame.image, maps[step], faces)
 
 

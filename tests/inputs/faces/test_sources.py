@@ -9,10 +9,8 @@ import pytest
 from tests.helpers import face_videos
 from vasal_jax.config import CROP_SIZE, MVVA_GRID
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.faces import detection
-from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.maps import FaceMaps, gaussian_mixture, normalise_face_map
-from vasal_jax.inputs.faces.sources import BRANCH_FACES, Faces, FaceSlots, open_faces
+from vasal_jax.inputs.faces.sources import BRANCH_FACES, Faces, open_faces
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.size import Size
@@ -33,70 +31,6 @@ def _tracks(*columns: str) -> tuple[np.ndarray, np.ndarray]:
     return np.where(mask[..., None], boxes, 0), mask
 
 
-@pytest.mark.parametrize(
-    ("columns", "slots", "expected"),
-    [
-        (("xxxx",), 1, ["0000"]),
-        (("xx.xx",), 1, ["00.11"]),  # a gap ends a track: the branch forgets
-        (("xx...", "...xx"), 1, ["00.11"]),  # two columns share a slot
-        (("xx...", "..xxx"), 2, ["00...", "..111"]),  # but for a free frame in between
-        ((".xxxx", "xxxxx", "x..xx"), 3, None),
-        (("x.x.x.", "xx.xx.", ".....x"), 3, None),
-        ((".....", "....."), 0, []),
-        ((), 0, []),
-    ],
-)
-def test_each_track_has_a_slot_of_its_own(columns, slots, expected):
-    boxes, mask = _tracks(*columns) if columns else (np.zeros((5, 0, 4)), np.zeros((5, 0), bool))
-    found = FaceSlots.of(boxes, mask)
-    assert found.slots == slots
-    assert len(found) == len(mask)
-    if expected is not None:
-        marks = np.array([["." if number < 0 else str(number) for number in found[t].track] for t in range(len(mask))])
-        assert ["".join(row) for row in marks.T] == expected
-    seen: dict[int, tuple[int, int, int]] = {}  # slot, column and last frame of each track
-    for t in range(len(mask)):
-        faces = found[t]
-        assert sorted(faces.column[faces.mask]) == np.flatnonzero(mask[t]).tolist()
-        for slot in np.flatnonzero(faces.mask):
-            track, column = int(faces.track[slot]), int(faces.column[slot])
-            np.testing.assert_array_equal(faces.boxes[slot], boxes[t, column])
-            assert seen.get(track, (slot, column, t - 1)) == (slot, column, t - 1)
-            if track not in seen and t:  # a new one: nobody was here on the frame before, nor in its column
-                assert not found[t - 1].mask[slot]
-                assert not mask[t - 1, column]
-            seen[track] = slot, column, t
-        assert not faces.boxes[~faces.mask].any()
-        assert (faces.track[~faces.mask] == -1).all()
-    assert list(seen) == list(range(len(seen)))  # numbered as they begin
-
-
-def test_frames_behind_the_tracks_have_the_same_slots_and_no_faces():
-    slots = FaceSlots.of(*_tracks("xxx", "xxx"))
-    behind = slots[3]
-    assert behind.boxes.shape == (2, 4)
-    assert not behind.mask.any()
-
-
-def test_inputs_are_cut_from_whole_frames(video):
-    frames = list(read_frames(video))
-    boxes = face_videos.boxes_of(face_videos.paths(5))  # 5 of 8 frames
-    slots = FaceSlots.of(boxes, np.ones((5, 2), bool))
-    found = slots.inputs(frames[3:8])
-    assert {name: (value.shape, value.dtype.name) for name, value in found.items()} == {
-        "face_crops": ((5, 2, CROP_SIZE, CROP_SIZE, 3), "float32"),
-        "face_boxes": ((5, 2, 4), "float32"),
-        "face_mask": ((5, 2), "bool"),
-    }
-    assert found["face_mask"].sum(1).tolist() == [2, 2, 0, 0, 0]
-    there = np.ones(2, bool)
-    for step in range(2):
-        crops = crop_faces(frames[3 + step].image, boxes[3 + step], there)
-        np.testing.assert_array_equal(found["face_crops"][step], model_crops(crops, there))
-    assert found["face_crops"][0].std() > 20  # squares on a dark ground
-    assert not found["face_crops"][2:].any()
-
-
 def test_of_a_crowd_a_branch_gets_the_largest(video, caplog):
     n = BRANCH_FACES + 3
     sides = 0.05 + 0.02 * np.random.default_rng(0).permutation(n)
@@ -113,13 +47,12 @@ def test_of_a_crowd_a_branch_gets_the_largest(video, caplog):
     ]
 
 
-def test_the_same_faces_from_everywhere(video, tmp_path, monkeypatch):
-    """File, file on another grid, arrays and, with a detector that is told, auto."""
+def test_the_same_faces_from_everywhere(video, tmp_path):
+    """File, file on another grid, and arrays."""
     info, expected = probe(video), face_videos.boxes_of(face_videos.paths(8))
     on_video = face_videos.write_tracks(tmp_path / "a.npy", 8, face_videos.SIZE)
     on_grid = face_videos.write_tracks(tmp_path / "b.npy", 8)
     mask = np.ones((8, 2), bool)
-    monkeypatch.setitem(detection.DETECTORS, "yunet", lambda: lambda image: (expected[0], np.ones(2)))
     for faces in (
         open_faces(on_video, info),
         open_faces(str(on_grid), info, tracks_size=MVVA_GRID),
@@ -132,10 +65,6 @@ def test_the_same_faces_from_everywhere(video, tmp_path, monkeypatch):
         assert len(maps) == 8
         np.testing.assert_allclose(maps(3), normalise_face_map(gaussian_mixture(expected[3], mask[3])), atol=1e-2)
         assert open_faces(faces, info) is faces
-    done: list[int] = []
-    auto = open_faces("auto", info, progress=done.append)
-    assert done == list(range(1, 9))
-    np.testing.assert_allclose(auto.tracks[0][0], expected[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("source", [None, "none"])
@@ -143,7 +72,7 @@ def test_no_faces(video, source):
     faces = open_faces(source, probe(video))
     assert len(faces.maps()) == 0
     assert not faces.maps()(0).any()
-    found = faces.slots().inputs(list(read_frames(video))[:2])
+    found = faces.slots().of_clip(list(read_frames(video))[:2])[0]
     assert found["face_crops"].shape == (2, 0, CROP_SIZE, CROP_SIZE, 3)
 
 

@@ -1,5 +1,6 @@
 """Tracking on faces with known tracks: identity switches, misses and false boxes are counted and must not grow."""
 
+import pickle
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from vasal_jax.inputs.faces.tracking import MAX_GAP, Tracker, intersection_over_union
+from tests.helpers.whole_video_tracker import WholeVideoTracker
+from vasal_jax.inputs.faces.tracking import MAX_GAP, TrackedFaces, Tracker, intersection_over_union, stacked
 
 NAN = np.full(4, np.nan)
 
@@ -29,10 +31,12 @@ def walk(start, end, frames=60, size=(0.1, 0.16)) -> np.ndarray:
 
 def track(found, cuts=(), max_gap=MAX_GAP):
     """Tracks detections (F,n,4), NaN where nothing is found; a frame that is None is not looked at."""
-    tracker = Tracker(max_gap)
-    for index, boxes in enumerate(found):
-        tracker.update(boxes, cut=index in cuts)
-    return tracker.tracks()
+    return stacked(settled(Tracker(max_gap), [(boxes, None, index in cuts) for index, boxes in enumerate(found)]))
+
+
+def settled(tracker: Tracker, frames) -> list[TrackedFaces]:
+    """All frames of a video, each given as boxes, scores and whether it follows a cut."""
+    return [faces for frame in frames for faces in tracker.update(*frame)] + tracker.finish()
 
 
 def runs(mask: np.ndarray) -> np.ndarray:
@@ -177,29 +181,75 @@ def test_noisy_crossings():
 
 def test_errors_of_the_detector_are_left_out():
     sure, faint = np.array([[0.1, 0.1, 0.3, 0.3]]), np.array([[0.6, 0.6, 0.7, 0.7]])
-    tracker = Tracker()
+    frames = []
     for index in range(20):
         boxes, scores = np.concatenate([sure, faint]), [0.99 if index == 7 else 0.55, 0.6]
-        tracker.update(*(boxes, scores) if index != 5 else ([*boxes, [0.4, 0.4, 0.5, 0.5]], [*scores, 1.0]))
-    boxes, mask = tracker.tracks()
+        frames.append((boxes, scores) if index != 5 else ([*boxes, [0.4, 0.4, 0.5, 0.5]], [*scores, 1.0]))
+    boxes, mask = stacked(settled(Tracker(), frames))
     assert mask.shape == (20, 1)  # neither the always faint one nor the one seen once
     assert mask.all()
     np.testing.assert_allclose(boxes[:, 0], np.tile(sure, (20, 1)), atol=1e-7)
+
+
+def test_a_face_that_is_faint_for_long_begins_when_it_is_sure():
+    """One score above the limit at frame 30: what was settled by then stays without it."""
+    frames = [([[0.1, 0.1, 0.3, 0.3]], [0.9 if index == 30 else 0.55]) for index in range(40)]
+    _, mask = stacked(settled(Tracker(), frames))
+    assert mask[:, 0].tolist() == [False] * (30 - MAX_GAP) + [True] * (10 + MAX_GAP)
+
+
+@pytest.mark.parametrize(("faint", "follows"), [(MAX_GAP, False), (MAX_GAP + 1, True)])
+def test_faint_finds_between_sure_ones_do_not_move_the_box(faint, follows):
+    """A detector that takes an ear for the face while it is turned away; for longer it is believed."""
+    truth = STANDING[:40, :1]
+    found = truth.copy()
+    found[5 : 5 + faint, :, ::2] -= 0.03
+    scores = np.where((np.arange(40) >= 5) & (np.arange(40) < 5 + faint), 0.55, 0.9)
+    frames = [(boxes, [score]) for boxes, score in zip(found, scores, strict=True)]
+    boxes, mask = stacked(settled(Tracker(), frames))
+    assert mask.all()
+    np.testing.assert_allclose(boxes, found if follows else truth, atol=1e-3)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+@pytest.mark.parametrize("truth", [STANDING, CROSSING], ids=["standing", "crossing"])
+def test_frames_settled_on_the_way_are_those_of_the_whole_video(truth, step):
+    """Ten noisy videos with cuts and faint faces."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        found = every(detections(truth, seed, noise=0.03, missed=0.15, false=0.1), step)
+        scores = [None if boxes is None else rng.uniform(0.6, 1, len(boxes)) for boxes in found]
+        frames = list(zip(found, scores, np.arange(len(found)) % 25 == 24, strict=True))
+        whole = WholeVideoTracker()
+        for frame in frames:
+            whole.update(*frame)
+        for mine, expected in zip(stacked(settled(Tracker(), frames)), whole.tracks(), strict=True):
+            np.testing.assert_allclose(mine, expected, atol=1e-6)
+
+
+def test_every_frame_is_settled_within_the_longest_gap():
+    tracker, done = Tracker(7), 0
+    for index, boxes in enumerate(detections(CROSSING, 6, noise=0.02)):
+        done += len(tracker.update(boxes, cut=index == 30))
+        assert done == max(index - 6, 30 * (index >= 30), 0)
+    assert done + len(tracker.finish()) == 60
+
+
+def test_memory_does_not_grow_with_the_video():
+    """What is kept of 300 and of 3000 frames with faces that come and go is of one size."""
+    sizes = []
+    for frames in (300, 3000):
+        tracker = Tracker()
+        for index in range(frames):
+            tracker.update(STANDING[0, [0, 1 + index // 40 % 2]])
+        sizes.append(len(pickle.dumps(tracker)))
+    assert sizes[1] < 1.5 * sizes[0]
 
 
 def test_a_single_look_is_believed():
     boxes, mask = track([STANDING[0]])
     assert mask.tolist() == [[True] * 3]
     np.testing.assert_allclose(boxes, STANDING[:1], atol=1e-7)
-
-
-def test_tracks_so_far_can_be_asked_for_at_any_time():
-    tracker, found = Tracker(), detections(CROSSING, 6, noise=0.02)
-    for boxes in found:
-        tracker.update(boxes)
-        tracker.tracks()
-    for mine, expected in zip(tracker.tracks(), track(found), strict=True):
-        np.testing.assert_array_equal(mine, expected)
 
 
 @pytest.mark.parametrize("found", [[], [None] * 4, [np.empty((0, 4))] * 4, [[]] * 4])
@@ -222,9 +272,7 @@ def test_unusable_boxes_are_left_out():
     boxes, mask = track([[*bad, good]] * 5)
     assert mask.tolist() == [[True]] * 5
     np.testing.assert_allclose(boxes[:, 0], [[0, 0.3, 0.2, 1]] * 5, atol=1e-7)
-    tracker = Tracker()
-    tracker.update([good, good], [np.nan, 1.0])
-    assert tracker.tracks()[1].shape == (1, 1)
+    assert stacked(settled(Tracker(), [([good, good], [np.nan, 1.0])]))[1].shape == (1, 1)
 
 
 numbers = st.floats(-1e300, 1e300) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 0.5, 1.0])
@@ -234,10 +282,7 @@ looks = st.none() | st.lists(st.tuples(*[numbers | st.floats(0, 1)] * 4), max_si
 @given(st.lists(st.tuples(looks, st.booleans()), max_size=12))
 @settings(max_examples=100, deadline=None)
 def test_any_boxes_give_boxes_in_the_picture(frames):
-    tracker = Tracker(3)
-    for boxes, cut in frames:
-        tracker.update(boxes, cut=cut)
-    boxes, mask = tracker.tracks()
+    boxes, mask = stacked(settled(Tracker(3), [(boxes, None, cut) for boxes, cut in frames]))
     assert len(boxes) == len(mask) == len(frames)
     assert not boxes[~mask].any()
     assert ((boxes >= 0) & (boxes <= 1)).all()

@@ -85,6 +85,11 @@ def test_on_drawn_faces(yunet, tmp_path):
     real_faces.check_drawn(truth, *detect_tracks(video, detector=yunet), missed=0.0)
 
 
+@real_faces.needs_filmed
+def test_on_filmed_faces():
+    real_faces.check_filmed(*detect_tracks(real_faces.FILMED), columns=8)
+
+
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}

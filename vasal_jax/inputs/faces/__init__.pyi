@@ -1,14 +1,17 @@
 from .detection import (
     detect_tracks as detect_tracks,
 )
+from .detection import (
+    tracked_faces as tracked_faces,
+)
 from .maps import (
     FaceMaps as FaceMaps,
 )
-from .sources import (
-    Faces as Faces,
+from .slots import (
+    FaceSlots as FaceSlots,
 )
 from .sources import (
-    FaceSlots as FaceSlots,
+    Faces as Faces,
 )
 from .sources import (
     open_faces as open_faces,
@@ -18,4 +21,7 @@ from .tracks import (
 )
 from .tracks import (
     save_tracks as save_tracks,
+)
+from .tracks import (
+    tracks_file as tracks_file,
 )

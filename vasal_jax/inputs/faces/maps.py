@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from vasal_jax.config import MAP_MEAN, MAP_SIZE, MIN_SIGMA, SIGMA_SCALE
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey
+from vasal_jax.inputs.video import Frame
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class FaceMaps:
     zeros where there is none. `index in maps` tells whether the source has anything on that frame, `len(maps)` is
     one more than the last frame it has.
     """
+
+    lookahead: ClassVar[int] = 0
 
     indices: Container[int]
     length: int
@@ -37,6 +41,16 @@ class FaceMaps:
 
     def __len__(self) -> int:
         return self.length
+
+    def see(self, image: np.ndarray) -> None:
+        """A frame has come; nothing is to be learnt from it."""
+
+    def finish(self) -> None:
+        """The video is over."""
+
+    def of_clip(self, frames: Sequence[Frame]) -> tuple[dict[str, np.ndarray], None]:
+        """As `ClipFaces`: `face_map` float32 (T,32,32,1)."""
+        return {"face_map": np.stack([self(frame.index) for frame in frames])[..., None]}, None
 
 
 def folder_maps(source: str | os.PathLike) -> FaceMaps:

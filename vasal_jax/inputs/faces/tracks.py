@@ -1,23 +1,27 @@
 """Face tracks: files in MVVA's format to boxes of every frame, and back."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces.tracking import TrackedFaces
 from vasal_jax.inputs.npy import load_array
 from vasal_jax.size import Size
-from vasal_jax.system.files import replacing
+from vasal_jax.system.files import naming_file_errors, replacing
 
 logger = logging.getLogger(__name__)
 
 MAX_FACES = 64  # a frame; the largest are kept
 MAX_COLUMNS = 1024  # of a file
 MAX_BOXES = 2**23  # of a file: an hour of `MAX_FACES` at 30 frames a second fits
+CROWDED = "%s: %d of %d frames have more than %d faces; the largest are kept"
 
 
 def load_tracks(
@@ -66,7 +70,7 @@ def load_tracks(
 
 
 def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, size: Size) -> None:
-    """Writes face tracks in MVVA's format, as `load_tracks` reads them: float32 (F,N,4) in pixels, NaN for no face.
+    """Writes face tracks of a whole video, as `tracks_file` has them.
 
     Args:
       path: where to, a name that ends in `.npy`.
@@ -77,11 +81,70 @@ def save_tracks(path: str | os.PathLike, boxes: np.ndarray, mask: np.ndarray, si
     Raises:
       InputError: another ending, or the file cannot be written.
     """
+    with tracks_file(path, size, mask.shape[1]) as add:
+        for row, present in zip(boxes, mask, strict=True):
+            add(TrackedFaces(row[present], np.flatnonzero(present)))
+
+
+@contextlib.contextmanager
+def tracks_file(path: str | os.PathLike, size: Size, columns: int = 0) -> Iterator[Callable[[TrackedFaces], None]]:
+    """Writes face tracks frame by frame in MVVA's format, as `load_tracks` reads them: float32 (F,N,4) in pixels.
+
+    A place without a face is NaN. Memory does not grow with the video: its frames wait in a nameless file beside
+    `path`, because how many there are stands before them in a `.npy`. The file is there when the block ends well.
+
+    Args:
+      path: where to, a name that ends in `.npy`.
+      size: of the picture in whose pixels the file is to count.
+      columns: N at least; as many as the faces need where that is more.
+
+    Yields:
+      A function that adds the faces of the next frame.
+
+    Raises:
+      InputError: another ending, or the file cannot be written.
+    """
     if Path(path).suffix.lower() != ".npy":
         raise InputError(f"{path}: expected a name for face tracks that ends in .npy; choose another")
-    pixels = np.where(mask[..., None], boxes * np.float32((size.width, size.height) * 2), np.nan)
-    with replacing(path) as temporary, open(temporary, "wb") as file:  # given a name, NumPy would add to .NPY
-        np.save(file, pixels.astype(np.float32), allow_pickle=False)
+    grid = np.float32((size.width, size.height) * 2)
+    frames = 0
+    with replacing(path) as temporary, tempfile.TemporaryFile(dir=temporary.parent) as waiting:
+
+        def add(faces: TrackedFaces) -> None:
+            nonlocal frames, columns
+            frames, columns = frames + 1, max([columns, *(faces.columns + 1).tolist()])
+            with naming_file_errors(path):
+                waiting.write(np.array([len(faces.columns), *faces.columns], np.int32).tobytes())
+                waiting.write((faces.boxes * grid).astype(np.float32).tobytes())
+
+        yield add
+        waiting.seek(0)
+        with open(temporary, "wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (frames, columns, 4)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for _ in range(frames):
+                row = np.full((columns, 4), np.nan, "<f4")
+                count = int(np.frombuffer(waiting.read(4), np.int32)[0])
+                places = np.frombuffer(waiting.read(4 * count), np.int32)
+                row[places] = np.frombuffer(waiting.read(16 * count), np.float32).reshape(-1, 4)
+                file.write(row.tobytes())
+
+
+class LargestFaces:
+    """Leaves out all but the `limit` largest faces of frame after frame, and counts the frames that had more."""
+
+    def __init__(self, limit: int, source: object):
+        self._limit, self._source, self._frames, self._crowded = limit, source, 0, 0
+
+    def __call__(self, faces: TrackedFaces) -> TrackedFaces:
+        self._frames += 1
+        self._crowded += len(faces.columns) > self._limit
+        return faces.largest(self._limit)
+
+    def warn(self) -> None:
+        """Says once how many frames had more, if any."""
+        if self._crowded:
+            logger.warning(CROWDED, self._source, self._crowded, self._frames, self._limit)
 
 
 def keep_largest(
@@ -105,7 +168,7 @@ def keep_largest(
     kept = mask & (ranks < limit)
     crowded = np.count_nonzero((kept != mask).any(axis=1))
     if crowded:
-        warn("%s: %d of %d frames have more than %d faces; the largest are kept", source, crowded, len(mask), limit)
+        warn(CROWDED, source, crowded, len(mask), limit)
     return np.where(kept[..., None], boxes, 0), kept
 
 

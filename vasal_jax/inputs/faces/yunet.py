@@ -29,7 +29,7 @@ def yunet_detector() -> Detector:
     The detector takes pictures of any size and belongs to one thread at a time.
 
     Raises:
-      InputError: OpenCV cannot run it, here or at the first picture.
+      InputError: OpenCV cannot run it.
     """
     model = np.frombuffer((importlib.resources.files("vasal_jax") / "assets" / MODEL).read_bytes(), np.uint8)
     with _naming_opencv_errors(), _no_warnings():
@@ -49,6 +49,7 @@ def yunet_detector() -> Detector:
         inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
         return boxes[inside], faces[inside, 14]
 
+    detect(np.zeros((32, 32, 3), np.uint8))  # an engine that cannot run it says so here
     return detect
 
 
