@@ -53,13 +53,17 @@ class Config(tfds.core.BuilderConfig):
     dataset: str = "mvva"
     sigma: float | None = SIGMA
     split: str | None = None
+    find_faces: bool = False
 
 
-def config_of(dataset: str = "mvva", sigma: float | None = SIGMA, split: str | None = None) -> Config:
-    """A config named after its dataset, its sigma and, where it is not the default, its split rule."""
+def config_of(
+    dataset: str = "mvva", sigma: float | None = SIGMA, split: str | None = None, find_faces: bool = False
+) -> Config:
+    """A config named after its dataset, its sigma and, where they are not the default, its split rule and faces."""
     width = "own_maps" if sigma is None else f"sigma{sigma:g}"
     rule = "" if split is None else "_split_" + hashlib.sha256(split.encode()).hexdigest()[:8]
-    return Config(name=f"{dataset.lower()}_{width}{rule}", dataset=dataset, sigma=sigma, split=split)
+    name = f"{dataset.lower()}_{width}{rule}" + ("_found_faces" if find_faces else "")
+    return Config(name=name, dataset=dataset, sigma=sigma, split=split, find_faces=find_faces)
 
 
 class FaceSaliency(tfds.core.GeneratorBasedBuilder):
@@ -141,7 +145,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
             folder.mkdir(parents=True, exist_ok=True)
         if (root := str(Path(__file__).parents[1])) not in sys.path:
             sys.path.append(root)  # `tfds build` has it there only while it loads this file; workers need it too
-        jobs = [(record, self._choice.sigma, folder) for record in records]
+        jobs = [(record, self._choice.sigma, folder, self._choice.find_faces) for record in records]
         with progress_bar() as progress:
             task = progress.add_task("preparing videos", total=len(jobs))
             for video, shard, problem in in_processes(make_shard, jobs, self._processes):
@@ -189,7 +193,7 @@ class BuilderArgs:
     """Where MVVA or a challenge was unpacked, a folder of data.synthetic, or one in the layout of STAViS, DHF1K,
     Hollywood-2 or UCF-Sports."""
     out: Positional[Path]
-    """The folder to write to. Each choice of dataset, sigma and split gets a folder of its own in it."""
+    """The folder to write to. Each choice of dataset, sigma, split and faces gets a folder of its own in it."""
     dataset: str = "mvva"
     """In the STAViS layout: which of the datasets, such as DIEM."""
     sigma: Annotated[float | Literal["own-maps"] | None, arg(help_behavior_hint="")] = None
@@ -197,6 +201,8 @@ class BuilderArgs:
     default 28, and the own maps of a challenge, DHF1K, Hollywood-2 and UCF-Sports."""
     split: Annotated[str | None, arg(metavar="RULE", help_behavior_hint="")] = None
     """Which IDs are tested on, as in "test=281-343 validation=220-280" (the default) or "test=list.txt"."""
+    faces: Literal["annotated", "auto"] = "annotated"
+    """annotated: those that the dataset brings; auto: for videos of which it brings none, those that are found."""
     processes: int = os.cpu_count() or 1
     """How many videos to prepare at a time."""
 
@@ -213,7 +219,8 @@ def build(args: BuilderArgs) -> int:
         raise InputError(f"--processes: expected 1 to 256, found {args.processes}")
     with naming_file_errors(args.out):
         args.out.mkdir(parents=True, exist_ok=True)
-    config = config_of(name or args.dataset, None if sigma == "own-maps" else sigma, args.split)
+    find_faces = args.faces == "auto"
+    config = config_of(name or args.dataset, None if sigma == "own-maps" else sigma, args.split, find_faces)
     tfds.disable_progress_bar()
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of a config that is not in its list
     known = config.name in FaceSaliency.builder_configs  # TFDS wants those by name
@@ -229,6 +236,9 @@ def build(args: BuilderArgs) -> int:
         frames, size = (sum(video[key] for video in videos) for key in ("frames", "bytes"))
         table.add_row(split, str(len(videos)), f"{frames:,}", f"{hours:.2f}", f"{size / 1e6:,.0f}")
     Console().print(table)
+    made = [video for videos in _metadata(builder)["videos"].values() for video in videos]
+    if (found := sum(video.get("faces") == "found" for video in made)) > 0:
+        print(f"faces of {found} of {len(made)} videos are found, not annotated")
     left_out = _metadata(builder)["left_out"]
     if left_out:
         print(f"{len(left_out)} of {_metadata(builder)['found']} videos left out: {', '.join(left_out)}")

@@ -18,23 +18,26 @@ JPEG_QUALITY = 95
 _NO_CROPS = crop_faces(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 4)), np.zeros(1, bool))
 
 
-def frame_examples(record: VideoRecord, sigma: float | None) -> Iterator[dict]:
+def frame_examples(
+    record: VideoRecord, sigma: float | None, tracks: tuple[np.ndarray, np.ndarray] | None = None
+) -> Iterator[dict]:
     """Yields of each frame, in order, the fields of `data.schema.FIELDS`.
 
     Args:
       record: the video.
       sigma: standard deviation of the density in pixels of the grid of fixations; None takes the dataset's own maps.
+      tracks: faces to store in place of those of the dataset, boxes and mask as `VideoRecord.tracks`; nobody has said
+        of these who talks.
 
     Raises:
       InputError: a part of the video cannot be read, or it ends before `record.n_frames`.
     """
     track = load_spectrogram(record.sound or record.video)
     points = record.fixations()
-    boxes, mask = record.tracks() or (
-        np.zeros((record.n_frames, 0, 4), np.float32),
-        np.zeros((record.n_frames, 0), bool),
-    )
-    talking, known = _flags(record, mask.shape[1])
+    found, tracks = tracks is not None, tracks or record.tracks()
+    none = np.zeros((record.n_frames, 0, 4), np.float32), np.zeros((record.n_frames, 0), bool)
+    boxes, mask = tracks or none
+    talking, known = np.zeros((2, *mask.T.shape), bool) if found else _flags(record, mask.shape[1])
     count = 0
     for frame in record.frames():
         i, count = frame.index, count + 1

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
@@ -14,6 +15,8 @@ from data.records import VideoRecord
 from data.schema import features
 from data.workers import check_stop
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces.detection import follow_faces
+from vasal_jax.inputs.faces.tracking import stacked
 from vasal_jax.system.files import replacing
 
 
@@ -22,13 +25,16 @@ def shard_path(folder: Path, video: str) -> Path:
     return folder / f"{video}.array_record"
 
 
-def make_shard(record: VideoRecord, sigma: float | None, folder: Path) -> tuple[str, dict | None, str | None]:
+def make_shard(
+    record: VideoRecord, sigma: float | None, folder: Path, find_faces: bool = False
+) -> tuple[str, dict | None, str | None]:
     """Writes the shard of one video into `folder`.
 
     Args:
       record: the video.
       sigma: as in `frame_examples`.
       folder: where shards and their labels go.
+      find_faces: find the faces of a video of which the dataset has no tracks.
 
     Returns:
       The video's ID, then either what is worth knowing of its shard or, where the video cannot be used, why not.
@@ -37,14 +43,14 @@ def make_shard(record: VideoRecord, sigma: float | None, folder: Path) -> tuple[
       InputError: the shard cannot be written.
     """
     path, label = shard_path(folder, record.id), folder / f"{record.id}.json"
-    source = _source(record, sigma)
+    source = _source(record, sigma, find_faces)
     try:
         kept = json.loads(label.read_text())
         if kept["source"] == source and kept["shard"]["bytes"] == path.stat().st_size:
             return record.id, kept["shard"], None
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or not whole
-    reading = _Reading(record, sigma)
+    reading = _Reading(record, sigma, find_faces)
     try:
         with replacing(path) as temporary:
             _write(temporary, reading)
@@ -59,6 +65,7 @@ def make_shard(record: VideoRecord, sigma: float | None, folder: Path) -> tuple[
         "width": record.width,
         "height": record.height,
         "subjects": reading.subjects,
+        "faces": reading.faces,
         "bytes": path.stat().st_size,
     }
     with replacing(label) as temporary:
@@ -69,12 +76,14 @@ def make_shard(record: VideoRecord, sigma: float | None, folder: Path) -> tuple[
 class _Reading:
     """The examples of a video, and whether it was these that failed, rather than the writing of them."""
 
-    def __init__(self, record: VideoRecord, sigma: float | None):
+    def __init__(self, record: VideoRecord, sigma: float | None, find_faces: bool):
         self.record, self.sigma, self.failed, self.subjects = record, sigma, False, 0
+        self._find_faces = find_faces
+        self.faces = "none"  # or "annotated" by the dataset, or "found"
 
     def __iter__(self) -> Iterator[dict]:
         try:
-            for example in frame_examples(self.record, self.sigma):
+            for example in frame_examples(self.record, self.sigma, self._found()):
                 self.subjects = len(example["fixations"])  # of the video, and so of each of its frames
                 yield example
         except InputError:
@@ -84,6 +93,15 @@ class _Reading:
             self.failed = True
             found = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise InputError(f"{self.record.video}: cannot be read ({found})") from error
+
+    def _found(self) -> tuple[np.ndarray, np.ndarray] | None:
+        if self.record.tracks() is not None:
+            self.faces = "annotated"
+        elif self._find_faces:
+            self.faces = "found"
+            images = (frame.image for frame in self.record.frames())
+            return stacked(follow_faces(images, self.record.video))
+        return None
 
 
 def _write(path: Path, examples: _Reading) -> None:
@@ -116,11 +134,11 @@ def _naming_writer_errors() -> Iterator[None]:
         raise OSError(str(error).partition(";")[0]) from None
 
 
-def _source(record: VideoRecord, sigma: float | None) -> str:
+def _source(record: VideoRecord, sigma: float | None, find_faces: bool) -> str:
     """What the shard is made from; another text means that it has to be made again."""
     facts = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     stats = [value.stat() for value in facts.values() if isinstance(value, Path)]
-    return repr((sorted(facts.items()), [(s.st_size, s.st_mtime_ns) for s in stats], sigma, _VERSION))
+    return repr((sorted(facts.items()), [(s.st_size, s.st_mtime_ns) for s in stats], sigma, find_faces, _VERSION))
 
 
 _VERSION = 2  # of what a shard holds

@@ -24,7 +24,9 @@ from data.splits import NAMES
 from data.synthetic import SyntheticArgs, generate
 from tests.data import test_stavis
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.faces.tracking import intersection_over_union
 from vasal_jax.inputs.fixations import SIGMA
+from vasal_jax.scenes import Scene
 from vasal_jax.size import Size
 from vasal_jax.system.locks import only_one
 
@@ -239,6 +241,37 @@ def test_a_challenge_under_its_own_name_with_its_own_maps(tmp_path):
             np.testing.assert_allclose(density, truth / truth.sum(), atol=1e-6)
             x = np.array(stored["fixations"].float_list.value).reshape(-1, 2)[:, 0]
             np.testing.assert_allclose(x, (points[index, :, 0] + 0.5) / record.grid[1], atol=1e-6)
+
+
+def test_faces_are_found_where_a_dataset_brings_none(tmp_path, capsys):
+    """As found, and nobody said who talks; without the flag there are none."""
+    root, out, scene = tmp_path / "data", tmp_path / "out", Scene.make(5, seconds=0.2)
+    test_stavis.write_dataset(root, "DIEM", ["clip"])
+    test_stavis.write_list(root, "DIEM_list_test_1_fps.txt", f"clip {test_stavis.FRAMES} 25")
+    for index in range(test_stavis.FRAMES):
+        picture = cv2.cvtColor(scene.frame(index), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(root / "video_frames/DIEM/clip" / f"img_{index + 1:05d}.jpg"), picture)
+    for flags, folder, faces in (
+        ([], "diem_own_maps", "none"),
+        (["--faces", "auto"], "diem_own_maps_found_faces", "found"),
+    ):
+        assert prepare(root, out, "--dataset", "DIEM", "--sigma", "own-maps", *flags) == 0
+        builder = tfds.builder_from_directory(out / "face_saliency" / folder / "1.0.0")
+        (video,) = builder.info.metadata["videos"]["test"]
+        assert video["faces"] == faces
+    assert "faces of 1 of 1 videos are found, not annotated" in capsys.readouterr().out
+    example = builder.as_data_source("test")[0]
+    truth = scene.boxes[0] / (scene.width, scene.height, scene.width, scene.height)
+    assert (intersection_over_union(truth, example["boxes"][example["mask"]]).max(1) > 0.5).all()
+    assert not example["talking_known"].any()
+    assert example["crops"].shape == (64, 64 * len(example["mask"]), 3)
+    assert example["face_map"].any()
+
+
+def test_annotated_faces_stay(release, tmp_path):
+    assert prepare(release, tmp_path, "--faces", "auto") == 0
+    metadata = json.loads((prepared_folder(tmp_path) / "metadata.json").read_text())
+    assert [video["faces"] for videos in metadata["videos"].values() for video in videos] == ["annotated"] * 3
 
 
 # `tfds build` without the other subcommands of `tfds`, which import apache-beam.
