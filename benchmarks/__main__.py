@@ -11,6 +11,7 @@ BENCHMARKS = {
     "train_step": "a training step of the model, beside PyTorch",
     "convlstm": "the ConvLSTM alone, forward and backward, beside PyTorch",
     "face": "what the face branch adds to a clip's forward pass",
+    "faces": "what finding faces adds to predict.py, beside --faces none; minutes a round",
     "predict": "predict.py on a 30 s video, beside the release's way of working; minutes a round",
     "cold_start": "time to the first map of predict.py, with a filled and an empty compilation cache",
     "metrics": "all metrics of a frame, beside pysaliency",

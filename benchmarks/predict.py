@@ -1,10 +1,11 @@
 """predict.py on a video beside the release's way of working: `python -m benchmarks.predict`.
 
 30 s of talking faces at 1280x720 with sound, weights of the released sizes. Ours reads and writes a stream, with the
-overlay as H.264 and the sound in it; theirs is `benchmarks.released_way`. Each runs in a process of its own, in turn,
-from its start to its end: loading counts, and so does compiling, since ours finds no compiled code. predict.py has
-glibc keep freed memory by itself, so in the "default" setting theirs alone gives it back; in "kept" both keep it.
-Prints the peak memory of both. Needs torch besides what predict.py does.
+overlay as H.264 and the sound in it; theirs is `benchmarks.released_way`. Neither looks for faces: `benchmarks.faces`
+tells what that adds. Each runs in a process of its own, in turn, from its start to its end: loading counts, and so does
+compiling, since ours finds no compiled code. predict.py has glibc keep freed memory by itself, so in the "default"
+setting theirs alone gives it back; in "kept" both keep it. Prints the peak memory of both. Needs torch besides what
+predict.py does.
 """
 
 import sys
@@ -28,7 +29,7 @@ def measure(rounds: int = 3, seconds: float = 30.0) -> list[Comparison]:
         # and what JAX holds of a GPU's memory would be missing there.
         device = in_fresh_process(prepare, video, sound, our_weights, their_weights, seconds)
         commands = {
-            "predict.py": ["predict.py", video, "--weights", our_weights, "--overlay", our_out],
+            "predict.py": ["predict.py", video, "--weights", our_weights, "--faces", "none", "--overlay", our_out],
             "the release's way": ["-m", "benchmarks.released_way", video, sound, their_weights, their_out, device],
         }
         found: dict[str, list[Finished]] = {side: [] for side in commands}
