@@ -17,6 +17,7 @@ from tests.helpers.models import narrow_model
 from tests.helpers.recorded_video import RecordedVideo
 from vasal_jax import metrics, predict
 from vasal_jax.ablations import ABLATIONS
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.map_folders import find_maps
@@ -112,6 +113,24 @@ def test_maps_are_those_of_a_stream(videos, model, tmp_path):
     expected = predict(model, video.video, sound=video.sound)
     np.testing.assert_allclose(evaluation.maps(rows[0], video), expected, atol=1e-6 * expected.max())
     assert expected.max() > 2 * expected.mean()
+
+
+def test_every_row_has_the_memory_of_a_stream(videos, model, tmp_path):
+    """Two lanes with three videos of different lengths, so that their borders come at different times."""
+    videos = [dataclasses.replace(video, n_frames=n, boxes=None) for video, n in zip(videos, (30, 23, 17), strict=True)]
+    memories = [Memory.parse(words) for words in ("continuous", "reset/4", "overlap/8")]
+    rows = [row for memory in memories for row in model_rows(str(memory), {}, [], memory)]
+    evaluation = evaluation_of(videos, tmp_path)
+    evaluation.run(rows, model=model, batch=2)
+    for video in videos:
+        heard = slice(None if video.n_frames == 30 else video.n_frames - 8)  # what is cut off is not heard before
+        maps = {row.name: evaluation.maps(row, video)[heard] for row in rows}
+        for words, found in maps.items():
+            expected = predict(model, video.video, sound=video.sound, memory=words)[: len(found)]
+            np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max(), err_msg=f"{video.id} {words}")
+        for words, first in (("reset/4", 4), ("overlap/8", 8)):
+            apart = np.abs(maps["continuous"] - maps[words]).max((1, 2))
+            assert apart[first:].max(initial=0) > 10 * apart[:first].max()
 
 
 def test_stopping_and_going_on_gives_the_same(videos, model, tmp_path):

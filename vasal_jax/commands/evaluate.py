@@ -14,6 +14,7 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from vasal_jax import weights
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import challenge, comparison, report, result_files, statistics, tables
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
@@ -27,7 +28,7 @@ from vasal_jax.size import Size
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import check_writable
-from vasal_jax.system.terminal import Flag, OptionalFile, SizeArgument, progress_bar
+from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, SizeArgument, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,10 @@ class EvaluateArgs:
     """Of everything drawn: negatives, halves of the subjects, other videos' sound."""
     batch: int = 1
     """Videos at once on each device."""
+    memory: MemoryArgument = None
+    """What the model's recurrent state remembers: all frames from the start on; those since the last reset at every Nth
+    frame; or the last N/2 to N frames, by two overlapping copies. By default overlap/N, where the weights say that they
+    were trained on clips of N frames, else continuous."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
 
@@ -94,6 +99,10 @@ class EvaluateArgs:
             raise InputError(
                 "--mute, --shuffle-sound, --drop-faces and --freeze-motion change a model's inputs: --weights"
             )
+        if self.memory is not None and self.weights is None:
+            raise InputError("--memory is about a model, which is not given: --weights")
+        if self.memory not in (None, "reset", "overlap"):
+            Memory.parse(self.memory)
         if self.allow_missing and not self.maps:
             raise InputError("--allow-missing is about --maps, which are not given")
         if self.weights is not None:
@@ -206,7 +215,8 @@ def _rows(
         raise InputError(f"--shuffle-sound: expected two videos or more, found {len(truths)} in split {args.split!r}")
     rows: list[Row] = []
     if model:
-        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), args.ablations)
+        chosen = Memory.chosen(args.memory, model.memory)
+        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), args.ablations, chosen)
     lengths = {truth.video.id: truth.video.n_frames for truth in truths}
     for folder in args.maps:
         maps, missing = find_maps(folder, lengths)
@@ -283,9 +293,15 @@ def _settings(args: EvaluateArgs, split: Split, evaluation: Evaluation, model: V
         "seed": conventions.seed,
         **evaluation.digests,
         **(_model_settings(args.weights, model) if model else {}),
+        **(_memory_settings(args, model) if model else {}),
         "maps": [str(folder) for folder in args.maps],
         "versions": versions(),
     }
+
+
+def _memory_settings(args: EvaluateArgs, model: VASal) -> dict[str, Any]:
+    trained = None if model.memory is None else str(model.memory)
+    return {"memory": str(Memory.chosen(args.memory, model.memory)), "trained_with_memory": trained}
 
 
 def _model_settings(path: Path, model: VASal) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from vasal_jax.prediction.streaming import stream
 from vasal_jax.size import Size
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
-from vasal_jax.system.terminal import Flag, OptionalFile, OptionalSize, progress_bar
+from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, OptionalSize, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class PredictArgs:
     with the weights by frame. For weights with a face branch."""
     save_tracks: _Npy = None
     """Write the faces as an MVVA tracking file; alone, without predicting, if no other output is named."""
-    memory: Annotated[str | None, arg(metavar="continuous|reset/N|overlap/N", help_behavior_hint="")] = None
+    memory: MemoryArgument = None
     """What the recurrent state remembers: all frames from the start on; those since the last reset at every Nth frame;
     or the last N/2 to N frames, by two overlapping copies without jumps. By default overlap/N, where the weights say
     that they were trained on clips of N frames, else continuous."""

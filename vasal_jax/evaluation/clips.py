@@ -53,6 +53,7 @@ class ClipReader:
         self._negatives = negatives
         self._room = max(truth.points.shape[1] for truth in truths)  # one shape for the fixations of all videos
         self._rows = rows
+        self._length = _clip_length(rows)
         self._truths = sorted({truth for row in rows for truth in row.truths})
         self._needs_model = any(row.needs_model for row in rows)
         self._face_slots = {truth.video.id: faces_of(truth.video).slots() for truth in truths} if face_branch else {}
@@ -65,7 +66,7 @@ class ClipReader:
             targets = {name: self._targets(truth.seen_by(name, self._conventions)) for name in self._truths}
             readers = {row.name: row.open(truth) for row in self._rows}
             for frames, batch in self._batches(truth.video):
-                padded = [min(frames.start + step, frames.stop - 1) for step in range(CLIP_LENGTH)]
+                padded = [min(frames.start + step, frames.stop - 1) for step in range(self._length)]
                 target_arrays = {name: _as_batch(read(padded)) for name, read in targets.items()}
                 given = {row: _as_batch(read(padded)) for row, read in readers.items()}
                 yield ScoredClip(truth, frames, batch, target_arrays, given)
@@ -92,12 +93,12 @@ class ClipReader:
 
     def _batches(self, video: Video) -> Iterator[tuple[range, Arrays]]:
         if not self._needs_model:
-            for start in range(0, video.n_frames, CLIP_LENGTH):
-                yield range(start, min(start + CLIP_LENGTH, video.n_frames)), {}
+            for start in range(0, video.n_frames, self._length):
+                yield range(start, min(start + self._length, video.n_frames)), {}
             return
         seen = 0
         faces = self._face_slots[video.id] if self._face_slots else faces_of(video).maps()
-        for clip in cut_clips(video.frames(), self._tracks(video), faces, CLIP_LENGTH):
+        for clip in cut_clips(video.frames(), self._tracks(video), faces, self._length):
             frames = range(seen, seen + len(clip.frames))
             seen = frames.stop
             yield frames, {name: self._with_all_slots(name, value) for name, value in clip.batch.items()}
@@ -116,6 +117,12 @@ class ClipReader:
             hops = ceil(video.n_frames / video.fps * SAMPLE_RATE / HOP)
             tracks[OTHER_MEL] = np.tile(other, (1, ceil(hops / other.shape[1])))  # once more where it is shorter
         return tracks
+
+
+def _clip_length(rows: Sequence[Row]) -> int:
+    """The longest clips, up to 12 frames, in none of which the memory of a row's model has a border."""
+    periods = [row.memory.period for row in rows]
+    return next(n for n in range(CLIP_LENGTH, 0, -1) if all(period % n == 0 for period in periods))
 
 
 def _as_batch(arrays: Arrays) -> Arrays:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from vasal_jax.ablations import ABLATIONS, Ablation, Arrays
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import ALL, HALF, Conventions, GroundTruth, Video, resized_to
 from vasal_jax.evaluation.map_folders import VideoMaps
@@ -54,6 +55,7 @@ class Row(ABC):
       truths: names of the truths that the maps are held against.
       settings: all that its scores depend on, besides the truth; anything JSON can hold.
       stamp: changes when the files do that a video's maps depend on.
+      memory: what the model remembers of a video.
       needs_model: whether clips must hold the model's inputs.
       needs_other_sound: whether they must hold the sound of another video, under `OTHER_MEL`.
     """
@@ -62,6 +64,7 @@ class Row(ABC):
     truths: tuple[str, ...] = (ALL,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     stamp: Callable[[Video], Any] = lambda video: None
+    memory: Memory = Memory()  # noqa: RUF009, frozen
     needs_model: ClassVar[bool] = False
 
     @property
@@ -138,16 +141,27 @@ class MapRow(Row):
         return self.open_maps(truth)
 
 
-def model_rows(name: str, settings: Mapping[str, Any], ablations: Sequence[str]) -> list[ModelRow]:
+def model_rows(
+    name: str,
+    settings: Mapping[str, Any],
+    ablations: Sequence[str],
+    memory: Memory = Memory(),  # noqa: B008, frozen
+) -> list[ModelRow]:
     """The row of a model and one for each of the named `ABLATIONS`; `settings` tell the model from any other."""
     changes = {name: (), **{f"{name}, {ablation}": (ABLATIONS[ablation],) for ablation in ablations}}
-    return [model_row(row, settings, change) for row, change in changes.items()]
+    return [model_row(row, settings, change, memory) for row, change in changes.items()]
 
 
-def model_row(name: str, settings: Mapping[str, Any], ablations: tuple[Ablation, ...] = ()) -> ModelRow:
-    """The row of a model after `ablations`, whose names are a part of the row's settings."""
-    settings = {**settings, "row": "model", "ablations": [ablation.name for ablation in ablations]}
-    return ModelRow(name=name, settings=settings, stamp=_inputs_of, ablations=ablations)
+def model_row(
+    name: str,
+    settings: Mapping[str, Any],
+    ablations: tuple[Ablation, ...] = (),
+    memory: Memory = Memory(),  # noqa: B008, frozen
+) -> ModelRow:
+    """The row of a model after `ablations`; their names and the memory are a part of the row's settings."""
+    names = [ablation.name for ablation in ablations]
+    settings = {**settings, "row": "model", "ablations": names, "memory": str(memory)}
+    return ModelRow(name=name, settings=settings, stamp=_inputs_of, ablations=ablations, memory=memory)
 
 
 def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions) -> list[MapRow]:

@@ -8,7 +8,6 @@ from math import ceil
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -23,6 +22,7 @@ from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.layers import for_inference
 from vasal_jax.models.vasal import VASal
 from vasal_jax.prediction.inference import clip_features, clip_results
+from vasal_jax.prediction.recurrent_state import RecurrentState
 from vasal_jax.system.background import prefetch
 
 _ALONG_VIDEOS, _EVERYWHERE = PartitionSpec("videos"), PartitionSpec()
@@ -128,8 +128,8 @@ class _LaneScorer:
         if model is not None:
             self._graph, parameters = nnx.split(for_inference(model))
             self._parameters = jax.device_put(parameters, NamedSharding(mesh, _EVERYWHERE))
-            self._start = jax.device_put(model.initial_carry(lanes, slots), self._sharding)
-            self._carries = {row.name: self._start for row in rows if row.needs_model}
+            start = jax.device_put(model.initial_carry(lanes, slots), self._sharding)
+            self._states = {row.name: RecurrentState(row.memory, start) for row in rows if row.needs_model}
 
     def __call__(self, clips: Sequence[ScoredClip | None]) -> dict[str, Result]:
         """The results by row; lanes without a clip hold anything."""
@@ -137,8 +137,7 @@ class _LaneScorer:
         clips = [clip or filler for clip in clips]
         targets = self._together([clip.targets for clip in clips])
         batch = self._together([clip.batch for clip in clips])
-        fresh = jnp.array([clip.frames.start == 0 for clip in clips])
-        run = partial(self._run, batch, fresh)
+        run = partial(self._run, batch, np.array([clip.frames.start for clip in clips]))
         results = {}
         for row in self._rows:
             maps, kept = row.outputs(self._together([clip.given[row.name] for clip in clips]), run)
@@ -150,20 +149,12 @@ class _LaneScorer:
         joined = jax.tree.map(lambda *parts: np.concatenate(parts), *trees)
         return jax.device_put(joined, self._sharding)
 
-    def _run(self, batch: Arrays, fresh: jax.Array, row: str, change: Callable[[Arrays], Arrays]) -> Arrays:
+    def _run(self, batch: Arrays, starts: np.ndarray, row: str, change: Callable[[Arrays], Arrays]) -> Arrays:
         inputs = {name: value for name, value in change(batch).items() if name != OTHER_MEL}
-        carry = _restarted(fresh, self._start, self._carries[row])
         features = clip_features(self._graph, self._parameters, inputs, mesh=self._mesh)
-        found, self._carries[row] = clip_results(
-            self._graph, self._parameters, features, inputs, carry, mesh=self._mesh
-        )
+        results = partial(clip_results, self._graph, self._parameters, features, inputs, mesh=self._mesh)
+        found = self._states[row](starts, results)
         return {"maps": found.maps} | ({} if found.weights is None else {"face_weights": found.weights})
-
-
-@jax.jit
-def _restarted(fresh: jax.Array, start: Any, carry: Any) -> Any:
-    """The carry, begun anew in the lanes that begin a video."""
-    return jax.tree.map(lambda s, c: jnp.where(fresh.reshape(-1, *[1] * (c.ndim - 1)), s, c), start, carry)
 
 
 @partial(jax.jit, static_argnames="mesh")

@@ -32,6 +32,7 @@ console = Console(stderr=True)
 # Arguments whose help reads as a person would write it.
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 Flag = Annotated[bool, arg(help_behavior_hint="")]
+MemoryArgument = Annotated[str | None, arg(metavar="continuous|reset/N|overlap/N", help_behavior_hint="")]
 _SIZE = PrimitiveConstructorSpec(
     nargs=1,
     metavar="WxH",
