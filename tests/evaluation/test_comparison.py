@@ -107,6 +107,17 @@ def test_only_frames_that_both_have_are_compared(halved):
     assert compared(halved[0], halved[0])["CC"]["frames"] == 13 * 40
 
 
+def test_what_people_would_reach_is_compared_on_its_own_frames(halved):
+    """It has no scores of single frames, so those of the other row are taken on the frames that it has."""
+    whole, people = (result_files.read_json(path) for path in halved)
+    people["rows"][0]["extrapolated_from"] = {}
+    found = compare(whole, people, None, None, partial(result_files.read_frames, halved[0]), None)
+    assert found["CC"]["difference"] == pytest.approx(0, abs=1e-5)
+    assert found["CC"]["frames"] == 13 * 20
+    with pytest.raises(InputError, match="m: was not scored on the frames of the other row; each frame's scores"):
+        compare(people, whole, None, None, None, None)
+
+
 def test_other_frames_without_the_scores_of_single_ones_are_refused(halved):
     results = [result_files.read_json(path) for path in halved]
     with pytest.raises(InputError, match="m: was not scored on the frames of the other row"):

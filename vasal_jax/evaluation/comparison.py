@@ -63,8 +63,8 @@ def compare(
     common = _common_frames(*rows)
     if not common:
         raise InputError("expected results over the same videos, found no frame in common; evaluate both on one split")
-    if all(frames == frames_in(row["frames"][video]) for row in rows for video, frames in common.items()):
-        columns = [np.array([[row["videos"][v][m] for m in METRICS] for v in common], float) for row in rows]
+    if all(_has_no_other(row, common) for row in rows):
+        columns = [_stored_means(row, common) for row in rows]
     else:  # both from single frames, which have fewer digits
         readers = first_frames, second_frames
         columns = [_means(row, common, read) for row, read in zip(rows, readers, strict=True)]
@@ -105,8 +105,19 @@ def _common_frames(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[
     return {video: frames for video, frames in shared.items() if frames}
 
 
+def _has_no_other(row: Mapping[str, Any], common: Mapping[str, set[int]]) -> bool:
+    """Whether the common frames of each video are all that the row was scored on."""
+    return all(frames == frames_in(row["frames"][video]) for video, frames in common.items())
+
+
+def _stored_means(row: Mapping[str, Any], common: Mapping[str, set[int]]) -> np.ndarray:
+    return np.array([[row["videos"][video][metric] for metric in METRICS] for video in common], float)
+
+
 def _means(row: Mapping[str, Any], common: Mapping[str, set[int]], frame_scores: FrameScores | None) -> np.ndarray:
     """Means over the common frames of each video, float (V, len(METRICS)), NaN where there is none."""
+    if "extrapolated_from" in row and _has_no_other(row, common):
+        return _stored_means(row, common)  # of single frames it has no scores
     if frame_scores is None:
         raise InputError(
             f"{row['name']}: was not scored on the frames of the other row; the scores of frames are needed"
