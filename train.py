@@ -5,10 +5,12 @@ from vasal_jax.system import memory
 if __name__ == "__main__":
     memory.tune("train")  # before the libraries are loaded
 
+import contextlib
 import dataclasses
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import tyro
@@ -16,6 +18,7 @@ import tyro
 from vasal_jax.ablations import without_senses
 from vasal_jax.batch import Batch
 from vasal_jax.system.compilation_cache import use_compilation_cache
+from vasal_jax.system.locks import only_one
 from vasal_jax.system.terminal import end_without, run
 from vasal_jax.training import run_folder
 from vasal_jax.training.sharding import initialise_distributed
@@ -38,6 +41,11 @@ def train(config: TrainConfig) -> int:
     initialise_distributed(**dataclasses.asdict(config.distributed))
     settings = PreparedSplit(config.data, "training").settings
     PreparedSplit(config.data, "validation")  # now, rather than after the first thousand steps
+    with only_one(config.run, "training") if jax.process_index() == 0 else contextlib.nullcontext():
+        return _train(config, settings)
+
+
+def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
     training = Training(config.model, config.loss, config.optimizer, config.updates, config.live_frames)
     if jax.process_index() == 0:
         learning = config.learning() | {"dataset": settings}

@@ -22,6 +22,7 @@ from data.prepared import PreparedSplit
 from data.synthetic import SyntheticArgs, generate
 from train import main
 from vasal_jax.size import Size
+from vasal_jax.system.locks import LOCK_NAME, only_one
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6
@@ -182,6 +183,14 @@ def test_another_config_in_the_run_folder_is_refused(unbroken, data, capsys):
     error = capsys.readouterr().err
     assert f"{unbroken}: holds a run with another config (optimizer.learning_rate was 0.01, is 0.5)" in error
     assert "Traceback" not in error
+
+
+def test_two_trainings_into_one_run_folder_are_refused(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    with only_one(run, "training"):
+        assert main(command(data, run)) == 2
+    assert f"{run}: another program is training here" in capsys.readouterr().err
+    assert sorted(path.name for path in run.iterdir()) == [LOCK_NAME]
 
 
 def test_logs_may_change_between_two_runs(unbroken, data, tmp_path):
