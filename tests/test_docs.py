@@ -6,7 +6,7 @@ must accept its commands all the same.
 """
 
 import argparse
-import importlib
+import importlib.util
 import os
 import re
 import shlex
@@ -177,6 +177,36 @@ def test_links_and_pictures(page):
             path = page.parent / target if target else page
             assert path.is_file(), link
             assert not anchor or anchor in _anchors(path), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_files_and_names_that_a_page_mentions_exist(page):
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
+    for path in filter(re.compile(r"[\w/]+/[\w.]+\.(?:py|md|toml|npz|j2)").fullmatch, spans):
+        assert (ROOT / path).exists() or (ROOT / "vasal_jax" / path).exists(), path
+    for name in filter(re.compile(r"(?:vasal_jax|data|configs)(?:\.\w+)+").fullmatch, spans):
+        assert _exists(name), name
+
+
+def _exists(name: str) -> bool:
+    """Whether a dotted name is a module, or what a module has, fields of a class included."""
+    module, attributes = name, []
+    while not _is_module(module):
+        module, _, attribute = module.rpartition(".")
+        attributes.insert(0, attribute)
+    thing = importlib.import_module(module)
+    for attribute in attributes:
+        if not hasattr(thing, attribute) and attribute not in getattr(thing, "__annotations__", ()):
+            return False
+        thing = getattr(thing, attribute, None)
+    return True
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _anchors(page: Path) -> set[str]:
