@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout
 
 from vasal_jax.errors import InputError
-from vasal_jax.scenes.scene import Scene, timing
-from vasal_jax.scenes.turns import Turn
+from vasal_jax.scenes import Scene
+from vasal_jax.scenes.turns import Turn, number_of_faces, turns_of
 from vasal_jax.system.terminal import run
 
 FAR = 3.0  # seconds; what is farther away counts as this
@@ -44,7 +44,10 @@ class BaselineArgs:
 
 def baseline(scenes: int, seconds: float = 8.0, seed: int = 0, version: int = Scene.VERSION) -> tuple[float, int]:
     """The share of frames on which the speaker is named, cross-validated over scenes, and the number of frames."""
-    pairs = [_pairs(*timing(seed + index, seconds, version), seconds) for index in range(scenes)]
+    pairs = [
+        _pairs(*turns_of(number, number_of_faces(number), seconds, version), seconds)
+        for number in range(seed, seed + scenes)
+    ]
     right = frames = 0
     for fold in range(FOLDS):
         told = np.concatenate([pair for index, pair in enumerate(pairs) if index % FOLDS != fold])

@@ -4,7 +4,6 @@ Every part of a scene samples from its own random stream of the seed, so a chang
 Places and sizes are kept relative to the picture, so a scene looks the same at any resolution of one aspect.
 """
 
-import zlib
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -14,10 +13,10 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.scenes.backdrops import paint_backdrop, paint_desk, paint_object
 from vasal_jax.scenes.people import CLOTHES, FACE_WIDTH, Head, Look, Pose, paint_body
-from vasal_jax.scenes.turns import Turn, sample_turns, sample_turns_apart
+from vasal_jax.scenes.streams import stream
+from vasal_jax.scenes.turns import FEWEST_FACES, MOST_FACES, number_of_faces, turns_of
 from vasal_jax.scenes.voices import SAMPLE_RATE, Voice, music, noise, speak
 
-FEWEST_FACES, MOST_FACES = 2, 6
 _BEDS = ("none", "music", "noise")
 _OBJECT_COLOURS = ((214, 66, 58), (52, 120, 200), (240, 176, 46), (60, 156, 104), (150, 82, 168))
 
@@ -81,26 +80,26 @@ class Scene:
             found = f"{seconds} s, {fps} fps, {width}x{height}"
             raise InputError(f"scene: expected at least one frame of 64x64 pixels, found {found}; ask for more")
         seconds = n_frames / fps
-        n = faces or _number_of_faces(seed)
+        n = faces or number_of_faces(seed)
 
-        registers = (_stream(seed, "registers").permutation(n) + 0.5) / n  # spread, so voices are told apart
-        voices = tuple(Voice.make(_stream(seed, "voice", k), registers[k]) for k in range(n))
-        turns, mimes = _turns(seed, n, seconds, version)
+        registers = (stream(seed, "registers").permutation(n) + 0.5) / n  # spread, so voices are told apart
+        voices = tuple(Voice.make(stream(seed, "voice", k), registers[k]) for k in range(n))
+        turns, mimes = turns_of(seed, n, seconds, version)
         speech, talking, moving, openings, spreads = _perform(seed, voices, turns, mimes, n_frames, fps)
-        bed, sound = _mix(speech, seconds, _stream(seed, "bed"))
+        bed, sound = _mix(speech, seconds, stream(seed, "bed"))
 
-        places, size = _places(n, width, height, _stream(seed, "places"))
+        places, size = _places(n, width, height, stream(seed, "places"))
         motions = [
-            _Motion(_stream(seed, "motion", k), n_frames, fps, places[k], size, openings[k], spreads[k])
+            _Motion(stream(seed, "motion", k), n_frames, fps, places[k], size, openings[k], spreads[k])
             for k in range(n)
         ]
         half = np.array((FACE_WIDTH, 1.0)) * size / 2
         centres = np.stack([motion.centres for motion in motions], axis=1)
         boxes = np.concatenate([centres - half, centres + half], axis=2).astype(np.float32)
-        dress = _stream(seed, "clothes").permutation(len(CLOTHES))  # no two alike
-        looks = [Look.make(_stream(seed, "look", k), registers[k], CLOTHES[dress[k]]) for k in range(n)]
-        desk = _desk(boxes[:, :, 3].max() + 1.2 * size, height, _stream(seed, "desk"))
-        passing = _Passing(_stream(seed, "object"), n_frames, fps, width, height, boxes, desk)
+        dress = stream(seed, "clothes").permutation(len(CLOTHES))  # no two alike
+        looks = [Look.make(stream(seed, "look", k), registers[k], CLOTHES[dress[k]]) for k in range(n)]
+        desk = _desk(boxes[:, :, 3].max() + 1.2 * size, height, stream(seed, "desk"))
+        passing = _Passing(stream(seed, "object"), n_frames, fps, width, height, boxes, desk)
         paint = _Painter(seed, width, height, looks, places, size, motions, passing, desk)
         inside = ((passing.path >= 0) & (passing.path < (width, height))).all(axis=1, keepdims=True)
         positions = np.where(inside, passing.path, np.nan).astype(np.float32)
@@ -116,25 +115,6 @@ class Scene:
         return self._paint(index)
 
 
-def timing(seed: int, seconds: float, version: int = Scene.VERSION) -> tuple[list[Turn], list[Turn]]:
-    """The turns of those who speak and of those who only move the mouth in a scene, without making the rest of it."""
-    return _turns(seed, _number_of_faces(seed), seconds, version)
-
-
-def _number_of_faces(seed: int) -> int:
-    return int(_stream(seed, "faces").integers(FEWEST_FACES, MOST_FACES + 1))
-
-
-def _turns(seed: int, n: int, seconds: float, version: int) -> tuple[list[Turn], list[Turn]]:
-    if version == 1:
-        return sample_turns_apart(n, seconds, _stream(seed, "turns"), _stream(seed, "mimes"))
-    return sample_turns(n, seconds, _stream(seed, "turns"))
-
-
-def _stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), index])
-
-
 def _perform(seed: int, voices, turns, mimes, n_frames: int, fps: float):
     """What is heard, (samples,), and each face's talking, moving, opening and lip spread, (N,F)."""
     speech = np.zeros(round(n_frames / fps * SAMPLE_RATE), np.float32)
@@ -144,7 +124,7 @@ def _perform(seed: int, voices, turns, mimes, n_frames: int, fps: float):
         heard = index < len(turns)
         first, last = round(turn.start * fps), round(turn.end * fps)
         # Heard or not, a mouth moves by the same law: nothing in the picture alone gives a mime away.
-        utterance = speak(voices[turn.face], (last - first) / fps, _stream(seed, "speech", index))
+        utterance = speak(voices[turn.face], (last - first) / fps, stream(seed, "speech", index))
         openings[turn.face, first:last] = _per_frame(utterance.opening, last - first, fps)
         spreads[turn.face, first:last] = _per_frame(utterance.spread, last - first, fps)
         moving[turn.face, first:last] = 1
@@ -292,17 +272,17 @@ class _Painter:
         for head, motion in zip(self._heads, self._motions, strict=True):
             head.paint(image, motion.at(index))
         self._passing.paint(image, index)
-        y, x = _stream(self._seed, "grain", index).integers(0, 64, 2)
+        y, x = stream(self._seed, "grain", index).integers(0, 64, 2)
         return cv2.add(image, self._grain[y : y + self._height, x : x + self._width], dtype=cv2.CV_8U)
 
     def _set_up(self) -> np.ndarray:
-        still = paint_backdrop(self._width, self._height, _stream(self._seed, "backdrop"))
+        still = paint_backdrop(self._width, self._height, stream(self._seed, "backdrop"))
         self._heads = [Head(look, self._size) for look in self._looks]
         for look, (x, y) in zip(self._looks, self._places, strict=True):
             paint_body(still, look, x, y, self._size)
         if self._desk is not None:
-            paint_desk(still, self._desk, _stream(self._seed, "desk things"))
-        rng = _stream(self._seed, "grain tile")
+            paint_desk(still, self._desk, stream(self._seed, "desk things"))
+        rng = stream(self._seed, "grain tile")
         grain = rng.standard_normal((self._height + 64, self._width + 64, 1), np.float32) * rng.uniform(0.5, 2.0)
         self._grain = np.repeat(np.rint(grain).astype(np.int8), 3, axis=2)
         self._still = still

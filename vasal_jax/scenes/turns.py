@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasal_jax.scenes.streams import stream
+
+FEWEST_FACES, MOST_FACES = 2, 6
 TURN = (1.0, 3.0)  # seconds that a turn lasts
 PAUSE = (0.15, 0.6)  # seconds from one turn to the next
 REST = 0.15  # seconds, at least, between two movements of one mouth
@@ -16,6 +19,18 @@ class Turn(NamedTuple):
     face: int
     start: float
     end: float
+
+
+def number_of_faces(seed: int) -> int:
+    """How many people the scene of a seed has where nobody says."""
+    return int(stream(seed, "faces").integers(FEWEST_FACES, MOST_FACES + 1))
+
+
+def turns_of(seed: int, n: int, seconds: float, version: int) -> tuple[list[Turn], list[Turn]]:
+    """Those who speak and those who only move the mouth in the scene of a seed, of `n` people, by a version's law."""
+    if version == 1:
+        return sample_turns_apart(n, seconds, stream(seed, "turns"), stream(seed, "mimes"))
+    return sample_turns(n, seconds, stream(seed, "turns"))
 
 
 def sample_turns(n: int, seconds: float, rng: np.random.Generator) -> tuple[list[Turn], list[Turn]]:
