@@ -4,7 +4,7 @@
 | -------- | ------------------------------------------------- | --------------------------------------------- |
 | records  | a video and what is known of it, read when asked  | records; readers mvva challenge dhf1k stavis  |
 | datasets | a folder to its records and splits                | datasets, splits                              |
-| prepared | frames at the model's size in array_record shards | builder, examples, shards, prepared           |
+| prepared | frames at the model's size in array_record shards | builder, schema, examples, shards, prepared   |
 | batches  | clips, a function of seed and step                | clips, decoding, pipeline                     |
 
 `synthetic` writes datasets of painted faces, `preview` shows what is known over a video. A new dataset is a reader and
