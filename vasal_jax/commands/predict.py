@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, Literal
 
+from rich.progress import Progress
 from tyro.conf import Positional, arg
 
 from vasal_jax import __version__, weights
@@ -23,7 +24,7 @@ from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.models.vasal import VASal
 from vasal_jax.outputs.frame_map import FrameMap
 from vasal_jax.outputs.prediction_files import Outputs, check, open_outputs
-from vasal_jax.prediction.streaming import stream
+from vasal_jax.prediction.streaming import Predictor
 from vasal_jax.size import Size
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
@@ -31,6 +32,7 @@ from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, Option
 
 logger = logging.getLogger(__name__)
 
+Kind = Literal["overlay", "saliency", "frames", "maps", "explain", "tracks"]
 PACKAGED_WEIGHTS = Path(str(files("vasal_jax"))) / "assets" / "tiny.safetensors"
 
 # Optional paths, as a person would write them.
@@ -47,6 +49,20 @@ class PredictArgs:
 
     video: Positional[_Video] = None
     """The video file. Any size, length and frame rate."""
+    more: Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO ...", help_behavior_hint="")]] = ()
+    """More videos, with --out: files, folders of videos, patterns, and @LIST, a file with one of these a line."""
+    out: _Folder = None
+    """Write the outputs that --write names of all videos into this folder, by their names. A video whose outputs are
+    there is skipped, one that cannot be read is told at the end."""
+    write: Annotated[tuple[Kind, ...], arg(metavar="overlay|saliency|frames|maps|explain|tracks ...")] = ("overlay",)
+    """With --out: which outputs to write of each video."""
+    submission: _Folder = None
+    """Write the saliency of all videos as grey videos NAME.mp4 into this folder, as the video saliency challenges take
+    them."""
+    recursive: Flag = False
+    """With --out or --submission: the videos of subfolders too."""
+    overwrite: Flag = False
+    """With --out or --submission: predict videos anew whose outputs are there."""
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
     faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "auto"
@@ -91,29 +107,50 @@ def predict(args: PredictArgs) -> int:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
     memory.tune("predict")
     use_compilation_cache()
+    if args.out or args.submission:
+        from vasal_jax.commands.predict_many import predict_many
+
+        return predict_many(args)
+    if args.more or args.recursive or args.overwrite:
+        raise InputError("several videos need a folder for their outputs; say --out DIR or --submission DIR")
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
     if not outputs.paths():
         outputs = Outputs(overlay=args.video.with_name(f"{args.video.stem}_overlay.mp4"))
-    inputs = [args.video, args.sound, args.weights, None if args.faces in ("auto", "none") else Path(args.faces)]
-    check(outputs, [path for path in inputs if path])
-    model = load_weights(args)
-    _check_faces(args, model)
-    Memory.chosen(args.memory, model.memory, args.released)  # a mistake is told before faces are looked for
-    with _open_faces(args, info) as faces:
-        if outputs.paths() != [args.save_tracks]:
-            _predict(args, info, model, faces, outputs)
-        elif faces.record:
-            _find_faces(args, info, faces)
+    check(outputs, inputs_of(args))
+    predictor = Predictor(load_weights(args))
+    check_model(args, predictor.model)
+    with progress_bar() as progress:
+        predict_video(args, info, outputs, predictor, progress)
     for path in outputs.paths():
         print(f"wrote {path}")
     return 0
 
 
-def _predict(args: PredictArgs, info: VideoInfo, model: VASal, faces: Faces, outputs: Outputs) -> None:
+def predict_video(
+    args: PredictArgs, info: VideoInfo, outputs: Outputs, predictor: Predictor, progress: Progress
+) -> None:
+    """Writes the outputs of the video `args.video`, which `info` is of. Raises `InputError`."""
+    with _open_faces(args, info) as faces:
+        if outputs.paths() != [outputs.tracks]:
+            _write(args, info, faces, outputs, predictor, progress)
+        elif faces.record:
+            _find_faces(args, info, faces, progress)
+
+
+def inputs_of(args: PredictArgs) -> list[Path]:
+    """The files that are read, none of which may be an output."""
+    faces = None if args.faces in ("auto", "none") else Path(args.faces)
+    return [path for path in (args.video, args.sound, args.weights, faces) if path]
+
+
+def _write(
+    args: PredictArgs, info: VideoInfo, faces: Faces, outputs: Outputs, predictor: Predictor, progress: Progress
+) -> None:
     options = {"sound": args.sound, "sound_track": args.sound_track, "memory": args.memory, "released": args.released}
-    frames = _with_progress(stream(model, info, faces=faces, **options), info, args.released)
-    writing = open_outputs(outputs, info, args.sound or args.video, _settings(args, model), args.sound_track)
+    frames = _with_progress(predictor.stream(info, faces=faces, **options), info, args.released, progress)
+    settings = settings_of(args, predictor.model)
+    writing = open_outputs(outputs, info, args.sound or info.path, settings, args.sound_track)
     with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
         for frame in frames:
             add(frame)
@@ -126,8 +163,9 @@ def load_weights(args: PredictArgs) -> VASal:
     return weights.load(args.weights or PACKAGED_WEIGHTS, dtype=args.dtype)
 
 
-def _check_faces(args: PredictArgs, model: VASal) -> None:
-    """Raises `InputError` for face arguments that do not go with each other or with the model."""
+def check_model(args: PredictArgs, model: VASal) -> None:
+    """Raises `InputError` for arguments that do not go with each other or with the model."""
+    Memory.chosen(args.memory, model.memory, args.released)
     if args.explain and not model.config.face:
         raise InputError("--explain shows how a face branch weighs faces, which these weights lack; leave it out")
     for flag, given in (("--explain", args.explain), ("--save-tracks", args.save_tracks)):
@@ -157,22 +195,23 @@ def _open_faces(args: PredictArgs, info: VideoInfo) -> Iterator[Faces]:
         yield faces
 
 
-def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces) -> None:
+def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces, progress: Progress) -> None:
     """Finds and saves the faces of a video without predicting on it."""
-    with progress_bar() as bar:
-        task = bar.add_task("finding faces", total=info.frames)
-        for found in tracked_faces(args.video, detector=faces.detector):
-            stopping.check()
-            faces.record(found)
-            bar.update(task, advance=1)
-        bar.update(task, total=bar.tasks[0].completed)  # a container's count can be wrong
+    task = progress.add_task("finding faces", total=info.frames)
+    for found in tracked_faces(info.path, detector=faces.detector):
+        stopping.check()
+        faces.record(found)
+        progress.update(task, advance=1)
+    progress.update(task, total=progress.tasks[-1].completed)  # a container's count can be wrong
 
 
-def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) -> Iterator[FrameMap]:
+def _with_progress(
+    frames: Iterator[FrameMap], info: VideoInfo, released: bool, progress: Progress
+) -> Iterator[FrameMap]:
     total = info.frames
     if total and released:
         total = (total - FRAME_OFFSET) // CLIP_LENGTH * CLIP_LENGTH
-    with contextlib.closing(frames), progress_bar() as progress:
+    with contextlib.closing(frames):
         task = progress.add_task(info.path.name, total=total, note="compiling")
         started = None
         for done, frame in enumerate(frames):
@@ -182,10 +221,10 @@ def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool) 
             # The first clip comes all at once, after compilation: too early to speak of a rate.
             elapsed = monotonic() - started
             progress.update(task, advance=1, note=f"{done / elapsed:.1f} frames/s" if elapsed > 1 else "")
-        progress.update(task, total=progress.tasks[0].completed)  # a container's count can be wrong
+        progress.update(task, total=progress.tasks[-1].completed)  # a container's count can be wrong
 
 
-def _settings(args: PredictArgs, model: VASal) -> dict[str, Any]:
+def settings_of(args: PredictArgs, model: VASal) -> dict[str, Any]:
     """What the maps were made with, enough to make them again."""
     source, digest = args.weights or PACKAGED_WEIGHTS, None
     if source.is_file():

@@ -5,6 +5,9 @@ from .streaming import (
     FrameMap as FrameMap,
 )
 from .streaming import (
+    Predictor as Predictor,
+)
+from .streaming import (
     predict as predict,
 )
 from .streaming import (

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache, partial
+from functools import partial
 
 import jax
 import numpy as np
@@ -29,6 +29,73 @@ _STREAMED = 2
 
 _AT_ONCE = 2
 """Clips whose features are computed side by side: one of them alone keeps five sixths of two cores busy."""
+
+
+class Predictor:
+    """A model made ready for videos: its programs are compiled once, for the first video that needs them.
+
+    Args:
+      model: from `vasal_jax.load`.
+    """
+
+    def __init__(self, model: VASal):
+        self.model = model
+        self._graph, self._parameters = nnx.split(for_inference(model))
+        self._compiled: dict[tuple, Compiled] = {}
+
+    def stream(
+        self,
+        video: str | os.PathLike | VideoInfo,
+        *,
+        sound: str | os.PathLike | None = None,
+        sound_track: int | None = None,
+        faces: FaceSource = "auto",
+        memory: Memory | str | None = None,
+        released: bool = False,
+    ) -> Iterator[FrameMap]:
+        """Saliency of a video, frame by frame; arguments and errors as of the function `stream`."""
+        model, parameters = self.model, self._parameters
+        memory = Memory.chosen(memory, model.memory, released)
+        length, face_branch = CLIP_LENGTH if released else clip_length(memory), model.face is not None
+        heard = {"sound": sound, "sound_track": sound_track}
+        video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
+        slots, count = video_clips.slots, 0
+        state = RecurrentState(memory, model.initial_carry(1, slots))
+        with prefetch(iter(video_clips), depth=1) as clips:
+            # The sound and the first clip are read while the programs are compiled.
+            features_of, results_of = self._programs(video_clips.blank(slots), slots, released)
+
+            def with_features(clip: Clip) -> tuple[Clip, Features]:
+                return clip, jax.block_until_ready(features_of(parameters, _pictures_and_sound(clip.batch)))
+
+            ready = None
+            with closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
+                for clip, features in seen_and_heard:
+                    if clip.slots != slots:
+                        slots = clip.slots
+                        state.widen(model.initial_carry(1, slots))
+                        _, results_of = self._programs(video_clips.blank(slots), slots, released)
+                    results = state(np.array([count]), partial(results_of, parameters, features, clip.batch))
+                    count += length
+                    # JAX computes in the background: the consumer works on the clip before meanwhile.
+                    if ready:
+                        yield from _frame_maps(*ready)
+                    ready = clip.frames, clip.faces, results
+                if ready:
+                    yield from _frame_maps(*ready)
+
+    def _programs(self, blank: Batch, slots: int, released: bool) -> tuple[Compiled, Compiled]:
+        """The compiled `clip_features` and `clip_results` for clips like a blank one."""
+        length = blank["frames"].shape[1]
+        if ("features", length) not in self._compiled:
+            lowered = clip_features.lower(self._graph, self._parameters, _pictures_and_sound(blank))
+            self._compiled["features", length] = lowered.compile()
+        features_of = self._compiled["features", length]
+        key = ("results", length, slots, released)
+        if key not in self._compiled:
+            arguments = self._parameters, features_of.out_info, blank, self.model.initial_carry(1, slots)
+            self._compiled[key] = clip_results.lower(self._graph, *arguments, by_column=released).compile()
+        return features_of, self._compiled[key]
 
 
 def stream(
@@ -63,41 +130,8 @@ def stream(
         map is not finite, `memory` is none of the above or not the released system's where `released`, or `released`
         and the video has under 17 frames.
     """
-    graph, parameters = nnx.split(for_inference(model))
-    face_branch = model.face is not None
-    memory = Memory.chosen(memory, model.memory, released)
-    length = CLIP_LENGTH if released else clip_length(memory)
-    heard = {"sound": sound, "sound_track": sound_track}
-    video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
-    state, slots, count = RecurrentState(memory, model.initial_carry(1, video_clips.slots)), video_clips.slots, 0
-    with prefetch(iter(video_clips), depth=1) as clips:
-        # The sound and the first clip are read while the programs are compiled.
-        features_of = clip_features.lower(graph, parameters, _pictures_and_sound(video_clips.blank())).compile()
-
-        @cache
-        def results_of(slots: int) -> Compiled:
-            features, blank, start = features_of.out_info, video_clips.blank(slots), model.initial_carry(1, slots)
-            return clip_results.lower(graph, parameters, features, blank, start, by_column=released).compile()
-
-        results_of(slots)
-
-        def with_features(clip: Clip) -> tuple[Clip, Features]:
-            return clip, jax.block_until_ready(features_of(parameters, _pictures_and_sound(clip.batch)))
-
-        ready = None
-        with closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
-            for clip, features in seen_and_heard:
-                if clip.slots != slots:
-                    slots = clip.slots
-                    state.widen(model.initial_carry(1, slots))
-                results = state(np.array([count]), partial(results_of(slots), parameters, features, clip.batch))
-                count += length
-                # JAX computes in the background: the consumer works on the clip before meanwhile.
-                if ready:
-                    yield from _frame_maps(*ready)
-                ready = clip.frames, clip.faces, results
-            if ready:
-                yield from _frame_maps(*ready)
+    options = {"sound": sound, "sound_track": sound_track, "memory": memory, "released": released}
+    return Predictor(model).stream(video, faces=faces, **options)
 
 
 def clip_length(memory: Memory) -> int:
