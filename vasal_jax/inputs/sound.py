@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 22050  # Hz, of the sound that the model hears
 
+MAX_SILENCE = 4 * 3600.0  # seconds that are filled in where a sound begins late or has gaps; it takes memory
+
 _JITTER = 0.025  # seconds by which time stamps may wander without meaning a gap
 _DRIFT = 0.01  # share of the sound by which its clock and that of the stamps may differ
 _MIN_RATE, _MAX_RATE = 1000, 1_000_000  # Hz
@@ -138,7 +140,8 @@ def _placed(
     frames: Iterable[av.AudioFrame], zero: float | None, convert: Callable[[av.AudioFrame], np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(sample rate, samples (n, channels)) pieces that follow each other without gaps from time 0 on."""
-    end, cut = 0.0, 0.0  # seconds up to which there are samples; seconds that were cut out of them
+    end = 0.0  # seconds up to which there are samples
+    cut = silence = 0.0  # seconds that were cut out of them, or filled in
     for frame in frames:
         rate = frame.sample_rate
         if not _MIN_RATE <= rate <= _MAX_RATE:
@@ -147,7 +150,10 @@ def _placed(
         if frame.time is not None:
             zero = frame.time if zero is None else zero
             gap = frame.time - zero - end
-            if gap > (_JITTER if end else 0):
+            if gap > MAX_SILENCE - silence:
+                zero += gap  # stamps of a damaged or hostile file
+            elif gap > (_JITTER if end else 0):
+                silence += gap
                 missing = round(gap * rate)
                 for done in range(0, missing, rate):
                     yield rate, np.zeros((min(rate, missing - done), samples.shape[1]), np.float32)

@@ -5,8 +5,9 @@ The rule, for reading and for writing alike:
 - Time 0 is the first picture that can be decoded. In a file without pictures it is the first sound.
 - Where the stamps of the file start again, as in joined files, what follows goes on where the pictures before it
   ended; if sound before it lasted longer, that many whole frames later. All streams are moved by the same shift.
-- A jump of more than `MAX_GAP` (the camera was paused, its clock was set) is closed up in the same way.
-- A shorter jump is a gap: the last picture stands, and silence is heard.
+- A jump of more than `MAX_GAP` (the camera was paused, its clock was set) is closed up in the same way, and so is one
+  that makes the jumps of the file add up to more.
+- Any other jump is a gap: the last picture stands, and silence is heard.
 - A single stamp that fits nothing is replaced by the end of the packet before.
 """
 
@@ -50,6 +51,7 @@ class Timeline:
     def __init__(self, container: av.container.InputContainer):
         self.pictures = shown_stream(container)
         self._container = container
+        self._gaps = 0.0  # seconds of jumps that were believed
         self._step = 1 / ((self.pictures and frame_rate(self.pictures)[0]) or FALLBACK_FPS)
         # All sounds, whichever is heard, so that the time of the pictures does not depend on the choice.
         pictures = [self.pictures] if self.pictures else []
@@ -148,7 +150,8 @@ class Timeline:
         step = stamp - clock.last
         if alive and len(begun) == 1 and -_JITTER < step < 0:
             return
-        if 0 < step <= MAX_GAP:
+        if 0 < step <= MAX_GAP - self._gaps:
+            self._gaps += step
             return
         starts = {index: min(stamps) for index, stamps in begun.items()}
         shown = self.pictures.index if self.pictures else None
