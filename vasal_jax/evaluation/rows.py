@@ -177,12 +177,18 @@ def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions:
 
 
 def _gaze_row(conventions: Conventions) -> MapRow:
+    def density(video: Video, frames: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+        found = video.gaze_density(frames, size, conventions.sigma)
+        if found is None:
+            raise InputError(f"video {video.id}: the law of its gaze is not known; write the synthetic dataset again")
+        return found
+
     def open_video(truth: GroundTruth) -> ReadMaps:
-        return lambda frames: truth.video.gaze_density(frames, conventions.size, conventions.sigma)
+        return lambda frames: density(truth.video, frames, conventions.size)
 
     def stamp(video: Video) -> str:
         frames = (0, video.n_frames // 2, video.n_frames - 1)
-        return hashlib.sha256(video.gaze_density(frames, (9, 16), conventions.sigma).tobytes()).hexdigest()
+        return hashlib.sha256(density(video, frames, (9, 16)).tobytes()).hexdigest()
 
     return MapRow(name=GAZE, settings={"row": "gaze"}, stamp=stamp, open_maps=open_video)
 

@@ -49,7 +49,8 @@ def summarise(
 
 def _row(name: str, truth: str, videos: VideoScores) -> dict[str, Any]:
     by_video = np.array([_means(frames) for frames in videos.values()])
-    over_frames = _means({metric: np.concatenate([of[metric] for of in videos.values()]) for metric in METRICS})
+    joined = {metric: np.concatenate([of[metric] for of in videos.values()]) for metric in METRICS}
+    over_frames = np.array(_means(joined))
     return _described(name, truth, by_video, over_frames, {video: _scored(frames) for video, frames in videos.items()})
 
 
@@ -65,7 +66,7 @@ def _extrapolated_row(viewers: Mapping[int, VideoScores]) -> dict[str, Any]:
     over_frames = np.array(
         [_means({m: np.concatenate([of[m] for of in videos.values()]) for m in METRICS}) for videos in common]
     )
-    limits = (extrapolated(numbers, values) for values in (by_video, over_frames))
+    limits = extrapolated(numbers, by_video), extrapolated(numbers, over_frames)
     means = [_by_metric(map(_mean, of_number.T)) for of_number in by_video]
     row = _described(EXTRAPOLATED, HALF, *limits, shared)
     return row | {"extrapolated_from": {str(n): mean for n, mean in zip(numbers, means, strict=True)}}
@@ -90,7 +91,7 @@ def _described(
 
 def _scored(frames: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which frames have a score in any metric, bool (F,)."""
-    return np.isfinite(np.stack([frames[metric] for metric in METRICS])).any(0)
+    return np.any(np.isfinite(np.stack([frames[metric] for metric in METRICS])), axis=0)
 
 
 def _means(frames: Mapping[str, np.ndarray]) -> list[float]:

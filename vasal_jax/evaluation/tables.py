@@ -128,8 +128,10 @@ def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], text_columns: 
     lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (heads, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * width if i < text_columns else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    adjust = [str.ljust if i < text_columns else str.rjust for i in range(len(widths))]
-    padded = ([put(*cell) for put, *cell in zip(adjust, line, widths, strict=True)] for line in lines)
+    padded = (
+        [cell.ljust(width) if i < text_columns else cell.rjust(width) for i, (cell, width) in enumerate(cells)]
+        for cells in (list(zip(line, widths, strict=True)) for line in lines)
+    )
     first, *rest = (f"| {' | '.join(line)} |" for line in padded)
     return "\n".join([first, f"| {' | '.join(rule)} |", *rest])
 
