@@ -1,7 +1,6 @@
 """A dataset's table of scores: what `evaluate.py` runs, once it has opened the dataset."""
 
 import dataclasses
-import hashlib
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.evaluation.people import half_row, viewer_rows
 from vasal_jax.evaluation.rows import MapRow, Row, also_against_half, baseline_rows, folder_row, model_rows
 from vasal_jax.evaluation.scores import Evaluation, Scores, frame_notes, versions
+from vasal_jax.evaluation.settings import memory_settings, model_settings, truth_settings
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.models.vasal import VASal
 from vasal_jax.size import Size
@@ -216,7 +216,7 @@ def _rows(
     rows: list[Row] = []
     if model:
         chosen = Memory.chosen(args.memory, model.memory)
-        rows += model_rows(args.weights.stem, _model_settings(args.weights, model), args.ablations, chosen)
+        rows += model_rows(args.weights.stem, model_settings(args.weights, model), args.ablations, chosen)
     lengths = {truth.video.id: truth.video.n_frames for truth in truths}
     for folder in args.maps:
         maps, missing = find_maps(folder, lengths)
@@ -271,46 +271,13 @@ def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> 
 
 def _settings(args: EvaluateArgs, split: Split, evaluation: Evaluation, model: VASal | None) -> dict[str, Any]:
     """What the numbers mean and what made them."""
-    truths, conventions = evaluation.truths, evaluation.conventions
-    own = truths[0].has_pictures
-    grid = "x".join(map(str, truths[0].video.grid[::-1]))
-    learnt = f"mean density of {len(split.training)} training videos"
+    chosen = Memory.chosen(args.memory, model.memory) if model else None
     return {
         "dataset": split.dataset,
         "split": args.split,
         "split_rule": split.rule,
-        "videos": len(truths),
-        "frames": sum(truth.video.n_frames for truth in truths),
-        "frames_without_fixations": sum(int((~truth.pixels(conventions)[1].any(1)).sum()) for truth in truths),
-        "fixations": sum(int(truth.pixels(conventions)[1].sum()) for truth in truths),
-        "density": "the dataset's own maps" if own else f"Gaussian, sigma {conventions.sigma:g} pixels of {grid}",
-        "sigma": None if own else conventions.sigma,
-        "truth_resolution": "x".join(map(str, conventions.size[::-1])),
-        "negatives_per_video": conventions.negatives,
-        "centre_prior": learnt if split.training else "Gaussian at the centre",
-        "information_gain_over": "centre prior",
-        "sim": "maps summing to 1, without stretching them first",
-        "seed": conventions.seed,
-        **evaluation.digests,
-        **(_model_settings(args.weights, model) if model else {}),
-        **(_memory_settings(args, model) if model else {}),
+        **truth_settings(evaluation, len(split.training)),
+        **(model_settings(args.weights, model) | memory_settings(model, chosen) if model else {}),
         "maps": [str(folder) for folder in args.maps],
         "versions": versions(),
-    }
-
-
-def _memory_settings(args: EvaluateArgs, model: VASal) -> dict[str, Any]:
-    trained = None if model.memory is None else str(model.memory)
-    return {"memory": str(Memory.chosen(args.memory, model.memory)), "trained_with_memory": trained}
-
-
-def _model_settings(path: Path, model: VASal) -> dict[str, Any]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return {
-        "weights": path.name,
-        "weights_sha256": digest.hexdigest(),
-        "config": dataclasses.asdict(model.config),
     }
