@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from vasal_jax.models.convlstm import ConvLSTM, scan_cell
-from vasal_jax.ops.convolution import conv2d
+from vasal_jax.models.convlstm import ConvLSTM, ConvLSTMCell, scan_cell
+from vasal_jax.ops import conv2d
 
 
 def unrolled(gates, kernel, state):
@@ -64,3 +64,37 @@ def test_batch_entries_do_not_meet():
     both, _ = lstm(x)
     alone, _ = lstm(x[1:])
     np.testing.assert_allclose(both[1:], alone, atol=1e-6)
+
+
+def test_bfloat16_remembers_over_many_steps_as_float32_does():
+    """A forget gate of 0.998 would be 1.0 in bfloat16, and inputs of 0.001 would not change a c of 0.5."""
+
+    def cell(dtype: str) -> ConvLSTMCell:
+        cell = ConvLSTMCell(1, 2, dtype=dtype, rngs=nnx.Rngs(0))
+        input_gate, forget, content, output = -2.0, 6.2, 0.0, 0.0
+        cell.input.bias[...] = np.repeat([input_gate, forget, content, output], 2).astype(np.float32)
+        cell.input.kernel[...] = 0.02 * cell.input.kernel[...]
+        cell.recurrent.kernel[...] = 0.02 * cell.recurrent.kernel[...]
+        return cell
+
+    x = np.random.default_rng(4).uniform(1, 2, (1, 600, 4, 4, 1)).astype(np.float32)
+    exact, rough = (nnx.jit(lambda cell, x: cell(x)[1])(cell(dtype), x) for dtype in ("float32", "bfloat16"))
+    assert np.abs(exact[1]).max() > 0.5
+    np.testing.assert_allclose(rough[1], exact[1], rtol=0, atol=0.01 * np.abs(exact[1]).max())
+
+
+def test_gradients_of_bfloat16_are_near_those_of_float32():
+    rng = np.random.default_rng(6)
+    gates, kernel, h, c = (
+        jnp.asarray(rng.standard_normal(shape), jnp.float32)
+        for shape in ((5, 1, 6, 7, 8), (3, 3, 2, 8), (1, 6, 7, 2), (1, 6, 7, 2))
+    )
+
+    def gradients(dtype):
+        args = gates.astype(dtype), 0.3 * kernel.astype(dtype), (h.astype(dtype), c)
+        return jax.grad(lambda *args: sum((y**2).sum() for y in jax.tree.leaves(scan_cell(*args))), (0, 1, 2))(*args)
+
+    rough, exact = gradients("bfloat16"), gradients("float32")
+    assert [x.dtype for x in rough[2]] == [jnp.dtype("bfloat16"), jnp.dtype("float32")]
+    for found, expected in zip(jax.tree.leaves(rough), jax.tree.leaves(exact), strict=True):
+        np.testing.assert_allclose(found.astype("float32"), expected, rtol=0, atol=0.03 * np.abs(expected).max())

@@ -235,7 +235,7 @@ def test_rematerialisation_changes_nothing_but_memory():
 def test_bfloat16_keeps_parameters_and_loss_in_float32():
     training = Training(small_config(dtype="bfloat16"), WEIGHTS, OptimizerConfig(), 10)
     batch = {name: drawn_batch(2)[name] for name in training.fields}
-    params = drawn_params(training.model)
+    params = drawn_params(training.model, seed=1)  # with seed 0 no input reaches the output of the face branch
     state = training.initial_state(params)
     mesh = one_device()
     shapes = jax.eval_shape(sharding.parallelise(training.step, mesh), state, batch)

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from vasal_jax.models.layers import Conv
+from vasal_jax.models.layers import Conv, at_least_float32
 from vasal_jax.ops import PreparedKernel, conv2d, flipped, scan_steps
 
-State = tuple[jax.Array, jax.Array]  # h and c, each (B, H, W, hidden)
+State = tuple[jax.Array, jax.Array]  # h in the compute type and c in float32, each (B, H, W, hidden)
 LSTMCarry = tuple[State, ...]  # one state a cell
 
 
@@ -46,6 +46,10 @@ class ConvLSTM(nnx.Module):
             states.append(state)
         return x, tuple(states)
 
+    def initial_carry(self, batch: int, height: int, width: int) -> LSTMCarry:
+        """The carry before the first step: zeros, (batch, height, width, hidden) for h and c of each cell."""
+        return tuple(cell.initial_state(batch, height, width) for cell in self.cells)
+
 
 class ConvLSTMCell(nnx.Module):
     """One cell: 3x3 convolutions, padding 1, a bias on the input side only."""
@@ -58,17 +62,24 @@ class ConvLSTMCell(nnx.Module):
         self.input.bias[...] = self.input.bias[...].at[hidden : 2 * hidden].set(1.0)
         self.hidden = hidden
         self.dtype = jnp.dtype(dtype)
+        # c is a sum over all steps with forget gates near 1. In bfloat16 such a gate is 1 or 0.996, and a small input
+        # does not change the sum.
+        self.cell_dtype = jnp.dtype(at_least_float32(dtype))
 
     def __call__(self, x: jax.Array, state: State | None = None) -> tuple[jax.Array, State]:
         """Maps (B, T, H, W, in) and a state to (B, T, H, W, hidden) and the state after the last step."""
         batch, steps, height, width, _ = x.shape
         gates = self.input(x.reshape(-1, *x.shape[2:]))
         gates = gates.reshape(batch, steps, height, width, -1).swapaxes(0, 1)
-        if state is None:
-            zeros = jnp.zeros((batch, height, width, self.hidden), self.dtype)
-            state = (zeros, zeros)
-        h, state = scan_cell(gates, self.recurrent.cast_kernel(), tuple(s.astype(self.dtype) for s in state))
+        h, c = self.initial_state(batch, height, width) if state is None else state
+        state = h.astype(self.dtype), c.astype(self.cell_dtype)
+        h, state = scan_cell(gates, self.recurrent.cast_kernel(), state)
         return h.swapaxes(0, 1), state
+
+    def initial_state(self, batch: int, height: int, width: int) -> State:
+        """Zeros for h and c."""
+        shape = (batch, height, width, self.hidden)
+        return jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.cell_dtype)
 
 
 @jax.custom_vjp
@@ -78,7 +89,7 @@ def scan_cell(gates: jax.Array, kernel: jax.Array | PreparedKernel, state: State
     Args:
       gates: (T, B, H, W, 4C), the convolved inputs with their bias.
       kernel: (3, 3, C, 4C), the recurrent kernel, or a prepared one.
-      state: h and c before the first step, (B, H, W, C) each.
+      state: h and c before the first step, (B, H, W, C) each. Activations are computed in the type of c.
 
     Returns:
       h at every step, (T, B, H, W, C), and the state after the last one.
@@ -94,9 +105,9 @@ def scan_cell(gates: jax.Array, kernel: jax.Array | PreparedKernel, state: State
 def _forward_scan(gates, kernel, state):
     def step(state, gates_x):
         h, c = state
-        i, f, g, o = _activate(gates_x + conv2d(h, kernel))
+        i, f, g, o = _activate((gates_x + conv2d(h, kernel)).astype(c.dtype))
         c = f * c + i * g
-        h = o * jnp.tanh(c)
+        h = (o * jnp.tanh(c)).astype(h.dtype)
         return (h, c), (h, c, (i, f, g, o))
 
     return scan_steps(step, state, gates)
@@ -131,7 +142,7 @@ def _scan_cell_backward(residuals, cotangents):
                 dh * tanh_c * o * (1 - o),
             ],
             -1,
-        )
+        ).astype(h.dtype)
         return (conv2d(dgates, back), dc * f), dgates
 
     c_before = jnp.concatenate([c0[None], c[:-1]])

@@ -12,6 +12,7 @@ module. Sizes, inputs and everything else below are this project's own design:
 - Beside the faces stands a share for "no face": gaze that no face draws.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ from vasal_jax.config import (
     SIGMA_SCALE,
     ModelConfig,
 )
-from vasal_jax.models.layers import Conv
+from vasal_jax.models.layers import Conv, at_least_float32
 from vasal_jax.ops import map_frames, max_pool, scan_steps
 
 # Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
@@ -43,9 +44,9 @@ _CELL = 4  # mel bands, and columns of 7 ms, that are averaged in the sound of a
 class FaceCarry(NamedTuple):
     """What the branch remembers of every face slot from frame to frame; zeros for slots without a face."""
 
-    h: jax.Array  # (B, N, hidden), of the LSTM
-    c: jax.Array
-    features: jax.Array  # (B, N, features) of the frame before
+    h: jax.Array  # (B, N, hidden), of the LSTM, in the compute type
+    c: jax.Array  # the same, float32
+    features: jax.Array  # (B, N, features) of the frame before, in the compute type
     seen: jax.Array  # bool (B, N), whether the frame before had the face
 
 
@@ -82,14 +83,15 @@ class FaceBranch(nnx.Module):
         # A forget gate that starts open, as in the ConvLSTM.
         self.lstm_input.bias[...] = self.lstm_input.bias[...].at[hidden : 2 * hidden].set(1.0)
         self.own, self.everyone = linear(hidden, hidden), linear(hidden, hidden)
-        self.weight, self.talking, self.none = linear(hidden, 1), linear(hidden, 1), linear(hidden, 1)
+        head = partial(nnx.Linear, hidden, 1, dtype=at_least_float32(config.dtype), rngs=rngs)
+        self.weight, self.talking, self.none = head(), head(), head()
         # A fresh branch weighs all faces about the same and leaves little to "no face", so that its map is about the
         # ready-made one, which the released fusion knows.
         for head in (self.weight, self.none):
             head.kernel[...] = 0.1 * head.kernel[...]
         self.none.bias[...] = self.none.bias[...] - 3.0
         self.sizes = features, hidden
-        self.dtype = jnp.dtype(config.dtype)
+        self.dtype, self.cell_dtype = jnp.dtype(config.dtype), jnp.dtype(at_least_float32(config.dtype))
 
     def __call__(
         self,
@@ -131,8 +133,8 @@ class FaceBranch(nnx.Module):
 
     def initial_carry(self, batch: int, faces: int) -> FaceCarry:
         """The carry of `faces` slots at the start of a video."""
-        features, hidden = (jnp.zeros((batch, faces, size), self.dtype) for size in self.sizes)
-        return FaceCarry(hidden, hidden, features, jnp.zeros((batch, faces), bool))
+        features, h = (jnp.zeros((batch, faces, size), self.dtype) for size in self.sizes)
+        return FaceCarry(h, h.astype(self.cell_dtype), features, jnp.zeros((batch, faces), bool))
 
     def _of_frame(self, crops: jax.Array) -> jax.Array:
         """Crops of the faces of frames, (F, N, 64, 64, 3), to their features (F, N, features)."""
@@ -163,12 +165,12 @@ class FaceBranch(nnx.Module):
         def step(state, now):
             h, c = state
             gates, present = now
-            i, f, g, o = jnp.split(gates + self.lstm_recurrent(h), 4, axis=-1)
+            i, f, g, o = jnp.split((gates + self.lstm_recurrent(h)).astype(c.dtype), 4, axis=-1)
             c = jnp.where(present, lax.logistic(f) * c + lax.logistic(i) * jnp.tanh(g), 0)
-            h = lax.logistic(o) * jnp.tanh(c)  # 0 where c is
+            h = (lax.logistic(o) * jnp.tanh(c)).astype(h.dtype)  # 0 where c is
             return (h, c), h
 
-        state = (carry.h.astype(self.dtype), carry.c.astype(self.dtype))
+        state = (carry.h.astype(self.dtype), carry.c.astype(self.cell_dtype))
         state, h = scan_steps(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
         return h.swapaxes(0, 1), state
 

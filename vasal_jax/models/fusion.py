@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vasal_jax.config import ModelConfig
-from vasal_jax.models.layers import Conv
+from vasal_jax.models.layers import Conv, at_least_float32
 from vasal_jax.ops import conv2d
 
 
@@ -20,7 +20,7 @@ class FusionModule(nnx.Module):
         visual, audio, face = config.lstm[-1], 2 * config.audio[-1], 1
         self.visual1, self.audio1, self.face1 = conv(visual), conv(audio), conv(face)
         self.visual2, self.audio2, self.face2 = conv(width + visual), conv(width + audio), conv(width + face)
-        self.head = Conv((1, 1), 3 * width, 1, dtype=config.dtype, rngs=rngs)
+        self.head = Conv((1, 1), 3 * width, 1, dtype=at_least_float32(config.dtype), rngs=rngs)
         # Mel pictures and face maps enter at 0..255, so a full-size head would start training from a saturated softmax.
         self.head.kernel[...] = 0.01 * self.head.kernel[...]
 

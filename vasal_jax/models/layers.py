@@ -14,6 +14,11 @@ Module = TypeVar("Module", bound=nnx.Module)
 _he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through a ReLU
 
 
+def at_least_float32(dtype: str) -> str:
+    """The type for what bfloat16 is too coarse for: sums over many steps, and logits before a softmax."""
+    return jnp.promote_types(dtype, jnp.float32).name
+
+
 class Conv(nnx.Module):
     """A 2-D or 3-D convolution, channels last, with float32 parameters and any compute type.
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from vasal_jax.config import MAP_SIZE, Memory, ModelConfig
@@ -125,12 +124,8 @@ class VASal(nnx.Module):
         return ModelOutput(logits, weighed, Carry(visual_carry, face_carry))
 
     def initial_carry(self, batch: int, faces: int = 0) -> Carry:
-        """The carry at the start of a video: zeros.
-
-        For h and c of each ConvLSTM cell (batch, 32, 32, hidden), for each of `faces` slots what the face branch has.
-        """
-        shapes = [(batch, MAP_SIZE, MAP_SIZE, hidden) for hidden in self.config.lstm]
-        visual = tuple((jnp.zeros(s, self.config.dtype), jnp.zeros(s, self.config.dtype)) for s in shapes)
+        """The carry at the start of `batch` videos, with `faces` slots for a face branch: zeros."""
+        visual = self.visual.lstm.initial_carry(batch, MAP_SIZE, MAP_SIZE)
         return Carry(visual, None if self.face is None else self.face.initial_carry(batch, faces))
 
 
