@@ -85,6 +85,7 @@ def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.
     if inputs < 8:
         x, dy, taps, paddings = x[:, None], dy[:, None], [1, *taps], [0, *paddings]
     count, *sizes, _ = dy.shape
+    total_dtype = jnp.promote_types(dy.dtype, jnp.float32)
     most = max(1, 8192 // math.prod(sizes))
     group = max((n for n in range(1, min(count, most) + 1) if count % n == 0), default=1)
 
@@ -96,11 +97,11 @@ def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.
         seen = jnp.concatenate([pictures[..., *window] for window in windows]).reshape(total.shape[0], -1)
         given = jnp.pad(given, [(0, 0), (taps[0] - 1 - paddings[0],) * 2] + [(0, 0)] * len(taps))
         given = jnp.concatenate([given[:, o : o + x.shape[1]] for o in range(taps[0])], axis=-1)
-        product = jnp.matmul(seen, given.reshape(-1, total.shape[1]), preferred_element_type=jnp.float32)
+        product = jnp.matmul(seen, given.reshape(-1, total.shape[1]), preferred_element_type=total_dtype)
         return total + product, None
 
     by_group = [a.reshape(count // group, group, *a.shape[1:]) for a in (x, dy)]
-    zeros = jnp.zeros((math.prod(taps[1:]) * inputs, taps[0] * outputs), jnp.float32)
+    zeros = jnp.zeros((math.prod(taps[1:]) * inputs, taps[0] * outputs), total_dtype)
     total, _ = lax.scan(add, zeros, tuple(by_group))
     total = total.reshape(*taps[1:], inputs, taps[0], outputs)
     return jnp.moveaxis(total, -2, 0)[::-1].reshape(shape).astype(dy.dtype)

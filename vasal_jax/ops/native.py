@@ -54,13 +54,14 @@ def three_depths(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]
 
 
 def conv2d_by_taps(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
-    """`conv2d` as a sum over the taps of the kernel, in float32. For kernels that `has_few_taps`."""
+    """`conv2d` as a sum over the taps of the kernel, at least in float32. For kernels that `has_few_taps`."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     height, width = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], kernel.shape[:2], strict=True))
     taps = itertools.product(*map(range, kernel.shape[:3]))
     rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
     seen = ((x[:, i : i + rows : stride, j : j + columns : stride, c, None], kernel[i, j, c]) for i, j, c in taps)
-    return sum(value.astype(jnp.float32) * weights for value, weights in seen).astype(x.dtype)
+    total = jnp.promote_types(x.dtype, jnp.float32)
+    return sum(value.astype(total) * weights for value, weights in seen).astype(x.dtype)
 
 
 def has_few_taps(kernel: jax.Array) -> bool:
