@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.helpers.batches import drawn_batch, drawn_params, small_config
-from tests.helpers.models import call
+from tests.helpers.batches import drawn_batch, drawn_params
+from tests.helpers.models import call, small_config
 from vasal_jax.models import ModelConfig
 from vasal_jax.weights import parameters
 
