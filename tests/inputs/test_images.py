@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers.media import picture
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import images
 from vasal_jax.inputs.images import read_grey, read_rgb
 
 
@@ -63,6 +64,14 @@ def test_a_folder_of_coloured_or_transparent_maps_is_named_once(tmp_path, dtype,
     assert len(found) == 2
     assert found[0].startswith(f"{folders['colour']}: its maps are in colour (1.png)")
     assert found[1].startswith(f"{folders['alpha']}: its maps say all in their alpha channel")
+
+
+def test_looking_at_the_channels_of_a_large_map_takes_little_memory(tmp_path, monkeypatch):
+    """Found by damaging files: the header of a PNG asked for 4 GB."""
+    looked_at = []
+    monkeypatch.setattr(images.np, "ptp", lambda values, axis: looked_at.append(values.shape) or np.zeros(1))
+    read_grey(_written(tmp_path / "0.png", np.zeros((3000, 2000, 3), np.uint8)))
+    assert max(np.prod(shape) for shape in looked_at) <= 3 * 2**20
 
 
 def test_a_grey_jpeg_in_three_channels_is_grey(tmp_path, caplog):

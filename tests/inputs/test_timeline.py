@@ -105,6 +105,14 @@ def test_jumps_of_pictures_and_sound(tmp_path, suffix, hours, expected):
     _check(moved, 75, [expected])
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "flv"])
+def test_a_jump_among_pictures_that_are_decoded_out_of_order(tmp_path, suffix):
+    """FFmpeg's stamps of decoding are wrong for some pictures of Matroska there."""
+    source = write_flash(tmp_path / "a.mp4", b_frames=2, gop=20)
+    moved = restamped(source, tmp_path / f"b.{suffix}", lambda _, time: time + 7200 * (time >= 0.8))
+    _check(moved, 75, [2.2])
+
+
 @pytest.mark.parametrize("kind", ["audio", "video"])
 def test_a_jump_of_one_stream_alone_is_closed_up(tmp_path, kind):
     source = write_flash(tmp_path / "a.mp4", b_frames=0)

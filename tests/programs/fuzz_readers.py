@@ -157,6 +157,8 @@ def main(folder: Path, seed: int, seconds: float) -> int:
         try:
             path = damaged(source, work / source.name, rng)
         except (av.FFmpegError, ValueError, OverflowError):
+            for each in work.iterdir():
+                each.unlink()
             seed += 1
             continue  # the muxer refused all of it
         peak, out = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, work / "out.mp4"

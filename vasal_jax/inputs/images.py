@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: what libjpeg decodes by Huffman codes
 _START_OF_SCAN = 0xDA
+_LOOKED_AT = 2**20  # pixels, in whole rows
 _COLOUR = 16  # of 255 by which the channels of a grey JPEG may differ
 
 _looked_at: set[Path] = set()  # folders whose maps were found grey, or were warned of
@@ -80,6 +81,7 @@ def _look_at_channels(path: Path) -> None:
     if image.ndim == 2:
         _looked_at.add(path.parent)
         return
+    image = image[:: 1 + image.shape[0] * image.shape[1] // _LOOKED_AT]
     colours, alpha = image[..., :3].astype(np.int32), image[..., 3:]
     constant = np.ptp(colours.reshape(-1, colours.shape[-1]), axis=0).max() == 0
     if np.ptp(colours, axis=-1).max() > _COLOUR * (257 if image.dtype == np.uint16 else 1):

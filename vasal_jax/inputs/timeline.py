@@ -35,6 +35,7 @@ MAX_GAP = 3600.0  # seconds; a longer one is closed up
 
 _NEAR = 10.0  # seconds that streams may lie apart in a file whose packets are interleaved
 _BACK = 0.1  # seconds that a stamp may go back without having started again
+_REORDER = 2.0  # seconds that the times of pictures may go back where only these are said
 _JITTER = 1.0  # seconds that one stream may go back while the others go on
 _AHEAD = 400  # packets looked at after a jump
 _AHEAD_BYTES = 32 << 20
@@ -168,6 +169,7 @@ class Timeline:
     ) -> tuple[dict[int, list[float]], dict[int, float]]:
         """By stream, the first stamps of what begins anew in `window` close to `stamp`, and where it ended before."""
         last = {index: clock.last for index, clock in self._clocks.items()}
+        slack = {index: clock.slack for index, clock in self._clocks.items()}
         ends = {index: clock.end for index, clock in self._clocks.items()}
         begun: dict[int, list[float]] = {}
         for packet in window:
@@ -177,7 +179,8 @@ class Timeline:
                 continue
             before, last[index] = last[index], at
             if index not in begun:
-                begins = before is None or at < before - _BACK or at > before + _NEAR
+                begins = before is None or at < before - slack[index] or at > before + _NEAR
+                slack[index] = _slack(packet)
                 if not begins:
                     ends[index] = max(ends[index], _shown(packet) + clock.shift + clock.length(packet, self._step))
                     continue
@@ -221,6 +224,7 @@ class _Clock:
         self.shift = 0.0  # from stamps of the file to the common time
         self.last: float | None = None
         self.end = 0.0
+        self.slack = _REORDER  # seconds that the next stamp may go back
         self._usual = 0.0  # seconds that the latest packet lasts
         self.part = 0  # how often it began anew
         self.restarted = False  # whether the stamps of this part lie before those of the part before
@@ -243,7 +247,7 @@ class _Clock:
         """Whether a stamp neither goes on from the last one nor is where the other streams are."""
         if self.last is None:
             return bool(others) and all(abs(stamp - other.last) > MAX_GAP for other in others)
-        if stamp < self.last - _BACK:
+        if stamp < self.last - self.slack:
             return True
         fits = (other.shift == self.shift and abs(stamp - other.last) < _NEAR for other in others)
         return stamp > self.last + _NEAR and not any(fits)
@@ -251,6 +255,7 @@ class _Clock:
     def take(self, packet: av.Packet, stamp: float | None, step: float) -> None:
         """Moves a packet to the common time; `step` is the length of a picture whose own is not said."""
         self.last = self.last if stamp is None else stamp
+        self.slack = _slack(packet)
         if packet.pts is None and packet.dts is None:
             return
         ticks = round(self.shift / packet.time_base)
@@ -267,10 +272,20 @@ class _Clock:
 
 def _stamp(packet: av.Packet) -> float | None:
     """Seconds by which packets of a stream are in order; None where that is not said."""
-    # Pictures come in the order of their decoding, in which the times at which they are shown go back and forth.
-    sound = isinstance(packet.stream, av.AudioStream)
-    ticks = packet.pts if packet.dts is None and sound else packet.dts
+    ticks = packet.pts if _shown_alone(packet) else packet.dts
     return None if ticks is None else float(ticks * packet.time_base)
+
+
+def _shown_alone(packet: av.Packet) -> bool:
+    """Whether a packet says when it is shown, but not when it is decoded, or nonsense of that."""
+    # FFmpeg works out when pictures of Matroska are decoded, and does so wrongly where their stamps jump.
+    return packet.dts is None or (packet.pts is not None and abs(packet.pts - packet.dts) * packet.time_base > _NEAR)
+
+
+def _slack(packet: av.Packet) -> float:
+    """Seconds that the stamp after a packet's may lie before it in a part of a file."""
+    # Pictures come in the order of their decoding, in which the times at which they are shown go back and forth.
+    return _REORDER if _shown_alone(packet) and isinstance(packet.stream, av.VideoStream) else _BACK
 
 
 def _shown(packet: av.Packet) -> float:
