@@ -31,6 +31,7 @@ try:
     from data.pipeline import evaluation_batches, training_batches
     from data.prepared import PreparedSplit
     from vasal_jax.training.loop import export, fit
+    from vasal_jax.training.validation import Validation
 except ModuleNotFoundError as error:
     end_without("train", error)
 
@@ -60,13 +61,16 @@ def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
         )
         return (without_senses(batch, config.without) for batch in drawn)
 
-    def validation() -> Iterator[Batch]:
-        ordered = evaluation_batches(config.data, "validation", config.batch_size, config.clips, **share)
+    def validation_batches() -> Iterator[Batch]:
+        ordered = evaluation_batches(
+            config.data, "validation", config.batch_size, config.clips, lanes=config.validates_in_lanes, **share
+        )
         return (without_senses(batch, config.without) for batch in ordered)
 
     def start() -> Params:
         return initial_weights(config.model, config.seed, config.init)
 
+    validation = Validation(validation_batches, config.validation_memory, config.best)
     stopped = fit(training, start, config.run, batches, validation, config.loop, config.checkpoints)
     if stopped:
         print(f"stopped by {stopped.name} and saved; the same command goes on from here", file=sys.stderr)

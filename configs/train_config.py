@@ -8,10 +8,12 @@ from data.clips import ClipOptions
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.models import ModelConfig
+from vasal_jax.system.terminal import MemoryArgument
 from vasal_jax.training.checkpoints import CheckpointConfig
 from vasal_jax.training.loop import LoopConfig
 from vasal_jax.training.losses import LossWeights
 from vasal_jax.training.optimizer import OptimizerConfig
+from vasal_jax.training.validation import Criterion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,11 @@ class TrainConfig:
     """What is minimised."""
     optimizer: OptimizerConfig = OptimizerConfig()  # noqa: RUF009
     """How."""
+    memory: MemoryArgument = None
+    """What the model remembers in validation, and so in the choice of the best weights: continuous, reset/N, overlap/N.
+    By default what predict.py and evaluate.py take for the weights: overlap/N, N being the length of the clips."""
+    best: Criterion = "kl"
+    """By which term of the validation the best weights are chosen; loss: by the weighted sum that is trained."""
     live_frames: int = 0
     """Rematerialisation: frames of a clip whose activations are in memory at once (0: all). Must divide the length."""
     loop: LoopConfig = LoopConfig()  # noqa: RUF009
@@ -71,11 +78,22 @@ class TrainConfig:
             raise InputError(f"config: seed must be in 0..{2**32 - 1}, found {self.seed}")
         if self.export is not None and self.export.suffix != ".safetensors":
             raise InputError(f"config: export must be a .safetensors file, found {self.export}")
+        self.validation_memory  # noqa: B018, words that are no memory are refused here
 
     @property
     def trained_memory(self) -> Memory:
         """What is trained: each clip starts afresh."""
         return Memory("reset", self.clips.length)
+
+    @property
+    def validation_memory(self) -> Memory:
+        """What the model remembers in validation."""
+        return Memory.chosen(self.memory, self.trained_memory)
+
+    @property
+    def validates_in_lanes(self) -> bool:
+        """Whether clips of a validation go on from the ones before, rather than each starting afresh."""
+        return self.validation_memory.kind != "reset" or self.clips.length % self.validation_memory.frames != 0
 
     def learning(self) -> dict:
         """The fields that what is learnt depends on: a run goes on only with the same."""

@@ -69,13 +69,13 @@ def drawn_params(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
 class StandIn(Training):
     """Training of something that takes and gives what the model does and compiles in no time: a linear map."""
 
-    def forward(self, params, batch):
+    def forward(self, params, batch, carry=None):
         frames = batch["frames"].reshape(*batch["frames"].shape[:2], 32, 8, 32, 8, 3).mean((3, 5)) / 64
         logits = frames @ params["visual.conv1_1.kernel"] + params["fusion.head.bias"]
         crops = batch["face_crops"].mean((3, 4)) / 64
         weights = jnp.where(batch["face_mask"], crops @ params["face.weight.kernel"], -jnp.inf)
         none = jnp.broadcast_to(params["face.none.bias"], (*weights.shape[:2], 1))
-        return logits, FaceLogits(jnp.concatenate([weights, none], -1), crops @ params["face.talking.kernel"])
+        return logits, FaceLogits(jnp.concatenate([weights, none], -1), crops @ params["face.talking.kernel"]), carry
 
 
 def stand_in_params() -> dict[str, np.ndarray]:

@@ -53,7 +53,7 @@ def loss_and_gradient(training: Training, params, batch):
     """Of the whole batch at once, straight from the definition."""
 
     def loss(params):
-        return losses.total(*training.forward(params, batch), batch, training.weights)
+        return losses.total(*training.forward(params, batch)[:2], batch, training.weights)
 
     batch = {name: jnp.asarray(batch[name]) for name in training.fields}
     return jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params).compile(FAST_COMPILE)(params)
@@ -200,9 +200,13 @@ def test_face_terms_alone_leave_the_rest_of_the_model_out():
 def test_evaluation_adds_up_to_the_loss():
     training, batch, params = stand_in(), drawn_batch(4), stand_in_params()
     mesh = one_device()
-    evaluate = sharding.parallelise(training.evaluate, mesh)
+    evaluate = sharding.parallelise_stateful(training.evaluate, mesh)
     parts = [{name: batch[name][part] for name in training.fields} for part in (slice(0, 1), slice(1, 4))]
-    results = [evaluate(sharding.replicate(params, mesh), sharding.place(part, mesh)) for part in parts]
+    starts = [sharding.split(training.initial_carry(len(part["valid"]), 2), mesh) for part in parts]
+    results = [
+        evaluate(sharding.replicate(params, mesh), sharding.place(part, mesh), start)[0][:2]
+        for part, start in zip(parts, starts, strict=True)
+    ]
     sums, counts = jax.tree.map(lambda *x: float(sum(x)), *results)
     (_, terms), _ = loss_and_gradient(training, params, batch)
     assert {name: sums[name] / counts[name] for name in sums} == pytest.approx(jax.tree.map(float, terms), rel=1e-5)
@@ -214,7 +218,7 @@ def gradient_of_the_model(dtype="float32", **changes):
     batch = {name: drawn_batch(2, steps=4)[name] for name in training.fields}
 
     def loss(params, batch):
-        return losses.total(*training.forward(params, batch), batch, training.weights)
+        return losses.total(*training.forward(params, batch)[:2], batch, training.weights)
 
     params = drawn_params(training.model)
     lowered = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params, batch)
@@ -243,7 +247,9 @@ def test_bfloat16_keeps_parameters_and_loss_in_float32():
     assert kinds == {"float32", "int32"}
     exact = Training(small_config(), WEIGHTS, OptimizerConfig(), 10)
     rough, close = (
-        jax.jit(sharding.parallelise(t.evaluate, mesh)).lower(params, batch).compile(FAST_COMPILE)(params, batch)[0]
+        sharding.parallelise_stateful(t.evaluate, mesh)
+        .lower(params, batch, t.initial_carry(2, 2))
+        .compile(FAST_COMPILE)(params, batch, t.initial_carry(2, 2))[0][0]
         for t in (training, exact)
     )
     for name in rough:

@@ -19,10 +19,12 @@ class RecurrentState:
     Args:
       memory: what is remembered.
       start: the state at the start of a video, `VASal.initial_carry(B, N)`.
+      put: where several processes have their own lanes of one array, puts what each has in them together. Then all of
+        them compute the same, whatever the frames of their own lanes.
     """
 
-    def __init__(self, memory: Memory, start: Carry):
-        self._memory, self._start = memory, start
+    def __init__(self, memory: Memory, start: Carry, put: Callable[[np.ndarray], jax.Array] | None = None):
+        self._memory, self._start, self._put = memory, start, put
         self._shown = self._next = start  # they part where `memory` overlaps, at the first of its borders
 
     def __call__(self, frames: np.ndarray, run: Callable[[Carry], tuple[Results, Carry]]) -> Results:
@@ -41,11 +43,12 @@ class RecurrentState:
         fresh = frames == 0
         border = frames % period == 0 if period else fresh
         if self._memory.kind != "overlap":
-            results, self._shown = run(_where(border | fresh, self._start, self._shown))
+            results, self._shown = run(self._where(border | fresh, self._start, self._shown))
             return results
-        shown = _where(fresh, self._start, _where(border, self._next, self._shown))
-        following = _where(border, self._start, self._next)
+        shown = self._where(fresh, self._start, self._where(border, self._next, self._shown))
+        following = self._where(border, self._start, self._next)
         same = bool(fresh.all()) or (self._next is self._shown and not border.any())
+        same = same and self._put is None
         results, self._shown = run(shown)
         self._next = self._shown if same else run(following)[1]
         return results
@@ -56,19 +59,20 @@ class RecurrentState:
         self._start, self._shown = start, _widened(self._shown, start)
         self._next = self._shown if same else _widened(self._next, start)
 
+    def _where(self, mask: np.ndarray, chosen: Carry, other: Carry) -> Carry:
+        """The one state in the lanes of the mask, the other one in the rest."""
+        if self._put is not None:
+            return _mixed(self._put(mask), chosen, other)
+        if mask.all() or chosen is other:
+            return chosen
+        return _mixed(mask, chosen, other) if mask.any() else other
+
 
 def _widened(carry: Carry, start: Carry) -> Carry:
     def widen(old: jax.Array, new: jax.Array) -> jax.Array:
         return jnp.concatenate([old, new[:, old.shape[1] :]], axis=1)
 
     return carry._replace(face=jax.tree.map(widen, carry.face, start.face))
-
-
-def _where(mask: np.ndarray, chosen: Carry, other: Carry) -> Carry:
-    """The one state in the lanes of the mask, the other one in the rest."""
-    if mask.all() or chosen is other:
-        return chosen
-    return _mixed(mask, chosen, other) if mask.any() else other
 
 
 @jax.jit

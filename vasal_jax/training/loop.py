@@ -20,7 +20,7 @@ from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, place, replicate
 from vasal_jax.training.step import Params, Training, TrainState
-from vasal_jax.training.validation import Validator
+from vasal_jax.training.validation import Validation, Validator, score
 from vasal_jax.weights.parameters import parameter_shapes
 
 _MAX_SKIPPED = 3  # batches in a row that may give a loss or gradient that is not finite
@@ -60,7 +60,7 @@ def fit(
     params: Callable[[], Params],
     folder: Path,
     batches: Callable[[int], Iterator[Batch]],
-    validation: Callable[[], Iterator[Batch]],
+    validation: Validation,
     config: LoopConfig,
     checkpointing: CheckpointConfig,
 ) -> signal.Signals | None:
@@ -73,7 +73,7 @@ def fit(
       params: makes the weights to start from; called only where there is no checkpoint.
       folder: of the run.
       batches: this process's part of the global batches from a step on, without end.
-      validation: this process's part of the batches of one validation.
+      validation: what is measured in between.
       config, checkpointing: the rest.
 
     Returns:
@@ -88,7 +88,7 @@ def fit(
     state = _start(training, params, checkpoints, mesh)
     first = int(state.step)
     with RunLog(folder, first, training.updates, config.log_every) as log, _Signals() as signals:
-        run = _Run(training, state, folder, config, mesh, checkpoints, log)
+        run = _Run(training, state, folder, config, mesh, checkpoints, log, validation)
         coming = batches(first)
         try:
             for number in range(first + 1, training.updates + 1):
@@ -97,7 +97,7 @@ def fit(
                 run.step(number, batch)
                 stopped = signals.received(number)
                 if number % config.validate_every == 0 or number == training.updates:
-                    run.validate_and_save(number, validation())
+                    run.validate_and_save(number, validation.batches())
                 elif stopped or checkpoints.due(number):
                     run.save(number)
                 if stopped:
@@ -112,7 +112,7 @@ def fit(
 
 
 def export(training: Training, folder: Path, path: Path, memory: Memory) -> None:
-    """Writes the running mean of the weights with the best validation KL, or of the last ones where none has any.
+    """Writes the running mean of the weights with the best score in validation, or of the last ones where none has any.
 
     Args:
       training: what was trained.
@@ -160,11 +160,13 @@ class _Run:
         mesh: Mesh,
         checkpoints: Checkpoints,
         log: RunLog,
+        validation: Validation,
     ):
         self._training, self._state, self._folder, self._config = training, state, folder, config
         self._mesh, self._checkpoints, self._log = mesh, checkpoints, log
         self._step = parallelise(training.step, mesh, config.parallelism, donate=True)
-        self._validator = Validator(training, mesh, config.parallelism, config.overlays)
+        self._best = validation.best
+        self._validator = Validator(training, mesh, validation.memory, config.overlays)
         self._saved = int(state.step)
         self._pending: tuple | None = None  # a step whose scalars the devices may still be computing
 
@@ -193,7 +195,7 @@ class _Run:
         """Validates the running mean of the weights and saves the state with its score."""
         self.log_last_step()
         terms = self._validator(self._state.ema, batches, self._log, number)
-        self.save(number, terms["kl"])
+        self.save(number, score(terms, self._best, self._training.weights))
 
     def save(self, number: int, score: float | None = None) -> None:
         """Saves the state after a step, with the score that it has in validation."""

@@ -7,6 +7,8 @@ exactly the loss it has in one piece.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,8 +77,14 @@ def total(
         raise InputError(
             f"loss weights: {', '.join(missing)} set, but the model has no face branch; set 0 or choose another preset"
         )
+    return weighted(means, weights), means
+
+
+def weighted(means: Mapping[str, Any], weights: LossWeights) -> Any:
+    """The loss from the means of its terms, those that there are: their weighted sum, `cc` and `nss` subtracted."""
     signs = {"cc": -1, "nss": -1}
-    return sum(signs.get(name, 1) * weight * means[name] for name, weight in wanted.items()), means
+    wanted = {name: weight for name, weight in dataclasses.asdict(weights).items() if weight and name in means}
+    return sum(signs.get(name, 1) * weight * means[name] for name, weight in wanted.items())
 
 
 def counts(batch: Batch) -> Terms:

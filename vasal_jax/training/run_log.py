@@ -82,13 +82,14 @@ class RunLog:
             self._write("steps.csv", number, scalars)
             self._plot("training", number, scalars | rates)
 
-    def validation(self, number: int, terms: dict[str, float]) -> None:
-        """Takes down a validation after a step."""
+    def validation(self, number: int, terms: dict[str, float], memory: str) -> None:
+        """Takes down a validation after a step, measured with this memory."""
         if self._on:
             self._write("validation.csv", number, terms)
             self._plot("validation", number, terms)
             words = "  ".join(f"{name} {value:.4f}" for name, value in terms.items())
-            self._progress.console.print(f"step {number}: validation {words}", highlight=False, soft_wrap=True)
+            line = f"step {number}: validation with memory {memory}: {words}"
+            self._progress.console.print(line, highlight=False, soft_wrap=True)
 
     def overlay(self, number: int, index: int, batch: dict[str, np.ndarray], logits: np.ndarray) -> None:
         """Shows the middle frame of a batch's first clip, with the truth and the prediction over it side by side."""

@@ -71,8 +71,13 @@ def place(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
                 f"batch: {name} has {len(array)} clips for the {devices} devices of a process; choose a multiple of "
                 f"{devices * jax.process_count()} as the batch size"
             )
-    split = NamedSharding(mesh, P(AXIS))
-    return {name: jax.make_array_from_process_local_data(split, np.asarray(array)) for name, array in batch.items()}
+    return split(dict(batch), mesh)
+
+
+def split(tree: Any, mesh: Mesh) -> Any:
+    """Arrays of a tree, of which every process gives its own part, along their first axis over all devices."""
+    along = NamedSharding(mesh, P(AXIS))
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(along, np.asarray(x)), tree)
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
@@ -117,6 +122,21 @@ def parallelise(
         return to_global(mapped(to_local(tree, pspecs=P()), local), pspecs=P())
 
     return run
+
+
+def parallelise_stateful(
+    function: Callable[[Any, Any, Any], Any], mesh: Mesh
+) -> Callable[[Any, Any, Any], tuple[tuple[Any, Any, Any], Any]]:
+    """As `parallelise`, of a function that hands on a state of each device's clips; by `jax.shard_map`.
+
+    Args:
+      function: maps a tree that is the same on every device, a part of a batch and its state to (x, y, z), state: x and
+        y the same on every device, z and the state of its part.
+      mesh: from `make_mesh`.
+    """
+    by_part = P(AXIS)
+    specs = {"in_specs": (P(), by_part, by_part), "out_specs": ((P(), P(), by_part), by_part)}
+    return jax.jit(jax.shard_map(function, mesh=mesh, check_vma=False, **specs))
 
 
 def _several_processes(environment: Mapping[str, str]) -> bool:

@@ -12,7 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from flax import nnx
 from jax import Array, lax
 
 from vasal_jax.batch import Batch
@@ -125,7 +127,7 @@ class Training:
         free = {name: state.params[name] for name in names}
 
         def loss(free: Params, part: Batch) -> tuple[Array, Terms]:
-            logits, faces = self.forward(state.params | free, part)
+            logits, faces, _ = self.forward(state.params | free, part)
             value, terms = losses.total(logits, faces, part, self.weights, whole)
             if self._faces_alone:
                 # What is not reported either is not computed, which is most of the model.
@@ -158,24 +160,45 @@ class Training:
         }
         return after, {name: jnp.float32(scalar) for name, scalar in (terms | scalars).items()}
 
-    def evaluate(self, params: Params, batch: Batch) -> tuple[Terms, Terms]:
-        """Sums and counts of the loss's terms over a batch, as seen by one device; the same on every device.
+    def evaluate(self, params: Params, batch: Batch, carry: Carry) -> tuple[tuple[Terms, Terms, Array], Carry]:
+        """The terms of the loss over a batch of clips that go on from a state, as seen by one device.
 
-        Added up over batches, sum over count is the mean over all of them.
+        Args:
+          params: the same on every device.
+          batch: this device's clips of the batch, `fields` by name.
+          carry: the state before them.
+
+        Returns:
+          Sums and counts of the terms, the same on every device; added up over batches, sum over count is the mean over
+          all of them. Beside them the saliency logits of this device's first clip, (1, T, 32, 32). Then the state after
+          the clips.
         """
-        logits, faces = self.forward(params, batch)
-        return lax.psum((losses.sums(logits, faces, batch), losses.counts(batch)), AXIS)
+        logits, faces, carry = self.forward(params, batch, carry)
+        sums, counts = lax.psum((losses.sums(logits, faces, batch), losses.counts(batch)), AXIS)
+        return (sums, counts, logits[:1]), carry
 
-    def forward(self, params: Params, batch: Batch) -> tuple[Array, FaceLogits | None]:
-        """Saliency logits of clips that start afresh, (B, T, 32, 32), and what the face branch says."""
+    def initial_carry(self, clips: int, slots: int) -> Carry:
+        """The state at the start of videos, as NumPy arrays: zeros of the shapes of `VASal.initial_carry`."""
+        shapes = jax.eval_shape(lambda: VASal(self.model, rngs=nnx.Rngs(0)).initial_carry(clips, slots))
+        return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+
+    def forward(
+        self, params: Params, batch: Batch, carry: Carry | None = None
+    ) -> tuple[Array, FaceLogits | None, Carry]:
+        """The model on clips that start afresh or, where no gradient is taken, go on from a state.
+
+        Returns:
+          Saliency logits (B, T, 32, 32), what the face branch says, and the state after the clips.
+        """
         model = parameters.build(self.model, params, "the training state")
         inputs = {name: batch[name] for name in self.inputs}
         clips, steps = batch["valid"].shape
-        live = self.live_frames or steps
+        live = (carry is None and self.live_frames) or steps
         if steps % live:
             raise InputError(f"training: live_frames must divide the clip length {steps}, found {live}")
         if live == steps:
-            return _run(model, None, inputs)[1]
+            carry, (logits, faces) = _run(model, carry, inputs)
+            return logits, faces, carry
         slots = batch["face_mask"].shape[2] if self.model.face else 0
         return _rematerialised(model, model.initial_carry(clips, slots), inputs, live)
 
@@ -185,8 +208,8 @@ def _run(model: VASal, carry: Carry | None, inputs: Batch) -> tuple[Carry, tuple
     return output.carry, (output.saliency_logits, output.faces)
 
 
-def _rematerialised(model: VASal, carry: Carry, inputs: Batch, live: int) -> tuple[Array, FaceLogits | None]:
-    """The logits of `_run`, of which a gradient keeps no more than the activations of `live` frames.
+def _rematerialised(model: VASal, carry: Carry, inputs: Batch, live: int) -> tuple[Array, FaceLogits | None, Carry]:
+    """The results of `_run`, of which a gradient keeps no more than the activations of `live` frames.
 
     A stretch of frames after the other, joined by the carry; going back, each is computed anew from the carry before.
     """
@@ -199,7 +222,9 @@ def _rematerialised(model: VASal, carry: Carry, inputs: Batch, live: int) -> tup
         return x.reshape(x.shape[0], -1, *x.shape[3:])
 
     stretch = jax.checkpoint(partial(_run, model), prevent_cse=False)  # a scan has nothing to protect from CSE
-    return jax.tree.map(join, lax.scan(stretch, carry, jax.tree.map(split, inputs))[1])
+    carry, stretches = lax.scan(stretch, carry, jax.tree.map(split, inputs))
+    logits, faces = jax.tree.map(join, stretches)
+    return logits, faces, carry
 
 
 def _accumulated(function: Callable[[Params, Batch], Any], params: Params, batch: Batch, parts: int) -> Any:
