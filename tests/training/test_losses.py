@@ -118,6 +118,21 @@ def test_speaker():
         assert terms(one_frame(**unseen))["speaker"] == 0  # nobody known to talk: nothing to learn
 
 
+def test_a_face_of_whom_nobody_said_is_not_taught_as_silent():
+    """Neither its weight nor its talking is changed by the terms about talking."""
+    batch = one_frame(talking_known=[True, False])
+    found = terms(batch, faces=faces_of((0.25, 0.5, 0.25)))
+    assert found["speaker"] == pytest.approx(LOG2, abs=1e-6)  # the speaker and no face weigh alike
+
+    def speaker_and_talking(faces):
+        means = losses.total(logits_of(((0.25, 0.25), (0.25, 0.25))), faces, batch, ALL)[1]
+        return means["speaker"] + means["talking"]
+
+    gradient = jax.grad(speaker_and_talking)(faces_of((0.25, 0.5, 0.25)))
+    assert gradient.weights[0, 0, 1] == gradient.talking[0, 0, 1] == 0
+    assert gradient.weights[0, 0, 0] < 0 < gradient.weights[0, 0, 2]
+
+
 def test_the_loss_weighs_and_signs_its_terms():
     found = terms(one_frame(), [[0.4, 0.3], [0.2, 0.1]])
     loss, _ = total(logits_of([[0.4, 0.3], [0.2, 0.1]]), faces_of(), one_frame(), ALL)

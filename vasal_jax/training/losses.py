@@ -42,7 +42,8 @@ class LossWeights:
     talking: float = 0.0
     """Binary cross-entropy of who is talking."""
     speaker: float = 0.0
-    """Cross-entropy of the face weights on whoever is talking: teaches faster than `faces`, for gaze comes late."""
+    """Cross-entropy of the face weights on whoever is talking, among the faces of whom it is known: teaches faster
+    than `faces`, for gaze comes late."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -117,7 +118,8 @@ def sums(logits: Array, faces: FaceLogits | None, batch: Batch) -> Terms:
         # Zeros in place of the masked logits, which may hold anything, keep NaN out of the gradient too.
         talking = jnp.where(masks["talking"], faces.talking.astype(jnp.float32), 0)
         values["talking"] = optax.sigmoid_binary_cross_entropy(talking, batch["talking"])
-        values["speaker"] = -jnp.where(speakers, log_weights[..., :-1], 0).sum(-1) / jnp.maximum(speakers.sum(-1), 1)
+        log_known = _among_known(faces.weights.astype(jnp.float32), batch)
+        values["speaker"] = -jnp.where(speakers, log_known, 0).sum(-1) / jnp.maximum(speakers.sum(-1), 1)
     return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}
 
 
@@ -137,6 +139,15 @@ def _annotated(batch: Batch) -> Terms:
 def _speakers(batch: Batch) -> Array:
     """Which faces are seen and known to talk, bool (B, T, N)."""
     return batch["face_mask"] & batch["talking_known"] & batch["talking"]
+
+
+def _among_known(weights: Array, batch: Batch) -> Array:
+    """Log weights (B, T, N) among the faces that are known to talk or not, and no face; -inf for the others.
+
+    A face that is not known to be silent may not be taught as such, by taking weight from it for one that talks.
+    """
+    known = jnp.concatenate([batch["talking_known"], jnp.ones_like(batch["talking_known"][..., :1])], -1)
+    return jax.nn.log_softmax(jnp.where(known, weights, -jnp.inf))[..., :-1]
 
 
 def _divergence(target: Array, log_probabilities: Array) -> Array:
