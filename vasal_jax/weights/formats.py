@@ -1,10 +1,11 @@
 """Model weights on disk: one `.safetensors` file or an Orbax folder, each with config and memory inside."""
 
 import dataclasses
+import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, pa
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
 _CONFIG_KEY = "vasal_config"
-_MEMORY_KEY = "vasal_memory"  # the memory that the weights were trained with, in words such as reset/12
 
 
 class _Stored(NamedTuple):
@@ -98,7 +98,9 @@ def save(model: VASal, path: str | Path) -> None:
 
 def write(config: ModelConfig, values: Arrays, path: Path, memory: Memory | None = None) -> None:
     """Writes config, parameters and the memory that they were trained with, as `save` does."""
-    metadata = {_CONFIG_KEY: config.to_json()} | ({} if memory is None else {_MEMORY_KEY: str(memory)})
+    # One entry: safetensors writes several in an order that changes from file to file.
+    fields = dataclasses.asdict(config) | ({} if memory is None else {"memory": str(memory)})
+    metadata = {_CONFIG_KEY: json.dumps(fields)}
     with replacing(path) as temporary:
         if path.suffix == ".safetensors":
             temporary.write_bytes(safetensors.numpy.save(values, metadata=metadata))
@@ -195,10 +197,14 @@ def _not_an_orphan(record: logging.LogRecord) -> bool:
 
 def _described(metadata: Mapping[str, Any] | None, path: Path) -> tuple[ModelConfig, Memory | None]:
     """What the metadata of a weights file say."""
-    metadata = metadata or {}
-    text, words = metadata.get(_CONFIG_KEY), metadata.get(_MEMORY_KEY)
+    text, words = (metadata or {}).get(_CONFIG_KEY), None
     if text is None:
         raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
+    with suppress(ValueError, RecursionError):  # `from_json` says what is wrong with it
+        fields = json.loads(text)
+        if isinstance(fields, dict) and "memory" in fields:
+            words = fields.pop("memory")
+            text = json.dumps(fields)
     try:
         return ModelConfig.from_json(text), None if words is None else Memory.parse(words)
     except InputError as error:
