@@ -2,10 +2,11 @@
 
 import jax
 from flax import nnx
+from jaxtyping import Float
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.models.layers import Conv
-from vasal_jax.ops import map_frames, max_pool
+from vasal_jax.ops import Array, map_frames, max_pool
 
 
 class AudioBranch(nnx.Module):
@@ -21,7 +22,9 @@ class AudioBranch(nnx.Module):
         self.conv2b = conv(a[1], a[2])
         self.conv3 = conv(a[2], a[3])
 
-    def __call__(self, mel: jax.Array, stages: dict[str, jax.Array] | None = None) -> jax.Array:
+    def __call__(
+        self, mel: Float[Array, "b t 16 64 64 1"], stages: dict[str, jax.Array] | None = None
+    ) -> Float[jax.Array, "b t 32 32 c"]:
         """Features of the sound around every frame.
 
         Args:
@@ -40,7 +43,7 @@ class AudioBranch(nnx.Module):
         x = x.transpose(0, 2, 3, 4, 1)
         return x.reshape(batch, steps, height, width, channels * depth)
 
-    def _of_frame(self, x: jax.Array) -> jax.Array:
+    def _of_frame(self, x: Float[Array, "n 16 64 64 1"]) -> Float[jax.Array, "n 4 32 32 c"]:
         """(N, 16, 64, 64, 1) to (N, 4, 32, 32, audio[-1]), before the last activation."""
         x = max_pool(jax.nn.relu(self.conv1(x)), (2, 2, 2))
         x = jax.nn.relu(self.conv2a(x))

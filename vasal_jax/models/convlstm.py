@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jaxtyping import Float
 
 from vasal_jax.models.layers import Conv, at_least_float32
-from vasal_jax.ops import PreparedKernel, conv2d, flipped, scan_steps
+from vasal_jax.ops import Array, PreparedKernel, conv2d, flipped, scan_steps
 
-State = tuple[jax.Array, jax.Array]  # h in the compute type and c in float32, each (B, H, W, hidden)
+State = tuple[Array, Array]  # h in the compute type and c in float32, each (B, H, W, hidden)
 LSTMCarry = tuple[State, ...]  # one state a cell
 
 
@@ -30,7 +31,9 @@ class ConvLSTM(nnx.Module):
         inputs = (in_features, *hidden[:-1])
         self.cells = nnx.List(ConvLSTMCell(i, h, dtype=dtype, rngs=rngs) for i, h in zip(inputs, hidden, strict=True))
 
-    def __call__(self, x: jax.Array, carry: LSTMCarry | None = None) -> tuple[jax.Array, LSTMCarry]:
+    def __call__(
+        self, x: Float[Array, "b t h w i"], carry: LSTMCarry | None = None
+    ) -> tuple[Float[jax.Array, "b t h w o"], LSTMCarry]:
         """Runs every cell over time, one after the other.
 
         Args:
@@ -66,7 +69,9 @@ class ConvLSTMCell(nnx.Module):
         # does not change the sum.
         self.cell_dtype = jnp.dtype(at_least_float32(dtype))
 
-    def __call__(self, x: jax.Array, state: State | None = None) -> tuple[jax.Array, State]:
+    def __call__(
+        self, x: Float[Array, "b t h w i"], state: State | None = None
+    ) -> tuple[Float[jax.Array, "b t h w o"], State]:
         """Maps (B, T, H, W, in) and a state to (B, T, H, W, hidden) and the state after the last step."""
         batch, steps, height, width, _ = x.shape
         gates = self.input(x.reshape(-1, *x.shape[2:]))
@@ -83,7 +88,11 @@ class ConvLSTMCell(nnx.Module):
 
 
 @jax.custom_vjp
-def scan_cell(gates: jax.Array, kernel: jax.Array | PreparedKernel, state: State) -> tuple[jax.Array, State]:
+def scan_cell(
+    gates: Float[Array, "t b h w gates"],
+    kernel: Float[Array, "3 3 c gates"] | PreparedKernel,
+    state: tuple[Float[Array, "b h w c"], Float[Array, "b h w c"]],
+) -> tuple[Float[jax.Array, "t b h w c"], State]:
     """The recurrence over time, given the input half of the gates.
 
     Args:

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jaxtyping import Bool, Float
 
 from vasal_jax.config import (
     CROP_SIZE,
@@ -31,7 +32,7 @@ from vasal_jax.config import (
     ModelConfig,
 )
 from vasal_jax.models.layers import Conv, at_least_float32
-from vasal_jax.ops import map_frames, max_pool, scan_steps
+from vasal_jax.ops import Array, map_frames, max_pool, scan_steps
 
 # Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
 # speaks in twice the time.
@@ -95,11 +96,11 @@ class FaceBranch(nnx.Module):
 
     def __call__(
         self,
-        crops: jax.Array,
-        boxes: jax.Array,
-        mask: jax.Array,
-        audio: jax.Array | None = None,
-        mel: jax.Array | None = None,
+        crops: Float[Array, "b t n 64 64 3"],
+        boxes: Float[Array, "b t n 4"],
+        mask: Bool[Array, "b t n"],
+        audio: Float[Array, "b t 32 32 c"] | None = None,
+        mel: Float[Array, "b t 16 64 64 1"] | None = None,
         carry: FaceCarry | None = None,
     ) -> tuple[FaceLogits, FaceCarry]:
         """Weighs the faces of a clip.
@@ -136,14 +137,16 @@ class FaceBranch(nnx.Module):
         features, h = (jnp.zeros((batch, faces, size), self.dtype) for size in self.sizes)
         return FaceCarry(h, h.astype(self.cell_dtype), features, jnp.zeros((batch, faces), bool))
 
-    def _of_frame(self, crops: jax.Array) -> jax.Array:
+    def _of_frame(self, crops: Float[Array, "f n 64 64 3"]) -> Float[jax.Array, "f n features"]:
         """Crops of the faces of frames, (F, N, 64, 64, 3), to their features (F, N, features)."""
         x = crops.reshape(-1, *crops.shape[2:]) / _CROP_SCALE
         for conv in (self.conv1, self.conv2, self.conv3):
             x = max_pool(jax.nn.relu(conv(x)), (2, 2))
         return self.features(x.reshape(*crops.shape[:2], self.features.in_features))  # -1 fails without faces
 
-    def _sound(self, audio: jax.Array, mel: jax.Array) -> jax.Array:
+    def _sound(
+        self, audio: Float[Array, "b t 32 32 c"], mel: Float[Array, "b t 16 64 64 1"]
+    ) -> Float[jax.Array, "b t face_audio"]:
         """(B, T, face_audio): what is heard around a frame, and in fine time the quarter of a second before and after.
 
         The audio branch has blurred the time by which lips are read, so the frame's own log-mel picture is looked at
@@ -158,7 +161,7 @@ class FaceBranch(nnx.Module):
         return self.sound(jnp.concatenate([heard, picture], -1))
 
     def _remember(
-        self, gates: jax.Array, present: jax.Array, carry: FaceCarry
+        self, gates: Array, present: Array, carry: FaceCarry
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """The LSTM of every face: gates' input half (B, T, N, 4H), present (B, T, N, 1) to h (B, T, N, H), state."""
 
@@ -174,7 +177,7 @@ class FaceBranch(nnx.Module):
         state, h = scan_steps(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
         return h.swapaxes(0, 1), state
 
-    def _weigh(self, h: jax.Array, mask: jax.Array) -> FaceLogits:
+    def _weigh(self, h: Float[Array, "b t n c"], mask: Bool[Array, "b t n"]) -> FaceLogits:
         """Fusion across faces: each beside the mean of all."""
         x = jax.nn.relu(self.own(h) + self.everyone(_mean_face(h, mask)))
         none = self.none(_mean_face(x, mask))[..., 0]
@@ -183,7 +186,12 @@ class FaceBranch(nnx.Module):
         return FaceLogits(logits, jnp.where(mask, talking, 0))
 
 
-def gaussian_map(boxes: jax.Array, mask: jax.Array, weights: jax.Array, sigma_scale: float = SIGMA_SCALE) -> jax.Array:
+def gaussian_map(
+    boxes: Float[Array, "*b n 4"],
+    mask: Bool[Array, "*b n"],
+    weights: Float[Array, "*b n"],
+    sigma_scale: float = SIGMA_SCALE,
+) -> Float[jax.Array, "*b 32 32"]:
     """Renders weighted faces as the face map that the fusion module expects, differentiably.
 
     The mixture of one axis-aligned Gaussian a face is scaled to -14.9..240.1, as ready-made maps are
@@ -204,7 +212,7 @@ def gaussian_map(boxes: jax.Array, mask: jax.Array, weights: jax.Array, sigma_sc
     weights = jnp.where(mask, weights, 0)
     cells = (jnp.arange(MAP_SIZE) + 0.5) / MAP_SIZE
 
-    def bells(low: jax.Array, high: jax.Array) -> jax.Array:
+    def bells(low: Array, high: Array) -> jax.Array:
         sigma = jnp.maximum(sigma_scale * (high - low), MIN_SIGMA)[..., None]
         offsets = cells - ((low + high) / 2)[..., None]
         return jnp.exp(-0.5 * (offsets / sigma) ** 2) / (jnp.sqrt(2 * jnp.pi) * sigma)
@@ -218,13 +226,13 @@ def gaussian_map(boxes: jax.Array, mask: jax.Array, weights: jax.Array, sigma_sc
     return share * (mixture / span * 255 - MAP_MEAN)
 
 
-def _mean_face(x: jax.Array, mask: jax.Array) -> jax.Array:
+def _mean_face(x: Float[Array, "b t n c"], mask: Bool[Array, "b t n"]) -> Float[jax.Array, "b t 1 c"]:
     """Mean of (B, T, N, C) over the faces of the mask, (B, T, 1, C); zeros without any."""
     count = jnp.maximum(mask.sum(-1), 1)[..., None, None].astype(x.dtype)
     return jnp.where(mask[..., None], x, 0).sum(2, keepdims=True) / count
 
 
-def _places(boxes: jax.Array) -> jax.Array:
+def _places(boxes: Float[Array, "*b 4"]) -> Float[jax.Array, "*b 4"]:
     """Boxes (..., 4) to centre (-1..1) and twice the size (0..2)."""
     low, high = boxes[..., :2], boxes[..., 2:]
     return jnp.concatenate([low + high - 1, 2 * (high - low)], axis=-1)

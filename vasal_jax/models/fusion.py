@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Float
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.models.layers import Conv, at_least_float32
-from vasal_jax.ops import conv2d
+from vasal_jax.ops import Array, conv2d
 
 
 class FusionModule(nnx.Module):
@@ -24,7 +25,9 @@ class FusionModule(nnx.Module):
         # Mel pictures and face maps enter at 0..255, so a full-size head would start training from a saturated softmax.
         self.head.kernel[...] = 0.01 * self.head.kernel[...]
 
-    def __call__(self, visual: jax.Array, audio: jax.Array, face: jax.Array) -> jax.Array:
+    def __call__(
+        self, visual: Float[Array, "b t h w v"], audio: Float[Array, "b t h w a"], face: Float[Array, "b t h w 1"]
+    ) -> Float[jax.Array, "b t h w"]:
         """Maps features (B, T, 32, 32, C) of the three senses to logits (B, T, 32, 32), float32."""
         batch, steps, height, width, _ = visual.shape
         firsts = (self.visual1, self.audio1, self.face1)
@@ -35,7 +38,7 @@ class FusionModule(nnx.Module):
         total, own = 0.0, []
         for x, first, second in zip((visual, audio, face), firsts, seconds, strict=True):
             x = x.reshape(-1, height, width, x.shape[-1]).astype(first.dtype)
-            projected, part = jnp.split(_conv(x, first.kernel, second.kernel[:, :, -x.shape[-1] :]), 2, axis=-1)
+            projected, part = jnp.split(_conv(x, first.kernel[...], second.kernel[:, :, -x.shape[-1] :]), 2, axis=-1)
             total = total + jax.nn.relu(projected + first.bias[...].astype(x.dtype))
             own.append(part + second.bias[...].astype(x.dtype))
         shared = _conv(total, *(second.kernel[:, :, : total.shape[-1]] for second in seconds))
@@ -43,7 +46,7 @@ class FusionModule(nnx.Module):
         return logits.reshape(batch, steps, height, width).astype(jnp.float32)
 
 
-def _conv(x: jax.Array, *kernels: jax.Array) -> jax.Array:
+def _conv(x: Array, *kernels: Array) -> jax.Array:
     """One convolution of x with several kernels, their outputs side by side."""
-    kernel = jnp.concatenate([jnp.asarray(k) for k in kernels], axis=-1)
+    kernel = jnp.concatenate(kernels, axis=-1)
     return conv2d(x, kernel.astype(x.dtype))

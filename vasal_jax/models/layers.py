@@ -6,8 +6,9 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Float
 
-from vasal_jax.ops import PreparedKernel, conv2d, conv3d, conv_relu_pool, conv_transpose2d, prepare_kernel
+from vasal_jax.ops import Array, PreparedKernel, conv2d, conv3d, conv_relu_pool, conv_transpose2d, prepare_kernel
 
 Module = TypeVar("Module", bound=nnx.Module)
 
@@ -52,13 +53,13 @@ class Conv(nnx.Module):
         self.padding = kernel_size[0] // 2 if padding is None else padding
         self.dtype = jnp.dtype(dtype)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n *size i"]) -> Float[jax.Array, "n *size2 o"]:
         """Maps (N, ..., in_features) to (N, ..., out_features), in the compute type."""
         kernel, x = self.cast_kernel(), x.astype(self.dtype)
         y = conv3d(x, kernel) if x.ndim == 5 else conv2d(x, kernel, self.stride, self.padding)
         return y if self.bias is None else y + self.bias[...].astype(self.dtype)
 
-    def pooled(self, x: jax.Array) -> jax.Array:
+    def pooled(self, x: Float[Array, "n h w i"]) -> Float[jax.Array, "n h//2 w//2 o"]:
         """The largest of every 2x2 pixels of the ReLU of `self(x)`, for a 2-D convolution of stride 1 with a bias."""
         return conv_relu_pool(x.astype(self.dtype), self.cast_kernel(), self.bias[...].astype(self.dtype))
 
@@ -80,7 +81,7 @@ class ConvTranspose(nnx.Module):
         self.kernel = nnx.Param(2.0 * _he_normal(rngs.params(), (4, 4, in_features, out_features), jnp.float32))
         self.dtype = jnp.dtype(dtype)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n h w i"]) -> Float[jax.Array, "n 2*h 2*w o"]:
         """Maps (N, H, W, in_features) to (N, 2H, 2W, out_features)."""
         return conv_transpose2d(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
 

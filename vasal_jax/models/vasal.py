@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
+from jaxtyping import Bool, Float
 
 from vasal_jax.config import MAP_SIZE, Memory, ModelConfig
 from vasal_jax.errors import InputError
@@ -13,6 +14,7 @@ from vasal_jax.models.convlstm import LSTMCarry
 from vasal_jax.models.face import FaceBranch, FaceCarry, FaceLogits, gaussian_map
 from vasal_jax.models.fusion import FusionModule
 from vasal_jax.models.visual import VisualBranch
+from vasal_jax.ops import Array
 
 
 class Carry(NamedTuple):
@@ -35,13 +37,13 @@ class FaceInputs(NamedTuple):
     What a model does not take may be given all the same: it is not read.
     """
 
-    map: jax.Array | None = None
+    map: Float[Array, "b t 32 32 1"] | None = None
     """float32 (B, T, 32, 32, 1), where the faces are, -14.9..240.1; zeros where there are none."""
-    crops: jax.Array | None = None
+    crops: Float[Array, "b t n 64 64 3"] | None = None
     """float32 (B, T, N, 64, 64, 3), RGB minus its mean, 0..255 scale; a face keeps its slot of the N over time."""
-    boxes: jax.Array | None = None
+    boxes: Float[Array, "b t n 4"] | None = None
     """float32 (B, T, N, 4), x1, y1, x2, y2 in 0..1 of the picture."""
-    mask: jax.Array | None = None
+    mask: Bool[Array, "b t n"] | None = None
     """bool (B, T, N), False where a slot holds no face; N may be 0."""
 
     @classmethod
@@ -71,9 +73,9 @@ class VASal(nnx.Module):
 
     def __call__(
         self,
-        frames: jax.Array,
-        frames_past: jax.Array,
-        mel: jax.Array,
+        frames: Float[Array, "b t 256 256 3"],
+        frames_past: Float[Array, "b t 256 256 3"],
+        mel: Float[Array, "b t 16 64 64 1"],
         faces: FaceInputs,
         *,
         carry: Carry | None = None,
@@ -98,7 +100,11 @@ class VASal(nnx.Module):
         return self.from_features(self.features(frames, frames_past, mel, stages), mel, faces, carry, stages)
 
     def features(
-        self, frames: jax.Array, frames_past: jax.Array, mel: jax.Array, stages: dict[str, jax.Array] | None = None
+        self,
+        frames: Float[Array, "b t 256 256 3"],
+        frames_past: Float[Array, "b t 256 256 3"],
+        mel: Float[Array, "b t 16 64 64 1"],
+        stages: dict[str, jax.Array] | None = None,
     ) -> Features:
         """The first part of a call, most of its arithmetic, which a clip can have before the clips before it."""
         return Features(self.visual(frames, frames_past, stages), self.audio(mel, stages))
@@ -106,7 +112,7 @@ class VASal(nnx.Module):
     def from_features(
         self,
         features: Features,
-        mel: jax.Array,
+        mel: Float[Array, "b t 16 64 64 1"],
         faces: FaceInputs,
         carry: Carry | None = None,
         stages: dict[str, jax.Array] | None = None,
@@ -129,7 +135,7 @@ class VASal(nnx.Module):
         return Carry(visual, None if self.face is None else self.face.initial_carry(batch, faces))
 
 
-def saliency(logits: jax.Array) -> jax.Array:
+def saliency(logits: Float[Array, "*b h w"]) -> Float[jax.Array, "*b h w"]:
     """Softmax over each map: logits (..., H, W) to probabilities of the same shape, each map summing to 1."""
     flat = jax.nn.softmax(logits.reshape(*logits.shape[:-2], -1), axis=-1)
     return flat.reshape(logits.shape)

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Float
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.models.convlstm import ConvLSTM, LSTMCarry
 from vasal_jax.models.layers import Conv, ConvTranspose
-from vasal_jax.ops import map_frames, max_pool
+from vasal_jax.ops import Array, map_frames, max_pool
 
 Stages = dict[str, jax.Array]
 
@@ -35,7 +36,12 @@ class VisualBranch(nnx.Module):
         self.combine3 = conv(3, c[1], c[2])
         self.lstm = ConvLSTM(c[2], config.lstm, dtype=config.dtype, rngs=rngs)
 
-    def __call__(self, frames: jax.Array, frames_past: jax.Array, stages: Stages | None = None) -> jax.Array:
+    def __call__(
+        self,
+        frames: Float[Array, "b t 256 256 3"],
+        frames_past: Float[Array, "b t 256 256 3"],
+        stages: Stages | None = None,
+    ) -> Float[jax.Array, "b t 32 32 c"]:
         """Features of every frame, without memory.
 
         Args:
@@ -55,8 +61,8 @@ class VisualBranch(nnx.Module):
         return x.reshape(batch, steps, *x.shape[1:])
 
     def remember(
-        self, x: jax.Array, carry: LSTMCarry | None, stages: Stages | None = None
-    ) -> tuple[jax.Array, LSTMCarry]:
+        self, x: Float[Array, "b t 32 32 c"], carry: LSTMCarry | None, stages: Stages | None = None
+    ) -> tuple[Float[jax.Array, "b t 32 32 h"], LSTMCarry]:
         """Features with memory of the frames before.
 
         Args:
@@ -72,7 +78,7 @@ class VisualBranch(nnx.Module):
             stages["convlstm"] = x.reshape(-1, *x.shape[2:])
         return x, carry
 
-    def _of_frame(self, now: jax.Array, past: jax.Array) -> dict[str, jax.Array]:
+    def _of_frame(self, now: Array, past: Array) -> dict[str, jax.Array]:
         """What needs no memory: two (N, 256, 256, 3) to stages by name, (N, 32, 32, C)."""
         texture = self._texture(now)
         motion = self._motion(past, now)
@@ -81,7 +87,7 @@ class VisualBranch(nnx.Module):
         x = jax.nn.relu(self.combine2(x))
         return {"object_conv4_preact": texture, "motion": motion, "combine_preact": self.combine3(x)}
 
-    def _texture(self, x: jax.Array) -> jax.Array:
+    def _texture(self, x: Float[Array, "n 256 256 3"]) -> Float[jax.Array, "n 32 32 c"]:
         """(N, 256, 256, 3) to (N, 32, 32, texture[-1]), before the last activation."""
         x = jax.nn.relu(self.conv1_1(x))
         x = self.conv1_2.pooled(x)
@@ -90,7 +96,9 @@ class VisualBranch(nnx.Module):
         x = self.conv3_1.pooled(x)
         return self.conv4_1(x)
 
-    def _motion(self, past: jax.Array, now: jax.Array) -> jax.Array:
+    def _motion(
+        self, past: Float[Array, "n 256 256 3"], now: Float[Array, "n 256 256 3"]
+    ) -> Float[jax.Array, "n 32 32 c"]:
         """Two (N, 256, 256, 3) to (N, 32, 32, motion[-1])."""
         x = jnp.concatenate([past, now], axis=-1)
         for layer in (self.flow1, self.flow2, self.flow3):

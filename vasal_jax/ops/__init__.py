@@ -25,8 +25,10 @@ from vasal_jax.ops.convolution import (
     prepare_kernel,
 )
 from vasal_jax.ops.pooling import max_pool
+from vasal_jax.ops.squares import Array
 
 __all__ = [
+    "Array",
     "PreparedKernel",
     "conv2d",
     "conv3d",

@@ -7,6 +7,9 @@ from typing import Any
 import jax
 from flax import nnx
 from jax import lax
+from jaxtyping import Shaped
+
+from vasal_jax.ops.squares import Array
 
 
 def differentiated_as(other: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -20,7 +23,7 @@ def differentiated_as(other: Callable[..., Any]) -> Callable[[Callable[..., Any]
     return decorate
 
 
-def map_frames(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Array) -> Any:
+def map_frames(method: Callable[..., Any], module: nnx.Module, *arrays: Shaped[Array, "n ..."]) -> Any:
     """`method(module, *arrays)`, for a method that treats the entries of its arrays (N, ...) independently.
 
     On CPU the method is called with one entry at a time: the activations of one frame stay in the cache and reuse the
@@ -29,17 +32,17 @@ def map_frames(method: Callable[..., Any], module: nnx.Module, *arrays: jax.Arra
     """
     graph, state = nnx.split(module)
 
-    def at_once(state: nnx.State, *arrays: jax.Array) -> Any:
+    def at_once(state: nnx.State, *arrays: Array) -> Any:
         return method(nnx.merge(graph, state), *arrays)
 
-    def one_by_one(state: nnx.State, *arrays: jax.Array) -> Any:
-        def single(entry: tuple[jax.Array, ...]) -> Any:
+    def one_by_one(state: nnx.State, *arrays: Array) -> Any:
+        def single(entry: tuple[Array, ...]) -> Any:
             return jax.tree.map(lambda y: y[0], at_once(state, *(x[None] for x in entry)))
 
         return lax.map(single, arrays)
 
     @differentiated_as(at_once)
-    def apply(state: nnx.State, *arrays: jax.Array) -> Any:
+    def apply(state: nnx.State, *arrays: Array) -> Any:
         return lax.platform_dependent(state, *arrays, cpu=one_by_one, default=at_once)
 
     return apply(state, *arrays)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float
 
 from vasal_jax.ops import forms, native, winograd
 from vasal_jax.ops.native import Convolution
-from vasal_jax.ops.squares import unpool
+from vasal_jax.ops.squares import Array, unpool
 from vasal_jax.system import processor
 
 _WIDE = 64
@@ -20,28 +21,30 @@ _WIDE = 64
 class PreparedKernel(NamedTuple):
     """A 2-D kernel with its transform for Winograd's form, so that a call does not compute it. For inference."""
 
-    kernel: jax.Array
+    kernel: Array
     transform: winograd.Transform | None
 
 
-def prepare_kernel(kernel: jax.Array, stride: int, padding: int) -> PreparedKernel:
+def prepare_kernel(kernel: Float[Array, "*size i o"], stride: int, padding: int) -> PreparedKernel:
     """The kernel of any convolution; its transform is None where no call would use one."""
     used = jax.default_backend() == "cpu" and kernel.ndim == 4 and min(kernel.shape[2:]) >= _WIDE
     transform = winograd.transform_kernel(np.asarray(kernel), stride, padding) if used else None
     return PreparedKernel(kernel, jax.device_put(transform))
 
 
-def _parts(kernel: jax.Array | PreparedKernel) -> tuple[jax.Array, winograd.Transform | None]:
+def _parts(kernel: Array | PreparedKernel) -> tuple[Array, winograd.Transform | None]:
     return kernel if isinstance(kernel, PreparedKernel) else (kernel, None)
 
 
-def flipped(kernel: jax.Array) -> jax.Array:
+def flipped(kernel: Float[Array, "*size i o"]) -> Float[jax.Array, "*size o i"]:
     """The kernel (..., I, O) turned by 180 degrees with its channels swapped: at stride 1 it maps dy to dx."""
     return jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-2, -1)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv2d(x: jax.Array, kernel: jax.Array | PreparedKernel, stride: int = 1, padding: int = 1) -> jax.Array:
+def conv2d(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"] | PreparedKernel, stride: int = 1, padding: int = 1
+) -> Float[jax.Array, "n h2 w2 o"]:
     """2-D convolution of (N, H, W, I) with (kh, kw, I, O) and `padding` zeros on every side: (N, H', W', O).
 
     A prepared kernel has no gradient.
@@ -55,16 +58,14 @@ def conv2d(x: jax.Array, kernel: jax.Array | PreparedKernel, stride: int = 1, pa
     return lax.platform_dependent(x, kernel, **by_platform)
 
 
-def _forms(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> dict[str, Convolution]:
+def _forms(x: Array, kernel: Array, stride: int, padding: int) -> dict[str, Convolution]:
     """The form of a convolution that has a gradient, by platform."""
     by_winograd = _winograd_form(x, kernel, stride, padding)
     few, default = (partial(f, stride=stride, padding=padding) for f in (forms.conv2d_few_channels, native.conv2d))
     return {"cpu": by_winograd or few, "default": default}
 
 
-def _winograd_form(
-    x: jax.Array, kernel: jax.Array, stride: int, padding: int, of_bfloat16: bool = False
-) -> Convolution | None:
+def _winograd_form(x: Array, kernel: Array, stride: int, padding: int, of_bfloat16: bool = False) -> Convolution | None:
     """Winograd's form, where it exists and is the fastest on a CPU."""
     pixels, channels = x.shape[1] * x.shape[2], min(kernel.shape[2:])
     # A smaller convolution does not keep all cores busy and is not worth the time that the transforms take to compile.
@@ -74,7 +75,7 @@ def _winograd_form(
     return winograd.form(x.shape, kernel.shape, stride, padding) if large else None
 
 
-def _has_bfloat16_products(x: jax.Array, kernel: jax.Array) -> bool:
+def _has_bfloat16_products(x: Array, kernel: Array) -> bool:
     """Whether this CPU multiplies bfloat16, so that matrix products are the fastest form: XLA's convolution converts
     bfloat16 to float32."""
     return processor.has_bfloat16() and x.dtype == jnp.bfloat16 and min(kernel.shape[2:]) >= _WIDE
@@ -84,7 +85,7 @@ def _conv2d_forward(x, kernel, stride, padding):
     return lax.platform_dependent(x, kernel, **_forms(x, kernel, stride, padding)), (x, kernel)
 
 
-def _gradients(form: Convolution, x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _gradients(form: Convolution, x: Array, kernel: Array, dy: Array) -> tuple[jax.Array, jax.Array]:
     return jax.vjp(form, x, kernel)[1](dy)
 
 
@@ -104,7 +105,9 @@ conv2d.defvjp(_conv2d_forward, _conv2d_backward)
 
 
 @jax.custom_vjp
-def conv_relu_pool(x: jax.Array, kernel: jax.Array | PreparedKernel, bias: jax.Array) -> jax.Array:
+def conv_relu_pool(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"] | PreparedKernel, bias: Float[Array, " o"]
+) -> Float[jax.Array, "n h//2 w//2 o"]:
     """`max_pool` over 2x2 pixels of relu(conv2d(x, kernel) + bias), at stride 1: (N, H, W, I) to (N, H/2, W/2, O).
 
     H and W are even. The maximum is taken first: bias and ReLU keep the order of values, and are then computed on a
@@ -137,7 +140,7 @@ conv_relu_pool.defvjp(_conv_relu_pool_forward, _conv_relu_pool_backward)
 
 
 @jax.custom_vjp
-def conv_transpose2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv_transpose2d(x: Float[Array, "n h w i"], kernel: Float[Array, "4 4 i o"]) -> Float[jax.Array, "n 2*h 2*w o"]:
     """Transposed convolution of stride 2 and padding 1, (N, H, W, I) with (4, 4, I, O): (N, 2H, 2W, O)."""
     cpu, default = forms.conv_transpose2d_by_phases, native.conv_transpose2d
     return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
@@ -157,7 +160,7 @@ conv_transpose2d.defvjp(lambda x, kernel: (conv_transpose2d(x, kernel), (x, kern
 
 
 @jax.custom_vjp
-def conv3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv3d(x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]) -> Float[jax.Array, "n d h w o"]:
     """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side: (N, D, H, W, O)."""
     cuda = native.conv3d_by_depth
     if native.has_few_taps(kernel):

@@ -9,13 +9,16 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
 from vasal_jax.ops import native
-from vasal_jax.ops.squares import join_pixels
+from vasal_jax.ops.squares import Array, join_pixels
 from vasal_jax.system import processor
 
 
-def conv2d_few_channels(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> jax.Array:
+def conv2d_few_channels(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], stride: int = 1, padding: int = 1
+) -> Float[jax.Array, "n h2 w2 o"]:
     """`native.conv2d` for few channels, where XLA is slowest on a CPU.
 
     XLA has two routines. Where neither side has more than 16 channels it chooses the one that first copies what each
@@ -31,7 +34,7 @@ def conv2d_few_channels(x: jax.Array, kernel: jax.Array, stride: int = 1, paddin
     return y[..., : kernel.shape[3]]
 
 
-def conv2d_by_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv2d_by_rows(x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[jax.Array, "n h w o"]:
     """`native.conv2d` at stride 1 with (3, 3, I, O), as one matrix product for each row of the kernel."""
     height, width, channels = x.shape[1:]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -43,7 +46,9 @@ def conv2d_by_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return sum(products).astype(x.dtype)
 
 
-def conv_transpose2d_by_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv_transpose2d_by_phases(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "4 4 i o"]
+) -> Float[jax.Array, "n 2*h 2*w o"]:
     """`native.conv_transpose2d` without the zeros: even and odd rows and columns each see 2x2 of the 4x4 taps."""
     n, height, width, channels = x.shape
     by_phase = kernel.reshape(2, 2, 2, 2, channels, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, channels, -1)
@@ -51,7 +56,9 @@ def conv_transpose2d_by_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return join_pixels([[y[:, i : i + height, j : j + width, i, j] for j in range(2)] for i in range(2)])
 
 
-def conv3d_side_by_side(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv3d_side_by_side(
+    x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]
+) -> Float[jax.Array, "n d h w o"]:
     """`native.conv3d_by_depth` with all depths in one picture, side by side, a column of zeros between them.
 
     XLA shares out a convolution over the cores by width and channels, and runs it on one core where both are small.
@@ -65,7 +72,9 @@ def conv3d_side_by_side(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return y.reshape(n, height, depth, width + 1, -1)[:, :, :, :width].transpose(0, 2, 1, 3, 4)
 
 
-def kernel_gradient(shape: tuple[int, ...], padding: int, x: jax.Array, dy: jax.Array) -> jax.Array:
+def kernel_gradient(
+    shape: tuple[int, ...], padding: int, x: Float[Array, "n *size i"], dy: Float[Array, "n *size2 o"]
+) -> Float[jax.Array, "*taps i o"]:
     """Gradient of a kernel, 2-D or 3-D, at stride 1, as one matrix product for a few pictures at a time.
 
     XLA's own is a convolution with a kernel as large as the picture. With few channels it takes up to eight times as

@@ -7,12 +7,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
 from vasal_jax.ops import native
+from vasal_jax.ops.squares import Array
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_pool(x: jax.Array, window: Sequence[int]) -> jax.Array:
+def max_pool(x: Float[Array, "n *size c"], window: Sequence[int]) -> Float[jax.Array, "n *pooled c"]:
     """Maximum over blocks of `window` along the axes between the first and the last; a rest is dropped."""
     return native.max_pool(x, window)
 
@@ -33,7 +35,12 @@ def _max_pool_backward(window, saved, dy):
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
-def max_pool_gradient_by_slices(window: Sequence[int], x: jax.Array, y: jax.Array, dy: jax.Array) -> jax.Array:
+def max_pool_gradient_by_slices(
+    window: Sequence[int],
+    x: Float[Array, "n *size c"],
+    y: Float[Array, "n *pooled c"],
+    dy: Float[Array, "n *pooled c"],
+) -> Float[jax.Array, "n *size c"]:
     """Gradient of y = `max_pool` of x: dy goes to the first of equal maxima. On a CPU XLA's own is much slower."""
     batch, *sizes, channels = y.shape
     taken, parts = jnp.zeros(y.shape, bool), []

@@ -20,8 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, UInt8
 
-from vasal_jax.ops.squares import join_pixels, max_of_four
+from vasal_jax.ops.native import Convolution
+from vasal_jax.ops.squares import Array, join_pixels, max_of_four
 from vasal_jax.system import processor
 
 
@@ -47,12 +49,11 @@ class _Tiling(NamedTuple):
 
 
 # XLA runs a loop over an array on one core for every 256 KiB of it. Much larger arrays leave the cache.
-_TILES_2 = _Tiling.at(0, 1, -1, values=2**16)
+_TILES_2 = _Tiling.at(0.0, 1.0, -1.0, values=2**16)
 # Of the points that float32 holds exactly, these lose the least precision, half of what 1, -1, 2 and -2 lose.
-_TILES_4 = _Tiling.at(0, 0.75, -0.75, 1.5, -1.5, values=2**17)
+_TILES_4 = _Tiling.at(0.0, 0.75, -0.75, 1.5, -1.5, values=2**17)
 
-Convolution = Callable[[jax.Array, jax.Array], jax.Array]
-Transform = list[list[jax.Array]]
+Transform = list[list[Array]]
 
 
 def form(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> Convolution | None:
@@ -77,7 +78,9 @@ def transform_kernel(kernel: np.ndarray, stride: int, padding: int) -> Transform
     return _kernels(kernel if stride == 1 else _of_squares(kernel, padding))
 
 
-def convolve_stride2(x: jax.Array, kernel: jax.Array, padding: int, transform: Transform | None = None) -> jax.Array:
+def convolve_stride2(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], padding: int, transform: Transform | None = None
+) -> Float[jax.Array, "n h//2 w//2 o"]:
     """Convolution of stride 2 of (N, H, W, I), H and W multiples of 4, with (4, 4, I, O) or (5, 5, I, O).
 
     The picture becomes one of squares of 2x2 pixels, their pixels side by side as channels, and the kernel is cut into
@@ -89,7 +92,7 @@ def convolve_stride2(x: jax.Array, kernel: jax.Array, padding: int, transform: T
     return convolve(squares, _of_squares(kernel, padding), transform)
 
 
-def _of_squares(kernel: jax.Array, padding: int) -> jax.Array:
+def _of_squares(kernel: Array, padding: int) -> Array:
     """The kernel of stride 2 as one of stride 1 over squares, (3, 3, 4I, O)."""
     before = 2 - padding  # the squares reach from 2 pixels before to 3 after
     sides = (before, 6 - kernel.shape[0] - before)
@@ -99,11 +102,13 @@ def _of_squares(kernel: jax.Array, padding: int) -> jax.Array:
 
 
 @jax.custom_vjp
-def convolve(x: jax.Array, kernel: jax.Array, transform: Transform | None = None) -> jax.Array:
+def convolve(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], transform: Transform | None = None
+) -> Float[jax.Array, "n h w o"]:
     """Convolution of (N, H, W, I), H and W even, with (3, 3, I, O), one zero on every side: (N, H, W, O)."""
     kernels = transform or _kernels(kernel)
 
-    def of_strip(strip: jax.Array) -> jax.Array:
+    def of_strip(strip: Array) -> Array:
         tiles = strip.shape[0] // 2 - 1, strip.shape[1] // 2, -1
         return join_pixels([[y.reshape(tiles) for y in row] for row in _outputs(strip, kernels)]).astype(x.dtype)
 
@@ -111,12 +116,12 @@ def convolve(x: jax.Array, kernel: jax.Array, transform: Transform | None = None
 
 
 def convolve_and_pool(
-    x: jax.Array, kernel: jax.Array, transform: Transform | None = None
-) -> tuple[jax.Array, jax.Array]:
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], transform: Transform | None = None
+) -> tuple[Float[jax.Array, "n h//2 w//2 o"], UInt8[jax.Array, "n h//2 w//2 o"]]:
     """`max_of_four` of every 2x2 pixels of `convolve`: two (N, H/2, W/2, O). The four pixels are those of one tile."""
     kernels = transform or _kernels(kernel)
 
-    def of_strip(strip: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def of_strip(strip: Array) -> tuple[Array, Array]:
         y, which = max_of_four([y for row in _outputs(strip, kernels) for y in row])
         return y.astype(x.dtype), which
 
@@ -124,13 +129,13 @@ def convolve_and_pool(
     return jax.tree.map(lambda y: y.reshape(n, height // 2, width // 2, -1), _by_strip(of_strip, x, kernel))
 
 
-def _by_strip(function: Callable[[jax.Array], Any], x: jax.Array, kernel: jax.Array) -> Any:
+def _by_strip(function: Callable[[Array], Any], x: Array, kernel: Array) -> Any:
     """`function` of every strip of every picture, from top to bottom, stacked."""
     strips, cut = _cut(_TILES_2, x, max(kernel.shape[2:]))
     return lax.map(lambda i: function(cut(i)), jnp.arange(x.shape[0] * strips))
 
 
-def _cut(tiling: _Tiling, x: jax.Array, most_channels: int) -> tuple[int, Callable[[jax.Array], jax.Array]]:
+def _cut(tiling: _Tiling, x: Array, most_channels: int) -> tuple[int, Callable[[Array], Array]]:
     """Cuts pictures (N, H, W, C) into strips.
 
     Transformed tiles take up to four times the picture's memory; strips keep them in the cache.
@@ -147,22 +152,22 @@ def _cut(tiling: _Tiling, x: jax.Array, most_channels: int) -> tuple[int, Callab
     # `_tiles` adds the columns of zeros: XLA would repeat a padding here for each of the copies that it fuses it with.
     padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
 
-    def cut(i: jax.Array) -> jax.Array:
+    def cut(i: Array) -> Array:
         place = i // strips, i % strips * height, 0, 0
         return lax.dynamic_slice(padded, place, (1, height + 2, width, channels))[0]
 
     return strips, cut
 
 
-def _kernels(kernel: jax.Array) -> Transform:
+def _kernels(kernel: Array) -> Transform:
     """G k G^T, 4x4 arrays (I, O)."""
     return jax.tree.map(lambda k: k.astype(kernel.dtype), _transformed(kernel.astype(jnp.float32), _TILES_2.g))
 
 
-def _outputs(strip: jax.Array, kernels: Transform) -> list[list[jax.Array]]:
+def _outputs(strip: Array, kernels: Transform) -> list[list[Array]]:
     """The 2x2 pixels of every tile's convolution, row by row: arrays (H/2 * W/2, O), float32."""
 
-    def product(tiles: jax.Array, kernel: jax.Array) -> jax.Array:
+    def product(tiles: Array, kernel: Array) -> Array:
         return jnp.matmul(tiles.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
 
     pairs = zip(_tiles(_TILES_2, strip.astype(jnp.float32)), kernels, strict=True)
@@ -178,7 +183,7 @@ def _backward(saved, dy):
 convolve.defvjp(lambda x, kernel, transform: (convolve(x, kernel, transform), (x, kernel)), _backward)
 
 
-def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
+def _kernel_gradient(x: Array, dy: Array) -> Array:
     """G^T [sum over tiles of (B^T x B) * (A dy A^T)] G, (3, 3, I, O)."""
     _, height, width, _ = x.shape
     large = height * width >= 64 * 64 and height % 4 == width % 4 == 0
@@ -186,7 +191,7 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     strips, cut = _cut(tiling, x, max(x.shape[-1], dy.shape[-1]))
     side, places = tiling.side, tiling.side + 2
 
-    def add(total: list[list[jax.Array]], pair: tuple[jax.Array, jax.Array]) -> tuple[list[list[jax.Array]], None]:
+    def add(total: list[list[Array]], pair: tuple[Array, Array]) -> tuple[list[list[Array]], None]:
         i, given = pair
         rows = _sums(tiling.a, [given[i::side] for i in range(side)])
         outputs = [_sums(tiling.a, [row[:, j::side].reshape(-1, row.shape[-1]) for j in range(side)]) for row in rows]
@@ -200,7 +205,7 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     return jnp.array(_transformed(total, tiling.g.T))
 
 
-def _tiles(tiling: _Tiling, strip: jax.Array) -> list[list[jax.Array]]:
+def _tiles(tiling: _Tiling, strip: Array) -> list[list[Array]]:
     """B^T x B of every tile of a strip (H + 2, W, C): rows of arrays (tiles, C), one for each place."""
     side, places, (height, width, channels) = tiling.side, range(tiling.side + 2), strip.shape
     padded = jnp.pad(strip, ((0, 0), (1, 1), (0, 0)))
@@ -208,13 +213,13 @@ def _tiles(tiling: _Tiling, strip: jax.Array) -> list[list[jax.Array]]:
     return [_sums(tiling.b.T, [row[:, j : j + width : side].reshape(-1, channels) for j in places]) for row in rows]
 
 
-def _transformed(x: Sequence[Sequence[jax.Array]], matrix: np.ndarray) -> list[list[jax.Array]]:
+def _transformed(x: Array | Sequence[Sequence[Array]], matrix: np.ndarray) -> list[list[Array]]:
     """matrix x matrix^T, of rows of arrays."""
     # As sums: a product with a matrix of three columns takes longer than the convolution's own products.
     columns = zip(*(_sums(matrix, row) for row in x), strict=True)
     return [list(row) for row in zip(*(_sums(matrix, column) for column in columns), strict=True)]
 
 
-def _sums(matrix: np.ndarray, x: Sequence[jax.Array]) -> list[jax.Array]:
+def _sums(matrix: np.ndarray, x: Array | Sequence[Array]) -> list[Array]:
     """matrix x, of arrays."""
     return [sum(entry * part for entry, part in zip(row, x, strict=True) if entry) for row in matrix]
