@@ -10,6 +10,7 @@ import soxr
 
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import sound
 from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_filters, mel_picture, spectrogram, window_indices
 from vasal_jax.inputs.sound import SAMPLE_RATE, read_sound
 
@@ -199,3 +200,10 @@ def test_window_indices():
     np.testing.assert_array_equal(window_indices(99, 100), np.arange(84, 100))
     np.testing.assert_array_equal(window_indices(2, 5), [0, 1, 2, 3, 4] + [4] * 11)
     np.testing.assert_array_equal(window_indices(0, 1), [0] * 16)
+
+
+def test_silence_that_stamps_ask_for_is_bounded(monkeypatch, tmp_path):
+    """Found by damaging files: a few packets asked for days of it."""
+    monkeypatch.setattr(sound, "MAX_SILENCE", 1.0)
+    path = write_video(tmp_path / "a.mkv", 25, sound=_tone(1), sound_start=5.0)
+    assert len(_sound(path)) < 2.1 * SAMPLE_RATE

@@ -109,6 +109,8 @@ def read_packets(
             return
         except av.FFmpegError as error:
             errors.append(first_line(error))
+        except IndexError:
+            return  # all is read: PyAV stumbles at the end over streams that appeared on the way
 
 
 def first_line(error: Exception) -> str:
