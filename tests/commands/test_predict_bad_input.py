@@ -137,7 +137,7 @@ def test_face_maps(video, tmp_path, capfd):
     maps, narrow = _broken_map(tmp_path), tmp_path / "narrow.safetensors"
     assert "makes its own and needs the boxes" in refusal(capfd, video, faces=str(maps))
     weights.save(narrow_model(), narrow)
-    assert "expected a picture" in refusal(capfd, video, faces=str(maps), weights=narrow)
+    assert "expected a PNG or JPEG picture" in refusal(capfd, video, faces=str(maps), weights=narrow)
 
 
 def test_sound(video, tmp_path, capfd):
