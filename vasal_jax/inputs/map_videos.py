@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from av.error import FFmpegError
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.media import first_line, open_media, video_stream
+from vasal_jax.inputs.media import open_media, read_packets, video_stream
 from vasal_jax.inputs.timeline import Timeline
 
 
@@ -50,10 +49,11 @@ def count_frames(path: str | os.PathLike) -> int:
     """
     with open_media(path) as container:
         stream = video_stream(container, Path(path))
-        try:
-            return sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
-        except FFmpegError as error:
-            raise InputError(f"{path}: expected a video of maps, found a damaged one ({first_line(error)})") from None
+        errors: list[str] = []
+        count = sum(not packet.is_discard for packet in read_packets(container, [stream], errors))
+    if errors:
+        raise InputError(f"{path}: expected a video of maps, found a damaged one ({errors[0]})")
+    return count
 
 
 class MapVideo:
