@@ -19,7 +19,7 @@ from vasal_jax.ablations import without_senses
 from vasal_jax.batch import Batch
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.locks import only_one
-from vasal_jax.system.terminal import end_without, run
+from vasal_jax.system.terminal import end_without, run, say
 from vasal_jax.training import run_folder
 from vasal_jax.training.sharding import initialise_distributed
 from vasal_jax.training.step import Params, Training
@@ -77,7 +77,7 @@ def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
         return 130 if stopped == signal.SIGINT else 0
     if config.export is not None:
         export(training, config.run, config.export, config.trained_memory)
-        print(f"wrote {config.export}")
+        say(f"wrote {config.export}")
     return 0
 
 

@@ -32,7 +32,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
 from vasal_jax.system.files import naming_file_errors
 from vasal_jax.system.locks import only_one
-from vasal_jax.system.terminal import end_without, progress_bar, run
+from vasal_jax.system.terminal import end_without, progress_bar, run, say
 
 try:
     import tensorflow_datasets as tfds
@@ -241,8 +241,8 @@ def build(args: BuilderArgs) -> int:
         print(f"faces of {found} of {len(made)} videos are found, not annotated")
     left_out = _metadata(builder)["left_out"]
     if left_out:
-        print(f"{len(left_out)} of {_metadata(builder)['found']} videos left out: {', '.join(left_out)}")
-    print(f"wrote {builder.data_dir}" if not there else f"{builder.data_dir}: nothing to do; delete it to prepare anew")
+        say(f"{len(left_out)} of {_metadata(builder)['found']} videos left out: {', '.join(left_out)}")
+    say(f"wrote {builder.data_dir}" if not there else f"{builder.data_dir}: nothing to do; delete it to prepare anew")
     return 0
 
 

@@ -29,7 +29,8 @@ from data.splits import Splits, canonical
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import probe
 from vasal_jax.size import Size
-from vasal_jax.system.terminal import run
+from vasal_jax.system.terminal import run, show
+from vasal_jax.system.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ def problem_table(dataset: Dataset) -> Table:
         by_kind.setdefault((not problem.left_out, problem.kind), []).append(problem.video)
     for (kept, kind), names in sorted(by_kind.items()):
         what = f"{kind} ({'kept' if kept else 'left out'})"
-        table.add_row(what, str(len(names)), ", ".join(names[:5]) + (" ..." if len(names) > 5 else ""))
+        table.add_row(what, str(len(names)), ", ".join(map(printable, names[:5])) + (" ..." if len(names) > 5 else ""))
     return table
 
 
@@ -177,7 +178,7 @@ def check(folder: tyro.conf.Positional[Path], /) -> int:
     Args:
         folder: where the archives were unpacked.
     """
-    Console().print(problem_table(read_challenge(folder)[0]))
+    show(problem_table(read_challenge(folder)[0]))
     return 0
 
 

@@ -1,6 +1,5 @@
 """The files of the video saliency challenges and what is in them: one video's record, fixations, the split file."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ import numpy as np
 
 from data.records import VideoRecord
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
 from vasal_jax.inputs.map_videos import MapVideo
 from vasal_jax.inputs.video import Frame, read_frames
+from vasal_jax.system.reading import open_regular, parse_json
 
 SPLIT_FILE = "TrainTestSplit.json"
 SUBSETS = ("public_test", "private_test")  # scored apart by the challenge
-MAX_JSON_BYTES = 256 * 2**20
 MAX_FIXATIONS = 4096  # a frame
 
 
@@ -71,6 +71,8 @@ def read_fixations(path: str | os.PathLike) -> list[np.ndarray]:
     content = _read_json(Path(path), expected)
     if not isinstance(content, list):
         raise InputError(f"{expected}, found {type(content).__name__}")
+    if len(content) > limits.MAX_AXIS:
+        raise InputError(f"{expected}, at most {limits.MAX_AXIS} frames, found {len(content)}")
     return [_pairs(frame, f"{expected}, found something else in frame {index}") for index, frame in enumerate(content)]
 
 
@@ -91,15 +93,11 @@ def _is_pixel(number: object) -> bool:
 
 
 def _read_json(path: Path, expected: str) -> object:
-    try:
-        size = path.stat().st_size
-        if not path.is_file() or size > MAX_JSON_BYTES:
-            raise InputError(f"{expected}, in a file of at most {MAX_JSON_BYTES} bytes, found {size}")
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{expected}, cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError, OverflowError):
-        raise InputError(f"{expected}, found no JSON that can be read") from None
+    with open_regular(path, "a JSON file", limits.MAX_JSON_BYTES) as file:
+        try:
+            return parse_json(file.read(), limits.MAX_DIGITS)
+        except ValueError:
+            raise InputError(f"{expected}, found no JSON that can be read") from None
 
 
 def read_split_file(root: str | os.PathLike) -> dict[str, tuple[str, ...]]:

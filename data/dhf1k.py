@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from data.records import Dataset, Problem, VideoRecord
@@ -163,7 +164,8 @@ class _Source(NamedTuple):
 def _read(name: str, root: Path, sources: list[_Source], progress: bool) -> Dataset:
     records, problems = [], []
     console = Console(stderr=True)
-    for source in track(sources, f"Reading {name}", console=console, transient=True, disable=not progress):
+    title = escape(f"Reading {name}")
+    for source in track(sources, title, console=console, transient=True, disable=not progress):
         try:
             record, notes = _read_video(name, source)
             records.append(record)

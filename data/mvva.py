@@ -23,6 +23,8 @@ from data.records import Dataset
 from data.synthetic_files import recognised
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
+from vasal_jax.system.terminal import show
+from vasal_jax.system.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ def problem_table(dataset: Dataset, totals: Totals) -> Table:
             ids.append(problem.video)
     for (kept, kind), ids in sorted(by_kind.items()):
         what = f"{kind} ({'kept' if kept else 'left out'})"
-        table.add_row(what, str(len(ids)), ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else ""))
+        table.add_row(what, str(len(ids)), ", ".join(map(printable, ids[:5])) + (" ..." if len(ids) > 5 else ""))
     table.add_section()
     share = f"{totals.talking / totals.judged:.1%} of {totals.judged:,} boxes" if totals.judged else "unknown"
     for what, value in {
@@ -94,7 +96,7 @@ class _LogLines(logging.Handler):
     """Writes log records above the progress bar, one line each however narrow the terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        STDERR.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+        STDERR.print(printable(self.format(record)), soft_wrap=True, markup=False, highlight=False)
 
 
 def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
@@ -104,7 +106,7 @@ def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
         folder: where the archives were unpacked.
         deep: decode every frame, which finds damage inside videos and takes minutes to hours.
     """
-    Console().print(problem_table(*read_release(folder, deep)))
+    show(problem_table(*read_release(folder, deep)))
 
 
 def main(args: list[str] | None = None) -> int:
@@ -113,7 +115,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         tyro.extras.subcommand_cli_from_dict({"check": check}, prog="python -m data.mvva", args=args)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(printable(error), file=sys.stderr)
         return 2
     return 0
 

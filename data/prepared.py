@@ -1,6 +1,5 @@
 """A prepared dataset, as `data.builder` wrote it, read frame by frame in any order."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from pathlib import Path
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
+from vasal_jax.system.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ def _find(folder: Path) -> Path:
 
 def _read_metadata(path: Path) -> dict:
     try:
-        metadata = json.loads(path.read_text())
+        metadata = read_json(path, "the metadata of a prepared dataset", limits.MAX_JSON_BYTES)
         metadata["dataset"], metadata["split_rule"], metadata["sigma"]
         dict(metadata["videos"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: damaged; delete {path.parent} and prepare the dataset again") from None
     return metadata

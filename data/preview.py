@@ -16,6 +16,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import tyro
+from rich.markup import escape
 from rich.progress import track
 
 from data import stavis
@@ -27,7 +28,8 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA, fixation_density, valid_points
 from vasal_jax.outputs.heatmap import grey_map, overlay
 from vasal_jax.outputs.video import check_name, video_writer
-from vasal_jax.system.terminal import console, run
+from vasal_jax.system.terminal import console, run, say
+from vasal_jax.system.text import printable
 
 SPEAKING, SILENT, DOT = (60, 220, 90), (235, 235, 235), (255, 255, 255)  # RGB
 _HEAT_CELLS = 160  # of the density along the longer side; it is smooth, so the rest is interpolated
@@ -66,9 +68,10 @@ def preview(args: PreviewArgs) -> int:
     height = record.height + _caption_height(record.height)
     with video_writer(args.out, record.width, height, record.fps, record.sound) as write:
         pictures = draw_preview(record, args.sigma)
-        for image, time in track(pictures, f"video {record.id}", record.n_frames, console=console, transient=True):
+        title = escape(printable(f"video {record.id}"))
+        for image, time in track(pictures, title, record.n_frames, console=console, transient=True):
             write(image, time)
-    print(f"wrote {args.out}")
+    say(f"wrote {args.out}")
     return 0
 
 

@@ -18,6 +18,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.detection import follow_faces
 from vasal_jax.inputs.faces.tracking import stacked
 from vasal_jax.system.files import replacing
+from vasal_jax.system.reading import read_json
 
 
 def shard_path(folder: Path, video: str) -> Path:
@@ -45,7 +46,7 @@ def make_shard(
     path, label = shard_path(folder, record.id), folder / f"{record.id}.json"
     source = _source(record, sigma, find_faces)
     try:
-        kept = json.loads(label.read_text())
+        kept = read_json(label, "a label", 2**20)
         if kept["source"] == source and kept["shard"]["bytes"] == path.stat().st_size:
             return record.id, kept["shard"], None
     except (OSError, ValueError, KeyError, TypeError):

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from data.records import VideoRecord
 from vasal_jax.errors import InputError
+from vasal_jax.system.reading import read_bytes
 
 NAMES = ("training", "validation", "test")
 DEFAULT = "test=281-343 validation=220-280"
 MAX_ID = 1_000_000
-MAX_LIST_BYTES = 16 * 2**20
+MAX_LIST_BYTES = 2**20
 MAX_FRAMES, MAX_FPS = 10**8, 1000.0  # of a video in a list
-MAX_LINE = 4096  # characters
+MAX_LINE = 500  # characters
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 
 
@@ -98,15 +99,11 @@ def read_list(path: str | Path) -> list[tuple[str, int | None, float | None]]:
       InputError: the file is missing, too large, not text, without a video, names a video twice, or has a line of
         another form, which the error names.
     """
+    content = read_bytes(path, "a list of videos, one a line", MAX_LIST_BYTES)
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_LIST_BYTES + 1)
         lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in content.decode("utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{path}: expected a list of videos, one a line; cannot be read ({reason})") from None
-    if len(content) > MAX_LIST_BYTES:
-        raise InputError(f"{path}: expected a list of videos of at most {MAX_LIST_BYTES} bytes")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected a list of videos, one a line; cannot be read (not text)") from None
     entries, seen = [], set()
     for number, line in enumerate(lines, 1):
         if not line:

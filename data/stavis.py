@@ -17,22 +17,24 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
-from scipy.io import loadmat, whosmat
 
+from data.matlab import read_matrix
 from data.records import Dataset, Problem, VideoRecord
 from data.splits import read_list
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
 from vasal_jax.inputs.images import read_grey, read_rgb
 from vasal_jax.inputs.media import open_media
 from vasal_jax.inputs.video import Frame
 from vasal_jax.size import Size
+from vasal_jax.system.reading import open_regular
 
 logger = logging.getLogger(__name__)
 
-MAX_MAT_BYTES = 64 * 2**20
 MAX_MAP_CELLS = 2**25  # an 8K frame
-MAP_TYPES = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "logical")
+MAX_POINTS = 2**14  # fixations of a frame
 DEFAULT_FPS = 25.0
 
 
@@ -48,8 +50,7 @@ class StavisVideo(VideoRecord):
             yield Frame(index, index / self.fps, read_rgb(_frame_path(self.video, index)))
 
     def fixations(self) -> np.ndarray:
-        frames = [read_fixation_map(_fixation_path(self.annotations, index)) for index in range(self.n_frames)]
-        points = [np.argwhere(frame)[:, ::-1] for frame in frames]
+        points = [_points(_fixation_path(self.annotations, index)) for index in range(self.n_frames)]
         padded = np.full((self.n_frames, max(map(len, points), default=0), 2), np.nan, np.float32)
         for index, xy in enumerate(points):
             padded[index, : len(xy)] = xy
@@ -71,6 +72,14 @@ def _fixation_path(annotations: Path, index: int) -> Path:
     return annotations / f"fixMap_{index + 1:05d}.mat"
 
 
+def _points(path: Path) -> np.ndarray:
+    """int (K, 2) x, y of the fixations in a map."""
+    fixated = read_fixation_map(path)
+    if (count := np.count_nonzero(fixated)) > MAX_POINTS:
+        raise InputError(f"{path}: expected at most {MAX_POINTS} fixations, found {count}; this is no fixation map")
+    return np.argwhere(fixated)[:, ::-1]
+
+
 def read_fixation_map(path: str | os.PathLike) -> np.ndarray:
     """Reads the variable `eyeMap` of a MATLAB file: bool (H, W), true at fixations.
 
@@ -80,25 +89,16 @@ def read_fixation_map(path: str | os.PathLike) -> np.ndarray:
       InputError: the file is missing, too large, damaged, has no such map of numbers, or needs h5py.
     """
     expected = f"{path}: expected a fixation map (variable eyeMap, two-dimensional, numbers)"
-    try:
-        size = Path(path).stat().st_size
-        if size > MAX_MAT_BYTES:
-            raise InputError(f"{expected} of at most {MAX_MAT_BYTES} bytes, found {size}")
-        if _is_hdf5(path):
-            return _read_hdf5_map(path, expected)
-        # Sizes first: a few compressed bytes can promise any amount of memory.
-        variables = {name: (shape, kind) for name, shape, kind in whosmat(str(path), appendmat=False)}
-        shape, kind = variables.get("eyeMap", ((), "no eyeMap"))
-        if len(shape) != 2 or kind not in MAP_TYPES or math.prod(shape) > MAX_MAP_CELLS:
-            raise InputError(f"{expected}, found {kind} {'x'.join(map(str, shape))}".rstrip())
-        return loadmat(str(path), appendmat=False, variable_names=["eyeMap"])["eyeMap"] > 0
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{expected}, cannot be read ({error.strerror or error})") from None
-    # A damaged or crafted MATLAB file ends in nearly any exception.
-    except Exception as error:
-        raise InputError(f"{expected}, found a damaged file ({type(error).__name__})") from None
+    with open_regular(path, "a fixation map", limits.MAX_MAT_BYTES) as file:
+        try:
+            if _is_hdf5(path):
+                return _read_hdf5_map(path, expected)
+            return read_matrix(file, "eyeMap", MAX_MAP_CELLS) > 0
+        except (InputError, MemoryError):
+            raise
+        # A damaged or crafted MATLAB file ends in nearly any exception.
+        except Exception as error:
+            raise InputError(f"{expected}, found {error or type(error).__name__}") from None
 
 
 def _is_hdf5(path: str | os.PathLike) -> bool:
@@ -160,7 +160,7 @@ def read_fold(root: str | os.PathLike, dataset: str, fold: str | os.PathLike, pr
     entries = read_list(Path(fold))
     console = Console(stderr=True)
     for video, listed, fps in track(
-        entries, f"Reading {dataset}", console=console, transient=True, disable=not progress
+        entries, escape(f"Reading {dataset}"), console=console, transient=True, disable=not progress
     ):
         try:
             record, notes = read_video(root, dataset, video, listed, fps)
@@ -180,8 +180,8 @@ def read_video(
     root: Path, dataset: str, video: str, listed: int | None, fps: float | None
 ) -> tuple[StavisVideo, list[Problem]]:
     """The record and what is odd about it; `InputError` where the video is unusable."""
-    if Path(video).name != video:
-        raise InputError(f"{video!r}: expected the name of a video, found a path")
+    if Path(video).name != video or len(os.fsencode(video)) > 200 or "\0" in video:
+        raise InputError(f"{video[:80]!r}: expected the name of a video, found a path or none")
     frames = root / "video_frames" / dataset / video
     annotations = root / "annotations" / dataset / video
     sound = root / "video_audio" / dataset / video / f"{video}.wav"

@@ -40,7 +40,8 @@ from vasal_jax.scenes.voices import SAMPLE_RATE
 from vasal_jax.size import Size
 from vasal_jax.system.files import naming_file_errors, replacing, sweep
 from vasal_jax.system.locks import LOCK_NAME, only_one
-from vasal_jax.system.terminal import SizeArgument, progress_bar, run
+from vasal_jax.system.reading import read_json
+from vasal_jax.system.terminal import SizeArgument, progress_bar, run, say
 
 IDS = 343  # as in MVVA
 _SPREAD, _FIRST = 212, 230  # a golden-ratio step through the IDs; the first three are in three splits
@@ -101,7 +102,7 @@ def _generate(args: SyntheticArgs, settings: _Settings) -> int:
         task = progress.add_task("painting videos", total=len(ids), completed=len(ids) - len(todo))
         for _ in in_processes(_write, [(args.folder, settings, video) for video in todo], args.workers):
             progress.advance(task)
-    print(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
+    say(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
     return 0
 
 
@@ -169,9 +170,9 @@ def _prepare(folder: Path, settings: _Settings, videos: int) -> None:
 
 def _check_same(path: Path, settings: _Settings, videos: int) -> None:
     try:
-        found = json.loads(path.read_text())
+        found = read_json(path, "the settings of a synthetic dataset", 2**20)
         before, kept = dict(found["settings"], version=found["version"]), int(found["videos"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise InputError(
             f"{path}: damaged, expected the settings of a synthetic dataset; choose another folder"
         ) from None

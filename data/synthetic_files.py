@@ -5,7 +5,6 @@ Its videos are never called MVVA's, wherever above or below that file a reader s
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +16,8 @@ import numpy as np
 from data.gaze_law import GazeLaw
 from data.mvva_files import MvvaVideo
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.npz import open_npz
+from vasal_jax.system.reading import read_json
 
 SETTINGS_FILE = "synthetic.json"
 _FOLDERS_ABOVE = 4  # between a video and the settings file, its own included
@@ -67,7 +68,7 @@ def dataset_name(root: Path) -> str:
     """
     path = root / SETTINGS_FILE
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path, "the settings of a synthetic dataset", 2**20)
         settings = content["settings"]
         numbers = {name: settings[name] for name in ("seed", "seconds", "width", "height")} | {"v": content["version"]}
         if not content["synthetic"] or not all(isinstance(number, int | float) for number in numbers.values()):
@@ -121,12 +122,14 @@ def _marked_folder(folder: Path) -> Path | None:
 
 def _read(path: Path, names: Sequence[str], optional: bool = False) -> Mapping[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if optional and not set(names) <= set(arrays.files):
+        if not path.exists():
+            raise InputError(f"{path}: no such file; only datasets written by data.synthetic have it")
+        with open_npz(path, "what is known of a synthetic video") as arrays:
+            if optional and not set(names) <= set(arrays.members):
                 return {}
-            return {name: arrays[name] for name in names}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; only datasets written by data.synthetic have it") from None
+            return {name: arrays.read(name) for name in names}
+    except InputError:
+        raise
     # A damaged archive ends in nearly any exception.
     except Exception as error:
         raise InputError(f"{path}: damaged file ({type(error).__name__}); delete it and run data.synthetic") from None

@@ -17,6 +17,7 @@ MEL_SIZE = 64  # side of a log-mel picture
 MEL_STEPS = 16  # log-mel pictures in the window of one frame
 MAP_SIZE = 32  # side of the face map and of the saliency map
 CROP_SIZE = 64  # side of a face's crop, in pixels
+_MAX_TEXT = 2**16  # characters of a config in JSON
 MAX_MEMORY = 10_000  # frames that a `Memory` may be told to reach back
 
 RGB_MEAN = np.array((123.68, 116.779, 103.939), np.float32)
@@ -86,15 +87,15 @@ class ModelConfig:
             right = isinstance(widths, list | tuple) and len(widths) == length and all(map(_is_width, widths))
             if not absent and not right:
                 expected = f"{length} positive integers" + (" or empty" if name == "face" else "")
-                raise InputError(f"model config: {name} must be {expected}, found {widths}")
+                raise InputError(f"model config: {name} must be {expected}, found {str(widths)[:80]}")
             object.__setattr__(self, name, tuple(widths))  # JSON brings lists
         if not _is_width(self.fusion):
-            raise InputError(f"model config: fusion must be a positive integer, found {self.fusion!r}")
+            raise InputError(f"model config: fusion must be a positive integer, found {str(self.fusion)[:80]}")
         if self.face_audio != 0 and not (self.face and _is_width(self.face_audio)):
             expected = "0 or a positive integer" if self.face else "0 without a face branch"
-            raise InputError(f"model config: face_audio must be {expected}, found {self.face_audio!r}")
+            raise InputError(f"model config: face_audio must be {expected}, found {str(self.face_audio)[:80]}")
         if self.dtype not in ("float32", "bfloat16"):
-            raise InputError(f"model config: dtype must be float32 or bfloat16, found {self.dtype!r}")
+            raise InputError(f"model config: dtype must be float32 or bfloat16, found {str(self.dtype)[:80]!r}")
 
     @classmethod
     def released(cls, **changes: Any) -> "ModelConfig":
@@ -142,13 +143,15 @@ class ModelConfig:
     def from_json(cls, text: str) -> "ModelConfig":
         """Reads `to_json`'s text. Raises `InputError` for anything else, unknown fields included."""
         try:
+            if not isinstance(text, str) or len(text) > _MAX_TEXT:
+                raise ValueError(f"expected text of at most {_MAX_TEXT} characters")
             fields = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"model config: not JSON ({error})") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"model config: not JSON ({str(error)[:200]})") from None
         known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or not set(fields) <= known:
             found = sorted(set(fields) - known) if isinstance(fields, dict) else type(fields).__name__
-            raise InputError(f"model config: expected an object with fields {sorted(known)}, found {found}")
+            raise InputError(f"model config: expected an object with fields {sorted(known)}, found {str(found)[:200]}")
         return cls(**fields)
 
 

@@ -182,7 +182,7 @@ def _huge() -> bytes:
         (_array(array=np.zeros((4, 5))), r"found float64 of shape \(4, 5\)"),
         (_array(array=np.zeros((3, 0, 5))), r"found float64 of shape \(3, 0, 5\)"),
         (_array(array=np.zeros((3, 4, 5), complex)), "found complex128"),
-        (_array(array=np.array([[[{}]]], object)), r"damaged or not|found object"),
+        (_array(array=np.array([[[{}]]], object)), "no array of numbers"),
         (_array(frame_index=np.arange(2)), "frame_index to name the frame of each of the 3 maps"),
         (_array(frame_index=np.zeros(3, int)), "frame_index to name the frame of each of the 3 maps"),
         (_array(frame_index=np.zeros(3)), "frame_index to name the frame of each of the 3 maps"),

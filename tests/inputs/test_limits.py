@@ -1,7 +1,11 @@
 """Small files with large consequences: each is refused in one line, with little memory and soon."""
 
+import io
+import math
 import os
+import socket
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -10,9 +14,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.budget import outcome, refusal
+from vasal_jax.evaluation.map_folders import find_maps
 
 NPY, GREY = "vasal_jax.inputs.npy:load_array", "vasal_jax.inputs.images:read_grey"
 RGB = "vasal_jax.inputs.images:read_rgb"
+MAPS, MAT = "vasal_jax.evaluation.map_folders:read_index", "data.stavis:read_fixation_map"
+RESULTS, FIXATIONS = "vasal_jax.evaluation.result_files:read_json", "data.challenge_files:read_fixations"
 
 
 def write_header(path: Path, shape: tuple, descr: str = "<f4", content: bytes = b"") -> Path:
@@ -127,7 +134,148 @@ def test_other_pictures_are_refused_whatever_their_name(tmp_path, suffix):
     assert "expected a PNG or JPEG picture, found something else" in refusal(GREY, tmp_path / "a.png")
 
 
-READERS = {NPY: ".npy", GREY: ".png", RGB: ".jpg"}
+def write_npz(path: Path, members: dict[str, bytes], **options) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def npy(shape: tuple, descr: str = "|u1", content: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue() + content
+
+
+def write_zeros(path: Path, shape: tuple) -> Path:
+    """Maps of zeros, packed, without holding them."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("maps.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(npy(shape))
+        for _ in range(math.prod(shape) // 2**20):
+            member.write(bytes(2**20))
+    return path
+
+
+def test_maps_of_a_hundred_million_frames_of_one_pixel(tmp_path):
+    assert "at most 8 axes" in refusal(MAPS, write_zeros(tmp_path / "7.npz", (10**8, 1, 1)))
+
+
+def test_maps_of_absurd_size_or_number(tmp_path):
+    assert "of shape" in refusal(MAPS, write_zeros(tmp_path / "1.npz", (1, 16384, 16384)))
+    members = {f"{index}.npy": npy((0,)) for index in range(10_000)}
+    assert "at most 256 arrays" in refusal(MAPS, write_npz(tmp_path / "2.npz", members))
+    huge = {
+        "maps.npy": npy((1, 2, 2), content=bytes(4)),
+        "frame_index.npy": npy((2**20, 100), content=bytes(100 * 2**20)),
+    }
+    assert "'frame_index' has" in refusal(MAPS, write_npz(tmp_path / "3.npz", huge))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "7.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("maps.npy", npy((1, 2, 2), content=bytes(4)))
+        archive.writestr("maps.npy", npy((2**20, 1024), content=bytes(2**30)))
+    assert "two arrays 'maps'" in refusal(MAPS, tmp_path / "7.npz")
+    write_npz(
+        tmp_path / "8.npz", {"maps": npy((1, 2, 2), content=bytes(4)), "maps.npy": npy((1, 2, 2), content=bytes(4))}
+    )
+    assert "two arrays 'maps'" in refusal(MAPS, tmp_path / "8.npz")
+
+
+def test_large_maps_are_read_a_frame_at_a_time(tmp_path):
+    found = outcome("tests.inputs.test_limits:read_some_maps", write_zeros(tmp_path / "7.npz", (1500, 1024, 1024)))
+    assert found.said == "accepted"
+    assert found.memory < 100 * 2**20
+
+
+def read_some_maps(path: str) -> None:
+    maps = find_maps(Path(path).parent, {"7": 1500})[0]["7"]
+    read = maps.open()
+    for frame in (0, 1, 400, 3):
+        assert read(frame).shape == (1024, 1024)
+
+
+def matlab_element(kind: int, content: bytes) -> bytes:
+    return struct.pack("<2I", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def matlab_matrix(name: bytes, shape: tuple[int, int], numbers: bytes, size: int | None = None) -> bytes:
+    flags = matlab_element(6, struct.pack("<2I", 9, 0))
+    head = flags + matlab_element(5, struct.pack("<2i", *shape)) + matlab_element(1, name)
+    data = struct.pack("<2I", 2, len(numbers) if size is None else size) + numbers + bytes(-len(numbers) % 8)
+    return struct.pack("<2I", 14, len(head) + len(data)) + head + data
+
+
+def write_mat(path: Path, *elements: bytes) -> Path:
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + b"".join(elements))
+    return path
+
+
+def packed(element: bytes) -> bytes:
+    content = zlib.compress(element, 9)
+    return struct.pack("<2I", 15, len(content)) + content
+
+
+def test_matlab_files_that_say_one_thing_and_hold_another(tmp_path):
+    small, large = matlab_matrix(b"eyeMap", (2, 2), bytes(4)), matlab_matrix(b"eyeMap", (2, 2), bytes(2**30))
+    assert outcome(MAT, write_mat(tmp_path / "0.mat", packed(small))).said == "accepted"
+    assert "eyeMap twice" in refusal(MAT, write_mat(tmp_path / "1.mat", small, packed(large)))
+    assert "longer than its matrix" in refusal(MAT, write_mat(tmp_path / "2.mat", packed(large)))
+    assert "longer than its matrix" in refusal(
+        MAT, write_mat(tmp_path / "3.mat", matlab_matrix(b"eyeMap", (2, 2), bytes(4), 2**32 - 1))
+    )
+    other = packed(matlab_matrix(b"other", (1, 1), bytes(2**30)))
+    assert outcome(MAT, write_mat(tmp_path / "4.mat", other, small)).memory < 2**26
+    assert "uint8 60000x60000" in refusal(
+        MAT, write_mat(tmp_path / "5.mat", matlab_matrix(b"eyeMap", (60_000,) * 2, b""))
+    )
+    assert "twice" in refusal(MAT, write_mat(tmp_path / "6.mat", *[small] * 900))
+    assert "more than 1024" in refusal(
+        MAT, write_mat(tmp_path / "7.mat", small, *[matlab_matrix(b"x", (0, 0), b"")] * 2000)
+    )
+
+
+JSONS = {
+    "nested": b"[" * 10**6,
+    "nested objects": b'{"rows":' * 10**5,
+    "many lists": b"[" + b"[]," * (5 * 10**6) + b"[]]",
+    "digits": b'{"rows": [{"name": "a", "videos": {}, "mean_over_videos": {"CC": 1' + b"0" * 400 + b"}}]}",
+    "more digits": b"1" * 10**6,
+    "exponent": b'{"rows": [{"name": "a", "videos": {}, "mean_over_videos": {"CC": 1e400}}]}',
+    "no object": b"7",
+    "not text": b"\xff\xfe\x00",
+    "infinity in pixels": b"[[[Infinity, 1]]]",
+}
+
+
+@pytest.mark.parametrize("name", JSONS)
+@pytest.mark.parametrize("reader", [RESULTS, FIXATIONS])
+def test_json(tmp_path, reader, name):
+    (tmp_path / "a.json").write_bytes(JSONS[name])
+    assert "a.json" in refusal(reader, tmp_path / "a.json")
+
+
+def test_a_list_with_endless_lines(tmp_path):
+    (tmp_path / "a.txt").write_text("good\n" + "1 " * 10**5 + "x\n")
+    assert "line 2" in refusal("data.splits:read_list", tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_text("".join(f"{'1 ' * 240}x{index}\n" for index in range(1900)))
+    assert outcome("data.splits:read_list", tmp_path / "b.txt").seconds < 10
+
+
+READERS = {
+    NPY: ".npy",
+    GREY: ".png",
+    RGB: ".jpg",
+    MAPS: ".npz",
+    MAT: ".mat",
+    RESULTS: ".json",
+    FIXATIONS: ".json",
+    "data.splits:read_list": ".txt",
+}
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket", "sparse"])
@@ -141,8 +289,6 @@ def test_what_is_no_regular_file_or_too_large(tmp_path, reader, kind):
     elif kind == "folder":
         path.mkdir()
     elif kind == "socket":
-        import socket
-
         socket.socket(socket.AF_UNIX).bind(str(path))
     else:
         with path.open("wb") as file:

@@ -14,7 +14,7 @@ from vasal_jax import weights
 from vasal_jax.config import PRESETS
 from vasal_jax.errors import InputError
 from vasal_jax.models.vasal import VASal
-from vasal_jax.system.terminal import Flag, OptionalFile
+from vasal_jax.system.terminal import Flag, OptionalFile, say
 from vasal_jax.weights.parameters import arrays, build
 
 Form = Literal["safetensors", "orbax", "pytorch"]
@@ -54,7 +54,7 @@ def convert(args: ConvertArgs) -> int:
     else:
         weights.save(model, out)
     count = sum(value.size for value in arrays(model).values())
-    print(f"wrote {out} ({form}, {count:,} parameters)")
+    say(f"wrote {out} ({form}, {count:,} parameters)")
     return 0
 
 

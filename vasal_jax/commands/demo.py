@@ -10,7 +10,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 from vasal_jax.system.files import replacing
-from vasal_jax.system.terminal import OptionalFile
+from vasal_jax.system.terminal import OptionalFile, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def demo(args: DemoArgs) -> int:
     explanation = None if args.weights else folder / "talking_faces_explained.mp4"
     weights, overlay = args.weights or PACKAGED_WEIGHTS, folder / "talking_faces_overlay.mp4"
     code = predict(PredictArgs(video, weights, faces=str(tracks), overlay=overlay, explain=explanation))
-    print(f"the demo is in {folder.absolute()}: open {folder / 'talking_faces_overlay.mp4'}")
+    say(f"the demo is in {folder.absolute()}: open {folder / 'talking_faces_overlay.mp4'}")
     return code
 
 

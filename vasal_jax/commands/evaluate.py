@@ -28,7 +28,7 @@ from vasal_jax.size import Size
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import check_writable
-from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, SizeArgument, progress_bar
+from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, SizeArgument, progress_bar, say
 
 logger = logging.getLogger(__name__)
 
@@ -190,11 +190,11 @@ def evaluate(args: EvaluateArgs, split: Split) -> int:
         notes = {truth.video.id: frame_notes(truth.video) for truth in truths}
         if args.out:
             for path in result_files.write_all(args.out, summary, scores, notes, challenge_scores):
-                print(f"wrote {path}")
+                say(f"wrote {path}")
         if args.report:
             maps = partial(evaluation.open_maps, rows[0])
             faces = _face_weights(evaluation, rows[0], split.videos) if model and model.face else {}
-            print(f"wrote {report.write_report(args.report, summary, scores, notes, truths, conventions, maps, faces)}")
+            say(f"wrote {report.write_report(args.report, summary, scores, notes, truths, conventions, maps, faces)}")
     return 0
 
 

@@ -28,7 +28,7 @@ from vasal_jax.prediction.streaming import Predictor
 from vasal_jax.size import Size
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
-from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, OptionalSize, progress_bar
+from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, OptionalSize, progress_bar, say
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def predict(args: PredictArgs) -> int:
     with progress_bar() as progress:
         predict_video(args, info, outputs, predictor, progress)
     for path in outputs.paths():
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return 0
 
 

@@ -1,11 +1,11 @@
 """Saliency maps made elsewhere: a folder with a folder of pictures, an `.npz`, or a grey video, for each video."""
 
+import contextlib
 import hashlib
 import logging
-import math
 import os
 import re
-import zipfile
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
 from vasal_jax.inputs.images import read_grey
 from vasal_jax.inputs.map_videos import MapVideo, count_frames
+from vasal_jax.inputs.npz import open_npz
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
-MAX_ARRAY_BYTES = 4 * 2**30  # of the maps of a video; 450 of 1280x720 in float32 are 1.7e9
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class VideoMaps:
         if self.path.suffix.lower() in VIDEO_SUFFIXES:
             video = MapVideo(self.path)
             return lambda frame: video[frame].astype(np.float32)
-        maps, _ = _read_arrays(self.path)
-        return lambda frame: maps[self.frames[frame]].astype(np.float32)
+        rows = _open_rows(self.path)
+        return lambda frame: rows(self.frames[frame]).astype(np.float32)
 
     def stamp(self) -> str:
         """Changes when a file does."""
@@ -158,8 +159,7 @@ def _open(path: Path) -> VideoMaps:
         (path,) = arrays
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoMaps(path, {frame: frame for frame in range(count_frames(path))})
-    index = _read_arrays(path, index_only=True)[1]
-    return VideoMaps(path, {int(frame): row for row, frame in enumerate(index)})
+    return VideoMaps(path, {int(frame): row for row, frame in enumerate(read_index(path))})
 
 
 def _pictures(folder: Path) -> dict[int, Path]:
@@ -185,33 +185,25 @@ def _frame_number(file: Path) -> int | None:
     return int(number[1]) if number and is_picture else None
 
 
-def _read_arrays(path: Path, index_only: bool = False) -> tuple[np.ndarray | None, np.ndarray]:
-    """`maps` (None if only the index is asked for) and the frame of each."""
+def read_index(path: str | os.PathLike) -> np.ndarray:
+    """The frame of each of the maps in an `.npz`: int (n,). Raises `InputError` where it holds no maps."""
     expected = f"{path}: expected maps (n,h,w) of numbers under the name 'maps'"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {Path(info.filename).stem: info for info in archive.infolist()}
-            if "maps" not in members:
-                raise InputError(f"{expected}, found {', '.join(sorted(members)[:5]) or 'nothing'}")
-            if (size := sum(info.file_size for info in members.values())) > MAX_ARRAY_BYTES:
-                raise InputError(f"{expected}, at most {MAX_ARRAY_BYTES} bytes, found {size}")
-            with archive.open(members["maps"]) as file:
-                shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-            if math.prod(shape) * dtype.itemsize > members["maps"].file_size:
-                raise InputError(f"{path}: damaged, the array is shorter than its shape {shape}")
-        with np.load(path, allow_pickle=False) as arrays:
-            index = arrays["frame_index"] if "frame_index" in members else np.arange(shape[0] if shape else 0)
-            maps = None if index_only else arrays["maps"]
-    except InputError:
-        raise
-    # A damaged or crafted archive ends in nearly any exception.
-    except Exception as error:
-        raise InputError(f"{path}: damaged or not an .npz of arrays ({type(error).__name__})") from None
-    if len(shape) != 3 or dtype.kind not in "biuf" or min(shape) < 1:
-        raise InputError(f"{expected}, found {dtype} of shape {shape}")
+    with open_npz(path, "maps (n,h,w) under the name 'maps'") as archive:
+        if "maps" not in archive.members:
+            raise InputError(f"{expected}, found {', '.join(sorted(archive.members)[:5]) or 'nothing'}")
+        _, shape, _, dtype = archive.members["maps"]
+        if len(shape) != 3 or dtype.kind not in "biuf" or min(shape) < 1 or shape[1] * shape[2] > limits.MAX_AREA:
+            raise InputError(f"{expected}, found {dtype} of shape {shape}")
+        archive.rows("maps")
+        index = archive.read("frame_index") if "frame_index" in archive.members else np.arange(shape[0])
     if index.shape != shape[:1] or index.dtype.kind not in "iu" or len(set(index.tolist())) < len(index):
         raise InputError(f"{path}: expected frame_index to name the frame of each of the {shape[0]} maps once")
-    return maps, index
+    return index
 
 
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+def _open_rows(path: Path) -> Callable[[int], np.ndarray]:
+    """A reader of the maps in an `.npz` by row; the file stays open as long as the reader lives."""
+    stack = contextlib.ExitStack()
+    rows = stack.enter_context(open_npz(path, "maps (n,h,w) under the name 'maps'")).rows("maps")
+    weakref.finalize(rows, stack.close)
+    return rows.__getitem__

@@ -1,6 +1,7 @@
 """The files of results: written beside each other as JSON, tables and CSV, and the JSON read again."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -16,12 +17,15 @@ from vasal_jax.evaluation import tables
 from vasal_jax.evaluation.clips import Arrays
 from vasal_jax.evaluation.scores import Scores
 from vasal_jax.evaluation.statistics import frames_in
+from vasal_jax.inputs import limits
 from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.system.files import replacing
+from vasal_jax.system.reading import open_regular
+from vasal_jax.system.reading import read_json as read_json_file
+from vasal_jax.system.text import csv_cell
 
-MAX_FRAMES_BYTES = 2**30  # of a file of frames; one of 75 videos and 20 rows has 7e7
-MAX_BYTES = 64 * 2**20  # of a file of results; one of 343 videos and 10 rows has 1e6
+MAX_FRAMES_BYTES = 2**28  # of a file of frames; one of 75 videos and 20 rows has 7e7
 
 
 def write_all(
@@ -82,7 +86,7 @@ def _video_lines(results: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     yield ["row", "video", *METRICS]
     for row in results["rows"]:
         for video, numbers in row["videos"].items():
-            yield [row["name"], video, *numbers.values()]
+            yield [csv_cell(row["name"]), csv_cell(video), *numbers.values()]
 
 
 def _frame_lines(
@@ -96,7 +100,7 @@ def _frame_lines(
             known = [notes[video].get(name, [""] * len(frames[metrics[0]])) for name in names]
             columns = [*known, *(frames[metric] for metric in metrics)]
             for index, values in enumerate(zip(*columns, strict=True)):
-                yield [row, video, index, *map(_cell, values)]
+                yield [csv_cell(row), csv_cell(video), index, *map(_cell, values)]
 
 
 def _cell(value: Any) -> Any:
@@ -114,11 +118,7 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     path = Path(path)
     expected = f"{path}: expected results written by evaluate.py --out"
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise InputError(f"{expected}, at most {MAX_BYTES} bytes")
-        results = json.loads(content)
+        results = read_json_file(path, "results written by evaluate.py --out", limits.MAX_JSON_BYTES)
         for row in results["rows"]:
             if not isinstance(row["truth"], str) or row["frames"].keys() != row["videos"].keys():
                 raise TypeError("no truth or no frames")
@@ -130,9 +130,7 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
         if not results["rows"] or not all(isinstance(row["name"], str) for row in results["rows"]):
             raise TypeError("no rows")
         dict(results["settings"])
-    except OSError as error:
-        raise InputError(f"{expected}, cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{expected}, found something else or a damaged file") from None
@@ -155,23 +153,27 @@ def read_frames(path: str | os.PathLike, row: str) -> dict[str, Arrays]:
     path = beside(Path(path), "_frames.csv")
     expected = f"{path}: expected the scores of frames written by evaluate.py --out, which comparing needs here"
     try:
-        if path.stat().st_size > MAX_FRAMES_BYTES:
-            raise InputError(f"{expected}, at most {MAX_FRAMES_BYTES} bytes")
-        with path.open(newline="", encoding="utf-8") as file:
+        with (
+            open_regular(path, "the scores of frames written by evaluate.py --out", MAX_FRAMES_BYTES) as content,
+            io.TextIOWrapper(content, encoding="utf-8", newline="") as file,
+        ):
             videos: dict[str, list[list[float]]] = {}
             for line in csv.DictReader(file):
-                if line["row"] == row:
-                    frames = videos.setdefault(line["video"], [])
+                if line["row"] == csv_cell(row):
+                    frames = videos.setdefault(_named_in(line["video"]), [])
                     if int(line["frame"]) != len(frames):
                         raise ValueError("frames are missing")
                     frames.append([float(line[metric] or "nan") for metric in METRICS])
-    except OSError as error:
-        raise InputError(f"{expected}, cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{expected}, found something else or a damaged file") from None
     return {video: dict(zip(METRICS, np.array(frames).T, strict=True)) for video, frames in videos.items()}
+
+
+def _named_in(cell: str) -> str:
+    """The name that `csv_cell` put into a cell."""
+    return cell[1:] if cell.startswith("'") and csv_cell(cell[1:]) == cell else cell
 
 
 def _is_number(value: Any) -> bool:

@@ -20,9 +20,11 @@ from vasal_jax.evaluation.clips import Arrays, ClipReader, faces_of
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, negatives
 from vasal_jax.evaluation.rows import ReadMaps, Row
 from vasal_jax.evaluation.scorer import Result, score_videos
+from vasal_jax.inputs.npz import open_npz
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import naming_file_errors, replacing
+from vasal_jax.system.reading import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -182,10 +184,10 @@ class Evaluation:
     def _load(self, row: Row, video: Video, names: Sequence[str]) -> Arrays | None:
         path, _ = self._score_path(row, video)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in names}
-        except FileNotFoundError:
-            return None
+            if not path.exists():
+                return None
+            with open_npz(path, "kept scores") as arrays:
+                return {name: arrays.read(name) for name in names}
         # A damaged archive ends in nearly any exception.
         except Exception:
             logger.warning("%s: damaged, video %s is scored again", path, video.id)
@@ -200,8 +202,8 @@ class Evaluation:
 def _is_current(path: Path) -> bool:
     """Whether a kept file is of this version's format; a damaged one counts as such."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return json.loads(str(arrays["settings"])).get("format") == FORMAT
+        with open_npz(path, "kept scores") as arrays:
+            return parse_json(str(arrays.read("settings"))).get("format") == FORMAT
     # A damaged archive ends in nearly any exception; whoever needs its scores says so.
     except Exception:
         return True

@@ -1,10 +1,12 @@
 """Results as tables to read: Markdown, which a terminal shows as well, and LaTeX."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.system.text import printable
 
 LOWER_IS_BETTER = ("KL",)
 OTHER_FRAMES = "*"  # after the name of a row that was scored on other frames than the first one
@@ -22,7 +24,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         table("mean over videos", map(_head, METRICS), lambda row, m: number(row["mean_over_videos"][m])),
         table("95% interval", METRICS, lambda row, m: _interval(row["ci95"][m])),
         table("mean over frames", map(_head, METRICS), lambda row, m: number(row["mean_over_frames"][m])),
-        ". ".join([caption(results["settings"]) + _skipped(rows), *notes(rows)]),
+        ". ".join([_plain(caption(results["settings"])) + _skipped(rows), *notes(rows)]),
     ]
     return "\n\n".join([*parts, *_challenge(results.get("challenge"))])
 
@@ -65,7 +67,7 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What must be known to hold the rows beside each other, a sentence each."""
     said = []
     if any(name.endswith(OTHER_FRAMES) for name in marked_names(rows)):
-        said.append(f"{OTHER_FRAMES} scored on other frames than {rows[0]['name']}")
+        said.append(f"{OTHER_FRAMES} scored on other frames than {printable(rows[0]['name'])}")
     if len({row["truth"] for row in rows}) > 1:
         said.append("Hold only rows of the same truth beside each other")
     return said
@@ -99,12 +101,12 @@ def caption(settings: Mapping[str, Any]) -> str:
         "negatives_per_video": "sAUC with {} negatives a video, of the others in the split",
         "seed": "seed {}",
     }
-    return ", ".join(form.format(settings[key]) for key, form in parts.items() if key in settings)
+    return ", ".join(form.format(printable(settings[key])) for key, form in parts.items() if key in settings)
 
 
 def _skipped(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = {row["name"]: row["frames_skipped"] for row in rows if row["frames_skipped"]}
-    return "; frames skipped: " + ", ".join(f"{name} {n}" for name, n in counts.items()) if counts else ""
+    return "; frames skipped: " + ", ".join(f"{_plain(name)} {n}" for name, n in counts.items()) if counts else ""
 
 
 def _head(metric: str) -> str:
@@ -125,7 +127,7 @@ def _interval(limits: Sequence[float] | None) -> str:
 
 def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
     """A Markdown table whose columns line up in plain text too: the first ones left, the others, numbers, right."""
-    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (heads, *rows)]
+    lines = [list(map(_plain, line)) for line in (heads, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * width if i < text_columns else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     padded = (
@@ -136,7 +138,12 @@ def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], text_columns: 
     return "\n".join([first, f"| {' | '.join(rule)} |", *rest])
 
 
+def _plain(text: str) -> str:
+    """The text as Markdown shows it: its own characters escaped but for the star at the end of a row's name."""
+    return re.sub(r"[\\`\[\]<>|]|\*(?!$)|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(text))
+
+
 def _escaped(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {mark: f"\\{mark}" for mark in "&%$#_{}"}
-    return "".join(special.get(mark, mark) for mark in text)
+    return "".join(special.get(mark, mark) for mark in printable(text))

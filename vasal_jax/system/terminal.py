@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 from tyro.conf import arg
 from tyro.constructors import PrimitiveConstructorSpec
@@ -26,6 +27,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.size import Size
 from vasal_jax.system import stopping
 from vasal_jax.system.files import remove_temporaries
+from vasal_jax.system.text import printable
 
 console = Console(stderr=True)
 
@@ -60,6 +62,16 @@ def progress_bar(disable: bool = False) -> Progress:
         console=console,
         disable=disable,
     )
+
+
+def say(text: str) -> None:
+    """Prints a line to standard output, control characters in it shown."""
+    print(printable(text))
+
+
+def show(table: Table) -> None:
+    """Prints a table to standard output; what stands in it is shown as it is, never as markup."""
+    Console(markup=False, highlight=False).print(table)
 
 
 def run(command: Callable[[], int]) -> int:
@@ -97,7 +109,9 @@ def replace_closed_streams() -> None:
 def _failed(error: Exception) -> int:
     """The exit code for an error, which is raised again where it is no person's mistake and no lack of the system."""
     if isinstance(error, InputError):
-        print(f"error: {error}", file=sys.stderr)
+        # Further lines are the error's own; a line break within one comes from a file or a name.
+        first, *others = map(printable, error.args)
+        print("\n  ".join([f"error: {first}", *others]), file=sys.stderr)
         return 2
     if isinstance(error, BrokenPipeError):
         _give_up_stdout()
@@ -109,7 +123,7 @@ def _failed(error: Exception) -> int:
         return 2
     if isinstance(error, OSError):
         # A disk, a pipe or a limit of the system, where no file could be named.
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         _give_up_stdout()
         return 2
     raise error
@@ -144,7 +158,7 @@ class _PlainColumn(ProgressColumn):
         self._text = text
 
     def render(self, task: Task) -> Text:
-        return Text(self._text(task))
+        return Text(printable(self._text(task)))
 
 
 class _LineHandler(logging.Handler):
@@ -159,4 +173,4 @@ class _LineHandler(logging.Handler):
         if line in self._said:
             return
         self._said.add(line)
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(printable(line), soft_wrap=True, markup=False, highlight=False)

@@ -32,6 +32,7 @@ from jax.experimental import multihost_utils
 
 from vasal_jax.errors import InputError
 from vasal_jax.system.files import replacing
+from vasal_jax.system.reading import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ State = TypeVar("State")
 Position = dict[str, Any]
 
 _SEAL = "checkpoint.json"
-_MAX_SEAL_BYTES = 64 * 2**20
+_MAX_SEAL_BYTES = 16 * 2**20
 _CLOCK_STEPS = 20  # steps between two looks of several processes at the clock of the first
 
 
@@ -262,15 +263,12 @@ def _digest(content: dict[str, Any]) -> str:
 def _read_seal(home: Path) -> dict[str, Any]:
     """What `checkpoint.json` holds. Raises `_Damaged` unless that is what was written."""
     try:
-        with (home / _SEAL).open("rb") as file:
-            seal = json.loads(file.read(_MAX_SEAL_BYTES))
+        if not (home / _SEAL).exists():
+            raise _Damaged("its writing was cut short")
+        seal = read_json(home / _SEAL, "a seal", _MAX_SEAL_BYTES)
         content = seal["content"]
         if seal["sha256"] != _digest(content):
             raise _Damaged(f"{_SEAL} was changed since it was written")
-    except FileNotFoundError:
-        raise _Damaged("its writing was cut short") from None
-    except OSError as error:
-        raise _Damaged(f"{_SEAL} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _Damaged(f"{_SEAL} is damaged") from None
     return content

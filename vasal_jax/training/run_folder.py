@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from vasal_jax import __version__
 from vasal_jax.errors import InputError
 from vasal_jax.system.files import naming_file_errors, replacing
+from vasal_jax.system.reading import read_json
+from vasal_jax.system.terminal import show
+from vasal_jax.system.text import printable
 
 CONFIG_FILE = "config.json"
 
@@ -40,14 +42,14 @@ def print_settings(settings: dict[str, Any]) -> None:
     """Prints nested settings as a table, each under its dotted name."""
     table = Table("setting", "value", title="config", title_justify="left", box=None)
     for name, value in _flat(settings).items():
-        table.add_row(name, str(value))
-    Console().print(table)
+        table.add_row(name, printable(value))
+    show(table)
 
 
 def _check_same(path: Path, now: dict[str, Any]) -> None:
     try:
-        before, now = _flat(json.loads(path.read_text())["learning"]), _flat(now)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        before, now = _flat(read_json(path, "the config of a run", 2**20)["learning"]), _flat(now)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path}: damaged, expected the config of a run; choose another --run") from None
     changed = [f"{n} was {before.get(n)}, is {now.get(n)}" for n in before | now if before.get(n) != now.get(n)]
     if changed:

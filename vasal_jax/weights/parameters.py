@@ -61,9 +61,7 @@ def check_arrays(found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...
     if problems:
         rest = len(problems) - _MAX_LISTED
         listed = problems[:_MAX_LISTED] + ([f"and {rest} more"] if rest > 0 else [])
-        raise InputError(
-            f"{source}: weights do not fit the model config, {len(problems)} problems:\n  " + "\n  ".join(listed)
-        )
+        raise InputError(f"{source}: weights do not fit the model config, {len(problems)} problems:", *listed)
 
 
 def _abstract(config: ModelConfig) -> VASal:
