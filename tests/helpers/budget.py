@@ -32,7 +32,7 @@ try:
         for _ in found: pass
     said = "accepted"
 except InputError as error:
-    said = f"refused: {error}"
+    said = "refused: " + "; ".join(map(str, error.args))
 print(json.dumps([said, time.process_time() - begin, held()[0] - idle]))
 """
 

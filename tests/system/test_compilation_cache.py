@@ -50,7 +50,32 @@ def test_without_a_variable_it_is_in_the_home(tmp_path):
 def test_a_folder_chosen_in_jax_own_way_stays(tmp_path):
     chosen, other = tmp_path / "chosen", tmp_path / "other"
     assert run(JAX_COMPILATION_CACHE_DIR=str(chosen), XDG_CACHE_HOME=str(other))[0] == str(chosen)
+    assert chosen.stat().st_mode & 0o777 == 0o700
     assert not other.exists()
+
+
+@pytest.mark.parametrize("how", ["others may write", "another's", "others may replace it"])
+def test_a_chosen_folder_that_others_could_change_is_not_used(tmp_path, how):
+    chosen = tmp_path / "open" / "chosen"
+    chosen.mkdir(parents=True, mode=0o700)
+    if how == "others may write":
+        chosen.chmod(0o722)
+    elif how == "another's":
+        if os.getuid() != 0:
+            pytest.skip("only root can give a folder away")
+        os.chown(chosen, 12345, 12345)
+    else:
+        chosen.parent.chmod(0o777)
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(chosen)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["None", "False"]
+    assert found.stderr.count(f"{chosen}: not used for compiled programs") == 1
+    assert list(chosen.iterdir()) == []
 
 
 @pytest.mark.parametrize("how", ["others may write", "link", "file", "no home"])

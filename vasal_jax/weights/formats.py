@@ -3,9 +3,13 @@
 import dataclasses
 import json
 import logging
+import math
+import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +19,14 @@ from flax import nnx
 
 from vasal_jax.config import RELEASED_MEMORY, Memory, ModelConfig
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
-from vasal_jax.system.reading import open_regular
+from vasal_jax.system.reading import open_regular, parse_json
 from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, parameter_shapes
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
+_MAX_FILES = 10_000  # of an Orbax folder
 _CONFIG_KEY = "vasal_config"
 
 
@@ -139,37 +145,123 @@ def initial_weights(config: ModelConfig, seed: int, start: Path | None = None) -
 
 
 def _read_safetensors(path: Path) -> _Stored:
+    config, memory = _check_header(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            config, memory = _described(file.metadata(), path)
             values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             return _Stored(config, values, memory)
     except (safetensors.SafetensorError, OSError, TypeError) as error:
         raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
 
 
+_DTYPES = {"F64": "float64", "F32": np.float32, "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
+
+
+class _Claim(NamedTuple):
+    """What a header says of an array."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+def _check_header(path: Path) -> tuple[ModelConfig, Memory | None]:
+    """What a `.safetensors` file says of itself, once it is clear that its arrays are those of its config."""
+    with open_regular(path, "a .safetensors file", sys.maxsize) as file:
+        size, found = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
+        if size > limits.MAX_WEIGHTS_HEADER_BYTES:
+            most = limits.MAX_WEIGHTS_HEADER_BYTES
+            raise InputError(
+                f"{path}: not a readable .safetensors file (a header of {size} bytes, at most {most} expected)"
+            )
+        try:
+            header = dict(parse_json(file.read(size)))
+            metadata = header.pop("__metadata__", {})
+            claims = {
+                name: _Claim(tuple(entry["shape"]), _DTYPES.get(entry["dtype"], entry["dtype"]))
+                for name, entry in header.items()
+            }
+        except (ValueError, TypeError, KeyError):
+            raise InputError(f"{path}: not a readable .safetensors file (damaged header)") from None
+    described = _described(metadata, path)
+    shapes = _bounded_shapes(described[0], path)
+    if any(name not in claims or claims[name] != (shape, np.float32) for name, shape in shapes.items()) or len(
+        claims
+    ) > len(shapes):
+        check_arrays(claims | _fitting(path, claims, shapes), shapes, path)
+    expected = 8 + size + 4 * sum(map(math.prod, shapes.values()))
+    if found != expected:
+        raise InputError(f"{path}: not a readable .safetensors file (expected {expected} bytes, found {found})")
+    return described
+
+
 def _read_orbax(path: Path) -> _Stored:
     import orbax.checkpoint.experimental.v1 as ocp
 
     path = path.absolute()
+    size = _check_folder(path)
     try:
         metadata = ocp.metadata(path)
+    except MemoryError:
+        raise
     except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
         if (path / "config.json").is_file():
             raise InputError(
                 f"{path}: is the folder of a training run, expected weights; train.py with --export NAME.safetensors "
                 "writes them, and goes on from the run where it is done"
             ) from None
-        raise InputError(f"{path}: not an Orbax weights folder ({error})") from None
+        raise InputError(f"{path}: not an Orbax weights folder ({str(error)[:200]})") from None
     config, memory = _described(metadata.custom_metadata, path)
+    if not isinstance(metadata.metadata, Mapping) or not all(
+        hasattr(entry, "shape") and hasattr(entry, "dtype") for entry in metadata.metadata.values()
+    ):
+        raise InputError(f"{path}: not an Orbax weights folder (expected arrays by name)")
     # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
-    check_arrays(metadata.metadata, parameter_shapes(config), path)
+    shapes = _bounded_shapes(config, path)
+    check_arrays(metadata.metadata, shapes, path)
+    expected = 4 * sum(map(math.prod, shapes.values()))
+    if size > 2 * expected + 2**24:
+        raise InputError(f"{path}: a damaged Orbax weights folder (about {expected} bytes expected, found {size})")
     with _orphaned_readers_silenced():
         try:
             values = ocp.load(path)
         except Exception as error:
-            raise InputError(f"{path}: a damaged Orbax weights folder ({error})") from None
+            raise InputError(f"{path}: a damaged Orbax weights folder ({str(error)[:200]})") from None
     return _Stored(config, {key: np.asarray(value) for key, value in values.items()}, memory)
+
+
+def _check_folder(path: Path) -> int:
+    """The bytes in a folder; `InputError` where it holds more files than weights have, other than files, or large
+    metadata."""
+    files = [Path(place) / name for place, _, names in islice(os.walk(path), _MAX_FILES) for name in names]
+    if len(files) > _MAX_FILES:
+        raise InputError(f"{path}: not an Orbax weights folder ({len(files)} files)")
+    total = 0
+    for file in files:
+        status = file.lstat()
+        is_metadata = "METADATA" in file.name or file.suffix == ".json" or file.name.startswith(".")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path}: not an Orbax weights folder ({file.name} is a link, pipe or device)")
+        if is_metadata and status.st_size > limits.MAX_WEIGHTS_HEADER_BYTES:
+            raise InputError(f"{path}: not an Orbax weights folder ({file.name} has {status.st_size} bytes)")
+        total += status.st_size
+    return total
+
+
+def _fitting(path: Path, claims: Mapping[str, _Claim], shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
+    """Those arrays of a file that fit, so that one error can tell what is wrong with their numbers too."""
+    names = [name for name, shape in shapes.items() if claims.get(name) == (shape, np.float32)]
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except (safetensors.SafetensorError, OSError, TypeError):
+        return {}
+
+
+def _bounded_shapes(config: ModelConfig, path: Path) -> dict[str, tuple[int, ...]]:
+    shapes = parameter_shapes(config)
+    if (count := sum(map(math.prod, shapes.values()))) > limits.MAX_PARAMETERS:
+        raise InputError(f"{path}: expected a model of at most {limits.MAX_PARAMETERS} parameters, found {count}")
+    return shapes
 
 
 @contextmanager
@@ -197,15 +289,16 @@ def _not_an_orphan(record: logging.LogRecord) -> bool:
 
 def _described(metadata: Mapping[str, Any] | None, path: Path) -> tuple[ModelConfig, Memory | None]:
     """What the metadata of a weights file say."""
-    text, words = (metadata or {}).get(_CONFIG_KEY), None
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    text, words = metadata.get(_CONFIG_KEY), None
     if text is None:
         raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
-    with suppress(ValueError, RecursionError):  # `from_json` says what is wrong with it
+    with suppress(ValueError, TypeError, RecursionError):  # `from_json` says what is wrong with it
         fields = json.loads(text)
         if isinstance(fields, dict) and "memory" in fields:
             words = fields.pop("memory")
             text = json.dumps(fields)
     try:
-        return ModelConfig.from_json(text), None if words is None else Memory.parse(words)
+        return ModelConfig.from_json(text), None if words is None else Memory.parse(str(words)[:100])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -2,16 +2,18 @@
 
 import logging
 import re
+import types
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vasal_jax.config import ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.system.files import replacing
+from vasal_jax.weights import pytorch_files
 from vasal_jax.weights.parameters import Arrays, check_arrays, parameter_shapes
 
 try:
@@ -152,10 +154,13 @@ def read(path: Path) -> Arrays:
     Raises:
       InputError: not a PyTorch file, code in it, or no state dict of tensors.
     """
+    pytorch_files.check(path)
     try:
         # Opened here, because torch.load takes some names for other forms. The warnings are about old pickles.
         with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:  # a hostile or damaged file can make torch.load raise nearly anything
         raise InputError(f"{path}: {_why_refused(error)}") from None
     content = _state_dict(content)
@@ -229,11 +234,16 @@ def vgg16_texture(path: Path, config: ModelConfig) -> Arrays:
     return values
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
-    """The tensor as float32 NumPy; left as it is where it is of another kind, for `check_arrays` to name."""
-    if tensor.layout == torch.strided and tensor.dtype in (torch.float32, *_CONVERTED):
-        return tensor.detach().float().numpy()
-    return tensor
+def _array(tensor: torch.Tensor) -> Any:
+    """The tensor as float32 NumPy; as it is, or its shape and a word for its kind, where it is of another kind, for
+    `check_arrays` to name."""
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        shape = () if tensor.is_nested else tuple(tensor.shape)
+        kind = "a nested tensor" if tensor.is_nested else f"a tensor in {tensor.layout} on {tensor.device}"
+        return types.SimpleNamespace(shape=shape, dtype=kind)
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return types.SimpleNamespace(shape=tuple(tensor.shape), dtype=f"{tensor.dtype}, one number in many places")
+    return tensor.detach().float().numpy() if tensor.dtype in (torch.float32, *_CONVERTED) else tensor
 
 
 def _why_refused(error: Exception) -> str:
