@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg
 from vasal_jax import __version__, weights
 from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET, Memory
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import media
 from vasal_jax.inputs.faces.detection import tracked_faces
 from vasal_jax.inputs.faces.sources import Faces, open_faces
 from vasal_jax.inputs.faces.tracks import save_tracks, tracks_file
@@ -72,6 +73,8 @@ class PredictArgs:
     """What finds the faces of --faces auto. mtcnn needs pip install "vasal-jax[faces]"."""
     tracks_size: OptionalSize = None
     """The picture in whose pixels TRACKS.npy counts, and --save-tracks; 1280x720 for MVVA's files. VIDEO by default."""
+    allow_playlists: Flag = False
+    """Take VIDEO and --sound for playlists too, such as .m3u8, which may name any file on this disk."""
     sound: OptionalFile = None
     """A sound or video file to hear in place of the video's own sound."""
     sound_track: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
@@ -107,6 +110,8 @@ def predict(args: PredictArgs) -> int:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
     memory.tune("predict")
     use_compilation_cache()
+    if args.allow_playlists:
+        media.allow_playlists()
     if args.out or args.submission:
         from vasal_jax.commands.predict_many import predict_many
 

@@ -5,21 +5,47 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
 from av.stream import Disposition
 
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
 
-MAX_SIDE = 16384
+MAX_SIDE = limits.MAX_SIDE
 FALLBACK_FPS = 25.0
 MAX_DECODER_THREADS = 4
+
+_PLAYLISTS = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "image2", "image2pipe", "ism"}
+_DEVICES = {"tty", "lavfi", "alsa", "fbdev", "jack", "kmsgrab", "oss", "pulse", "v4l2", "video4linux2", "xcbgrab"}
 
 _MAX_READ_ERRORS = 100  # in one file; a demuxer that fails more often has lost its way
 
 # Titles in any encoding are no reason to stop; from 19 on av asks no more.
 _ANY_TITLES = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+_playlists_allowed = False
+
+
+def allow_playlists() -> None:
+    """From now on, in this process, playlists are opened, and the files on this disk that they name."""
+    global _playlists_allowed
+    _playlists_allowed = True
+
+
+@cache
+def _formats() -> str:
+    """The formats that FFmpeg may take a file for: all but playlists, descriptions of sessions, and devices."""
+    return ",".join(sorted(av.formats_available - _PLAYLISTS - _DEVICES))
+
+
+def _is_playlist(path: str | os.PathLike) -> bool:
+    with open(path, "rb") as file:
+        start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start.startswith((b"#EXTM3U", b"ffconcat", b"v=0")) or b"<MPD" in start or b"<AssetMap" in start
 
 
 @contextlib.contextmanager
@@ -31,10 +57,18 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
     if not os.path.isfile(path):
         raise InputError(f"{path}: is a folder or device, expected a video or sound file")
     try:
-        # A playlist may name other files, but nothing on a network.
+        # A playlist may name any other file on this disk, so it takes a word of the user's; never one on a network.
         options = {"protocol_whitelist": "file"}
+        if not _playlists_allowed:
+            options["format_whitelist"] = _formats()
         container = av.open(os.path.abspath(path), options=options, **_ANY_TITLES)
+    except MemoryError:
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
+        if not _playlists_allowed and _is_playlist(path):
+            raise InputError(
+                f"{path}: is a playlist, which may name any file on this disk; if you trust it, say --allow-playlists"
+            ) from None
         raise InputError(f"{path}: not a video or sound file that can be read ({first_line(error)})") from None
     with container:
         # FFmpeg draws any plain text as a terminal's screen.
@@ -119,9 +153,11 @@ def first_line(error: Exception) -> str:
 
 
 def check_size(width: int, height: int, path: Path) -> None:
-    """Raises `InputError` for a picture of more than `MAX_SIDE` pixels a side."""
-    if max(width, height) > MAX_SIDE:
-        raise InputError(f"{path}: expected at most {MAX_SIDE} pixels a side, found {width}x{height}")
+    """Raises `InputError` for a picture beyond `limits.MAX_SIDE` or `limits.MAX_AREA`."""
+    if max(width, height) > limits.MAX_SIDE:
+        raise InputError(f"{path}: expected at most {limits.MAX_SIDE} pixels a side, found {width}x{height}")
+    if width * height > limits.MAX_AREA:
+        raise InputError(f"{path}: expected at most {limits.MAX_AREA} pixels a frame, found {width}x{height}")
 
 
 def _moving_pictures(container: av.container.InputContainer) -> list[av.VideoStream]:
