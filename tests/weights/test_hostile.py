@@ -1,6 +1,7 @@
 """Weights files that ask for more than weights do: refused in one line, before their tensors are read."""
 
 import json
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -100,3 +101,42 @@ def test_pickles_that_expand(tmp_path, form):
         path = tmp_path / "a.pt"
         pytorch_file(path, pickle) if form == "zip" else path.write_bytes(pickle)
         assert message in refusal(PYTORCH, path)
+
+
+TENSORS = {
+    "meta": lambda: torch.empty(10**6, 10**6, device="meta"),
+    "sparse": lambda: torch.zeros(4, 4).to_sparse(),
+    "nested": lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+    "negative": lambda: torch.zeros(2, dtype=torch.complex64).conj().imag,
+    "quantized": lambda: torch.quantize_per_tensor(torch.zeros(2), 1.0, 0, torch.qint8),
+    "float8": lambda: torch.zeros(2).to(torch.float8_e4m3fn),
+    "stretched": lambda: torch.zeros(1).expand(10**12),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", TENSORS)
+def test_tensors_of_other_kinds(tmp_path, kind):
+    path = tmp_path / "a.pt"
+    torch.save({"conv1_1.bias": TENSORS[kind]()}, path)
+    assert str(path) in refusal(READ, path)
+
+
+@pytest.mark.parametrize("name", ["pipe", "link", "large metadata", "hole"])
+def test_orbax_folders(tmp_path, name):
+    from flax import nnx
+
+    import vasal_jax
+    from vasal_jax.models import VASal
+
+    path = tmp_path / "w"
+    vasal_jax.save(VASal(TINY, rngs=nnx.Rngs(0)), path)
+    if name == "pipe":
+        os.mkfifo(path / "x")
+    elif name == "link":
+        (path / "x").symlink_to("/dev/zero")
+    else:
+        file = next(path.rglob("_CHECKPOINT_METADATA")) if name == "large metadata" else path / "x"
+        with file.open("r+b" if file.exists() else "wb") as content:
+            content.truncate(5 * 10**9)
+    assert "Orbax weights folder" in refusal(READ, path)

@@ -243,7 +243,7 @@ def _array(tensor: torch.Tensor) -> Any:
         return types.SimpleNamespace(shape=shape, dtype=kind)
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         return types.SimpleNamespace(shape=tuple(tensor.shape), dtype=f"{tensor.dtype}, one number in many places")
-    return tensor.detach().float().numpy() if tensor.dtype in (torch.float32, *_CONVERTED) else tensor
+    return tensor.detach().resolve_neg().float().numpy() if tensor.dtype in (torch.float32, *_CONVERTED) else tensor
 
 
 def _why_refused(error: Exception) -> str:
