@@ -48,7 +48,8 @@ def check_arrays(found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...
 
     `found` may hold shapes and dtypes alone (metadata); then values are not looked at.
     """
-    problems = [f"unknown entry {key}" for key in found if key not in expected]
+    # What is wrong with an entry says more than that one is unknown, and the list is cut.
+    problems: list[str] = []
     for key, shape in expected.items():
         if key not in found:
             problems.append(f"missing entry {key} {shape}")
@@ -58,6 +59,7 @@ def check_arrays(found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...
             problems.append(f"{key}: expected float32, found {found[key].dtype}")
         elif isinstance(found[key], np.ndarray) and not np.isfinite(found[key]).all():
             problems.append(f"{key}: holds NaN or Inf")
+    problems += [f"unknown entry {key}" for key in found if key not in expected]
     if problems:
         rest = len(problems) - _MAX_LISTED
         listed = problems[:_MAX_LISTED] + ([f"and {rest} more"] if rest > 0 else [])
