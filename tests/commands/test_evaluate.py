@@ -163,7 +163,7 @@ def test_missing_maps_are_listed_and_left_out_only_if_that_is_asked_for(faces, t
         (["--weights", "W", "--out", "R.txt"], "R.txt: expected a name ending in .json"),
         (["--weights", "W", "--out", "none/R.json"], "does not exist"),
         (["--weights", "W", "--split", "validation"], "no usable video"),
-        (["--weights", "W", "--split-rule", "test=x,y"], "cannot be read"),
+        (["--weights", "W", "--split-rule", "test=x,y"], "x,y: no such file"),
         (["--weights", "W", "--split-rule", "test=100", "--shuffle-sound"], "--shuffle-sound: expected two videos"),
         (["--weights", "W", "--dataset", "DIEM"], "no STAViS layout"),
     ],

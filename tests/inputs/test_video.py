@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from tests.helpers.media import picture, write_video, write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs import media, video
+from vasal_jax.inputs import limits, video
 from vasal_jax.inputs.audio import hop_at
 from vasal_jax.inputs.media import MAX_DECODER_THREADS
 from vasal_jax.inputs.video import model_frame, probe, read_frames
@@ -246,7 +246,7 @@ def test_what_is_no_video_raises_one_line(tmp_path, make):
 
 
 def test_absurd_size_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(media, "MAX_SIDE", 63)
+    monkeypatch.setattr(limits, "MAX_SIDE", 63)
     path = write_video(tmp_path / "a.mp4")
     with pytest.raises(InputError, match="63 pixels a side, found 64x48"):
         probe(path)

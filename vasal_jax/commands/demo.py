@@ -41,7 +41,7 @@ def demo(args: DemoArgs) -> int:
     # Others' weights may have no face branch to explain. Naming the packaged ones says that drawn faces are meant.
     explanation = None if args.weights else folder / "talking_faces_explained.mp4"
     weights, overlay = args.weights or PACKAGED_WEIGHTS, folder / "talking_faces_overlay.mp4"
-    code = predict(PredictArgs(video, weights, faces=str(tracks), overlay=overlay, explain=explanation))
+    code = predict(PredictArgs(video, weights=weights, faces=str(tracks), overlay=overlay, explain=explanation))
     say(f"the demo is in {folder.absolute()}: open {folder / 'talking_faces_overlay.mp4'}")
     return code
 
