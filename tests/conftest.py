@@ -14,8 +14,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # processes that a test start
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder = tempfile.mkdtemp(prefix="vasal-jax-tests-")
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # behind nohup, and processes that a test starts inherit it
+# Behind nohup or in a script's background these are ignored, and processes that a test starts inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="module")
