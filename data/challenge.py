@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from data.challenge_files import SPLIT_FILE, SUBSETS, ChallengeVideo, read_fixations, read_split_file
-from data.records import Dataset, Problem
+from data.records import Dataset, Problem, common_length
 from data.splits import Splits, canonical
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import probe
@@ -132,13 +132,7 @@ def _read_video(folders: _Folders, subset: str, name: str) -> tuple[ChallengeVid
     info, truth = probe(video), probe(maps)
     frames = read_fixations(fixation_file)
     lengths = {"video": info.frames, "maps": truth.frames, "fixations": len(frames)}
-    known = [length for length in lengths.values() if length is not None]
-    n_frames, found = min(known), ", ".join(f"{part} {length}" for part, length in lengths.items())
-    if n_frames == 0:
-        raise InputError(f"{video}: expected frames in all of its parts, found {found}")
-    notes = []
-    if n_frames < max(known):
-        notes.append(Problem(name, "lengths differ", f"{video}: cut to {n_frames} frames, found {found}", False))
+    n_frames, notes = common_length(name, video, lengths, f"{video}: expected frames in all of its parts")
     grid = Size(truth.height, truth.width)
     record = ChallengeVideo(
         NAME, name, video, video if info.has_sound else None, n_frames, info.fps, info.width, info.height, grid,

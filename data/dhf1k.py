@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from data.records import Dataset, Problem, VideoRecord
+from data.records import Dataset, Problem, VideoRecord, common_length
 from data.splits import Splits, canonical, parse_splits
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey, read_rgb
@@ -193,13 +193,8 @@ def _read_video(dataset: str, source: _Source) -> tuple[AnnotatedVideo, list[Pro
         frames = pictures_in(video)
         lengths["frames"] = len(frames)
         sound, size = None, read_rgb(frames[0]).shape[:2] if frames else (0, 0)
-    known = [length for length in lengths.values() if length is not None]
-    n_frames, found = min(known), ", ".join(f"{part} {length}" for part, length in lengths.items())
-    if n_frames == 0:
-        raise InputError(f"{annotations}: expected frames, maps/ and fixation/ of one length, found {found}")
-    notes = []
-    if n_frames < max(known):
-        notes.append(Problem(name, "lengths differ", f"{video}: cut to {n_frames} frames, found {found}", False))
+    expected = f"{annotations}: expected frames, maps/ and fixation/ of one length"
+    n_frames, notes = common_length(name, video, lengths, expected)
     height, width = read_grey(fixations[0]).shape
     record = AnnotatedVideo(
         dataset, name, video, sound, n_frames, fps, size[1], size[0], Size(height, width), annotations

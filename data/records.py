@@ -1,12 +1,13 @@
 """One video of a dataset and what is known about it, whatever layout it lies in on disk."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import Frame
 from vasal_jax.size import Size
 
@@ -99,3 +100,25 @@ class Dataset:
     found: int  # videos on disk or on the list
     records: tuple[VideoRecord, ...]
     problems: tuple[Problem, ...]
+
+
+def common_length(
+    name: str, video: Path, lengths: Mapping[str, int | None], expected: str
+) -> tuple[int, list[Problem]]:
+    """The frames that all parts of a video have, and the problem that parts are longer.
+
+    Args:
+      name: of the video in its dataset.
+      video: its file or folder, for the message.
+      lengths: of each part by name; None where a part does not say.
+      expected: the beginning of the error where a part has no frame.
+
+    Raises:
+      InputError: a part has no frame.
+    """
+    known = [length for length in lengths.values() if length is not None]
+    n_frames, found = min(known), ", ".join(f"{part} {length}" for part, length in lengths.items())
+    if n_frames == 0:
+        raise InputError(f"{expected}, found {found}")
+    message = f"{video}: cut to {n_frames} frames, found {found}"
+    return n_frames, [Problem(name, "lengths differ", message, False)] if n_frames < max(known) else []
