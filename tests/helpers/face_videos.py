@@ -44,3 +44,14 @@ def write_tracks(path: Path, n: int, size: Size = MVVA_GRID) -> Path:
     """The two faces as an MVVA tracking file in pixels of a picture of this size."""
     np.save(path, boxes_of(paths(n)) * np.float32((size.width, size.height) * 2))
     return path
+
+
+BOX = np.float32((0.1, 0.2, 0.3, 0.5))
+
+
+def marked_tracks(*columns: str) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks of columns such as "xx..x"; each box tells its frame and column."""
+    mask = np.array([[mark == "x" for mark in column] for column in columns]).T
+    frame, column = np.indices(mask.shape)
+    boxes = BOX + (frame[..., None] / 100 + column[..., None] / 1000).astype(np.float32)
+    return np.where(mask[..., None], boxes, 0), mask

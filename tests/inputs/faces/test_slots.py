@@ -9,20 +9,10 @@ from vasal_jax.inputs.faces.crops import crop_faces, model_crops
 from vasal_jax.inputs.faces.slots import FaceSlots
 from vasal_jax.inputs.video import read_frames
 
-BOX = np.float32((0.1, 0.2, 0.3, 0.5))
-
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     return face_videos.write_talkers(tmp_path_factory.mktemp("video") / "v.mkv", 8)
-
-
-def _tracks(*columns: str) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks of columns such as "xx..x"; each box tells its frame and column."""
-    mask = np.array([[mark == "x" for mark in column] for column in columns]).T
-    frame, column = np.indices(mask.shape)
-    boxes = BOX + (frame[..., None] / 100 + column[..., None] / 1000).astype(np.float32)
-    return np.where(mask[..., None], boxes, 0), mask
 
 
 @pytest.mark.parametrize(
@@ -39,7 +29,7 @@ def _tracks(*columns: str) -> tuple[np.ndarray, np.ndarray]:
     ],
 )
 def test_each_track_has_a_slot_of_its_own(columns, slots, expected):
-    boxes, mask = _tracks(*columns) if columns else (np.zeros((5, 0, 4)), np.zeros((5, 0), bool))
+    boxes, mask = face_videos.marked_tracks(*columns) if columns else (np.zeros((5, 0, 4)), np.zeros((5, 0), bool))
     found = FaceSlots(boxes, mask)
     assert found.slots == slots
     assert len(found) == len(mask)
@@ -64,7 +54,7 @@ def test_each_track_has_a_slot_of_its_own(columns, slots, expected):
 
 
 def test_frames_behind_the_tracks_have_the_same_slots_and_no_faces():
-    slots = FaceSlots(*_tracks("xxx", "xxx"))
+    slots = FaceSlots(*face_videos.marked_tracks("xxx", "xxx"))
     behind = slots[3]
     assert behind.boxes.shape == (2, 4)
     assert not behind.mask.any()

@@ -15,20 +15,10 @@ from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.size import Size
 
-BOX = np.float32((0.1, 0.2, 0.3, 0.5))
-
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     return face_videos.write_talkers(tmp_path_factory.mktemp("video") / "v.mkv", 8)
-
-
-def _tracks(*columns: str) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks of columns such as "xx..x"; each box tells its frame and column."""
-    mask = np.array([[mark == "x" for mark in column] for column in columns]).T
-    frame, column = np.indices(mask.shape)
-    boxes = BOX + (frame[..., None] / 100 + column[..., None] / 1000).astype(np.float32)
-    return np.where(mask[..., None], boxes, 0), mask
 
 
 def test_of_a_crowd_a_branch_gets_the_largest(video, caplog):
@@ -102,7 +92,18 @@ def test_arrays_that_are_none(video, boxes, mask, found):
 
 
 def test_boxes_that_are_none_are_left_out_and_counted(video, caplog):
-    boxes = np.array([[BOX, (0.2, 0.2, 0.2, 0.5), (np.nan, 0, 1, 1), (1.1, 0, 1.5, 1), (-0.5, -0.5, 0.5, 0.5), BOX]])
+    boxes = np.array(
+        [
+            [
+                face_videos.BOX,
+                (0.2, 0.2, 0.2, 0.5),
+                (np.nan, 0, 1, 1),
+                (1.1, 0, 1.5, 1),
+                (-0.5, -0.5, 0.5, 0.5),
+                face_videos.BOX,
+            ]
+        ]
+    )
     mask = np.array([[True] * 5 + [False]])
     kept, found = open_faces((boxes, mask), probe(video)).tracks
     assert found.tolist() == [[True, False, False, False, True, False]]
