@@ -189,7 +189,7 @@ def test_no_space_ends_with_2_and_what_is_whole_stays(prepared, release, tmp_pat
     ("flags", "message"),
     [
         (("--sigma", "-1"), "--sigma: expected more than 0"),
-        (("--split", "test=nothing.txt"), "nothing.txt: expected a list of videos"),
+        (("--split", "test=nothing.txt"), "nothing.txt: no such file, expected a list of videos"),
         (("--dataset", "DIEM"), "no STAViS layout"),
     ],
 )
