@@ -13,7 +13,7 @@ from data.synthetic import SyntheticArgs, generate
 from evaluate import main
 from tests.helpers.models import narrow_model
 from vasal_jax import weights
-from vasal_jax.commands.predict import PACKAGED_WEIGHTS
+from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS
 from vasal_jax.evaluation.scores import versions
 from vasal_jax.inputs.fixations import SIGMA, fixation_density
 from vasal_jax.metrics.saliency import METRICS

@@ -14,7 +14,8 @@ from av.stream import Disposition
 import vasal_jax
 from tests.helpers.media import picture, write_video, write_wav
 from tests.helpers.models import narrow_model
-from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
+from vasal_jax.commands.predict import predict
+from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS, PredictArgs
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.system.terminal import run
 

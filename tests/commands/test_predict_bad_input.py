@@ -12,7 +12,8 @@ import safetensors.numpy
 from tests.helpers.media import picture, write_video, write_wav
 from tests.helpers.models import narrow_model
 from vasal_jax import weights
-from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
+from vasal_jax.commands.predict import predict
+from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS, PredictArgs
 from vasal_jax.models import ModelConfig
 from vasal_jax.system.terminal import run
 

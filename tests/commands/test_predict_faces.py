@@ -13,7 +13,8 @@ from tests.commands.test_predict_bad_input import refusal
 from tests.helpers import face_videos
 from tests.helpers.media import write_wav
 from tests.helpers.models import narrow_model, weighing_model
-from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.commands.predict import predict
+from vasal_jax.commands.predict_args import PredictArgs
 from vasal_jax.config import MVVA_GRID
 from vasal_jax.inputs.faces import detection
 from vasal_jax.inputs.faces.tracks import load_tracks

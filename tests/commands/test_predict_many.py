@@ -12,7 +12,8 @@ from tests.helpers.media import picture, write_video
 from tests.helpers.models import narrow_model
 from vasal_jax import weights
 from vasal_jax.commands import predict_many
-from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.commands.predict import predict
+from vasal_jax.commands.predict_args import PredictArgs
 from vasal_jax.inputs.map_videos import read_maps
 from vasal_jax.outputs.heatmap import grey_map
 from vasal_jax.prediction import Predictor

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.media import picture, write_video
-from vasal_jax.commands.predict import PredictArgs, predict
+from vasal_jax.commands.predict import predict
+from vasal_jax.commands.predict_args import PredictArgs
 from vasal_jax.system.terminal import run
 
 ROOT = Path(__file__).parents[2]

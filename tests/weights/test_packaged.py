@@ -5,7 +5,7 @@ import pytest
 
 from vasal_jax import weights
 from vasal_jax.commands.demo import draw_scene
-from vasal_jax.commands.predict import PACKAGED_WEIGHTS
+from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.prediction.streaming import stream
 from vasal_jax.scenes import Scene

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vasal_jax.commands.predict import PACKAGED_WEIGHTS, PredictArgs, predict
+from vasal_jax.commands.predict import predict
+from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS, PredictArgs
 from vasal_jax.errors import InputError
 from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from vasal_jax.commands.predict import PredictArgs, check_model, inputs_of, load_weights, predict_video, settings_of
+from vasal_jax.commands.predict_args import PredictArgs, check_model, inputs_of, load_weights, settings_of
+from vasal_jax.commands.predict_video import predict_video
 from vasal_jax.commands.video_list import NamedVideo, find_videos
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import probe
