@@ -27,6 +27,7 @@ from data.splits import canonical, read_list
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA, fixation_density, valid_points
 from vasal_jax.outputs.heatmap import grey_map, overlay
+from vasal_jax.outputs.labels import Pen
 from vasal_jax.outputs.video import check_name, video_writer
 from vasal_jax.system.terminal import console, run, say
 from vasal_jax.system.text import printable
@@ -135,7 +136,7 @@ def _density(record: VideoRecord, index: int, points: np.ndarray, sigma: float) 
 def _captioned(image: np.ndarray, caption: str) -> np.ndarray:
     """The picture with a line of text below it, where it hides nothing."""
     image = cv2.copyMakeBorder(image, 0, _caption_height(len(image)), 0, 0, cv2.BORDER_CONSTANT, value=SILENT)
-    _write(image, caption, (0, len(image) - 1), (0, 0, 0), SILENT)
+    _pen(image).plate(image, caption, (0, len(image) - 1), (0, 0, 0), SILENT)
     return image
 
 
@@ -148,28 +149,22 @@ def _unit(image: np.ndarray) -> int:
     return max(2, round(image.shape[0] / 180))
 
 
+def _pen(image: np.ndarray) -> Pen:
+    return Pen(image.shape[0] / 400)
+
+
 def _draw_face(image: np.ndarray, box: np.ndarray, text: str, speaks: bool) -> None:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = np.rint(box * (width, height, width, height)).astype(int).tolist()
     colour, thickness = (SPEAKING, _unit(image)) if speaks else (SILENT, max(1, _unit(image) // 2))
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, thickness)
-    _write(image, text, (x1, y1 - _unit(image)), (0, 0, 0), colour)
+    _pen(image).plate(image, text, (x1, y1 - _unit(image)), (0, 0, 0), colour)
 
 
 def _draw_dot(image: np.ndarray, x: float, y: float) -> None:
     radius, centre = _unit(image), (int(x), int(y))
     cv2.circle(image, centre, radius, (0, 0, 0), -1, cv2.LINE_AA)
     cv2.circle(image, centre, max(1, radius - 1), DOT, -1, cv2.LINE_AA)
-
-
-def _write(image: np.ndarray, text: str, foot: tuple[int, int], ink: tuple, ground: tuple) -> None:
-    """Text on a plate; `foot` is where the plate's lower left corner is, moved into the picture if it has to be."""
-    scale, pad = image.shape[0] / 800, _unit(image)
-    (wide, tall), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    x = max(0, min(foot[0], image.shape[1] - wide - 2 * pad))
-    y = max(tall + below + 2 * pad, min(foot[1], image.shape[0] - 1))
-    cv2.rectangle(image, (x, y - tall - below - 2 * pad), (x + wide + 2 * pad, y), ground, -1)
-    cv2.putText(image, text, (x + pad, y - below - pad), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
 
 
 def main(args: list[str] | None = None) -> int:

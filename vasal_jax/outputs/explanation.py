@@ -11,6 +11,7 @@ import numpy as np
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.outputs.heatmap import overlay
+from vasal_jax.outputs.labels import Pen
 
 CHART_SECONDS = 10.0  # that the chart shows, up to now
 CHART_HEIGHT = 150  # where the picture is 640 wide
@@ -25,7 +26,6 @@ NO_FACE = (160, 164, 172)
 GROUND, GRID, INK = (22, 24, 29), (58, 62, 70), (190, 194, 202)
 CSV_HEADER = ("frame", "time", "track", "column", "x1", "y1", "x2", "y2", "weight", "talking_probability")
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 4  # bits of a pixel in coordinates of lines
 
 
@@ -59,7 +59,7 @@ class Explanation:
     def __init__(self, info: VideoInfo):
         enlarged = max(1, min(ceil(SMALLEST / info.width), LARGEST // info.height))
         self.width, self._picture_height = info.width * enlarged, info.height * enlarged
-        self._pen = _Pen(max(1.0, min(self.width / 640, self._picture_height / 300)))
+        self._pen = Pen(max(1.0, min(self.width / 640, self._picture_height / 300)))
         self.height = self._picture_height + self._pen.pixels(CHART_HEIGHT)
         self._past: deque[_Moment] = deque()
         self._span = min(CHART_SECONDS, max(info.duration or CHART_SECONDS, 1.0))
@@ -181,32 +181,3 @@ def _apart(heights: list[float], gap: float, top: float, foot: float) -> list[fl
         apart[index] = min(apart[index], limit)
         limit = apart[index] - gap
     return apart
-
-
-class _Pen:
-    """Writes at the scale of the picture."""
-
-    def __init__(self, scale: float):
-        self._scale = scale
-
-    def pixels(self, length: float) -> int:
-        return max(1, round(length * self._scale))
-
-    def text(self, image, text: str, foot: tuple[int, int], ink: tuple, align: str = "left") -> None:
-        """Text whose lower left corner, or right one, or middle, is at `foot`."""
-        wide = self.width(text)
-        x = round(foot[0] - {"left": 0, "centre": wide / 2, "right": wide}[align])
-        x = max(0, min(x, image.shape[1] - wide))
-        cv2.putText(image, text, (x, foot[1]), _FONT, 0.4 * self._scale, ink, self.pixels(1), cv2.LINE_AA)
-
-    def width(self, text: str) -> int:
-        return cv2.getTextSize(text, _FONT, 0.4 * self._scale, self.pixels(1))[0][0]
-
-    def plate(self, image: np.ndarray, text: str, foot: tuple[int, int], ink: tuple, ground: tuple) -> None:
-        """Text on a plate whose lower left corner is at `foot`, moved into the picture if it has to be."""
-        wide, tall = cv2.getTextSize(text, _FONT, 0.4 * self._scale, self.pixels(1))[0]
-        pad = self.pixels(3)
-        x = max(0, min(foot[0], image.shape[1] - wide - 2 * pad))
-        y = max(tall + 2 * pad, foot[1])
-        cv2.rectangle(image, (x, y - tall - 2 * pad), (x + wide + 2 * pad, y), ground, -1)
-        self.text(image, text, (x + pad, y - pad), ink)
