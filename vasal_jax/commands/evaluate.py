@@ -241,8 +241,10 @@ def _rows(
 
 
 def _challenge(args: EvaluateArgs, evaluation: Evaluation, rows: list[Row]) -> dict[str, challenge.Scores]:
+    frames = sum(truth.video.n_frames for truth in evaluation.truths)
     with progress_bar() as progress:
-        task = progress.add_task("scoring as the challenge", total=None)
+        scored = len(args.maps) + sum(map(challenge.scores_row, rows))
+        task = progress.add_task("scoring as the challenge", total=scored * frames)
         return challenge.score(evaluation, rows, args.maps, lambda frames: progress.advance(task, frames))
 
 

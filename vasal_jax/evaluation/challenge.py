@@ -38,6 +38,11 @@ def check(truths: Sequence[GroundTruth]) -> None:
             )
 
 
+def scores_row(row: Row) -> bool:
+    """Whether a row is scored: a model or the centre prior; others only make sense at the project's own resolution."""
+    return row.needs_model or row.name == CENTRE_PRIOR
+
+
 def score(
     evaluation: Evaluation, rows: Sequence[Row], folders: Sequence[Path], advance: Callable[[int], None]
 ) -> dict[str, Scores]:
@@ -45,7 +50,7 @@ def score(
 
     Args:
       evaluation: which has run with `rows`.
-      rows: those of a model and the centre prior are scored; others only make sense at the project's own resolution.
+      rows: those are scored of which `scores_row` is true.
       folders: of maps made elsewhere, each map scored at its own size.
       advance: told of frames that are through.
 
@@ -55,7 +60,7 @@ def score(
     Raises:
       InputError: a folder lacks maps or has more than there are frames, or a file is damaged.
     """
-    openers = {row.name: _of_row(evaluation, row) for row in rows if row.needs_model or row.name == CENTRE_PRIOR}
+    openers = {row.name: _of_row(evaluation, row) for row in rows if scores_row(row)}
     openers = {folder.resolve().name: _of_folder(folder, evaluation.truths) for folder in folders} | openers
     return {name: score_videos(evaluation.truths, open_maps, advance) for name, open_maps in openers.items()}
 

@@ -37,7 +37,9 @@ def _challenge(results: Mapping[str, Any] | None) -> list[str]:
     for subset, videos in results["subsets"].items():
         means = {row["name"]: row["subsets"][subset] for row in results["rows"]}
         rows = [[name, *(number(numbers[metric]) for metric in challenge.METRICS)] for name, numbers in means.items()]
-        tables.append(_aligned([f"{subset}, {videos} videos", *map(_head, challenge.METRICS)], rows))
+        tables.append(
+            _aligned([f"{subset}, {videos} video{'s' * (videos != 1)}", *map(_head, challenge.METRICS)], rows)
+        )
     return [*tables, f"scored as by the {results['protocol']}; not to be held against the tables above"]
 
 
