@@ -1,11 +1,13 @@
-"""Speed and memory of scoring by the challenge's protocol at 1920x1080: `python -m benchmarks.challenge`.
+"""Speed and memory of a challenge's videos at 1920x1080: `python -m benchmarks.challenge`.
 
-Ground truth (10 bits, as the challenge stores it) and a submission are drawn for each length. One process reads the
-ground truth alone, another scores, and the peak memory of the second is set beside that of the shortest length. Exit
-code 1 where it exceeds 1.1 times that.
+For each length a challenge of one training video is drawn: talking faces with sound, ground truth of 10 bits as the
+challenge stores it, and a submission. Processes of their own read the ground truth, score the submission, predict with
+the packaged weights (faces found, maps alone) and prepare the video for training (faces found). The scoring's peak
+memory is set beside that of the shortest length. Exit code 1 where it exceeds 1.1 times that.
 """
 
 import argparse
+import json
 import resource
 import sys
 import tempfile
@@ -21,12 +23,29 @@ from rich.table import Table
 
 from benchmarks.harness.processes import in_fresh_process
 from benchmarks.harness.runner import run
+from vasal_jax.outputs.video import video_writer
+from vasal_jax.scenes import Scene
 
 FPS, WIDTH, HEIGHT, FIXATIONS = 25, 1920, 1080, 70
 LIMIT = 1.1
 
 
-def draw_maps(path: Path, frames: int, pix_fmt: str, options: dict[str, str]) -> None:
+def draw_challenge(root: Path, seconds: int) -> None:
+    """A challenge of one training video, with a submission beside it."""
+    for folder in ("Videos", "SaliencyTrain", "FixationsTrain/1", "Submission"):
+        root.joinpath(folder).mkdir(parents=True)
+    root.joinpath("TrainTestSplit.json").write_text(json.dumps({"train": ["1"], "public_test": []}))
+    scene = Scene.make(5, seconds, FPS, WIDTH, HEIGHT)
+    with video_writer(root / "Videos/1.mp4", WIDTH, HEIGHT, FPS, scene.sound) as write:
+        for index in range(scene.n_frames):
+            write(scene.frame(index), index / FPS)
+    _draw_maps(root / "SaliencyTrain/1.mp4", scene.n_frames, "yuv420p10le", {"crf": "0", "preset": "ultrafast"})
+    _draw_maps(root / "Submission/1.mp4", scene.n_frames, "yuv420p", {"preset": "ultrafast"})
+    points = np.random.default_rng(0).integers(0, (HEIGHT, WIDTH), (scene.n_frames, FIXATIONS, 2))
+    root.joinpath("FixationsTrain/1/fixations.json").write_text(json.dumps(points.tolist()))
+
+
+def _draw_maps(path: Path, frames: int, pix_fmt: str, options: dict[str, str]) -> None:
     """A video of maps whose bright place moves."""
     bell = cv2.getGaussianKernel(256, 40) @ cv2.getGaussianKernel(256, 40).T
     with av.open(str(path), "w") as output:
@@ -40,31 +59,50 @@ def draw_maps(path: Path, frames: int, pix_fmt: str, options: dict[str, str]) ->
         output.mux(stream.encode(None))
 
 
-def read(truth: Path) -> float:
-    """Frames a second of reading ground truth."""
+def read(root: Path) -> float:
+    """Seconds of reading ground truth."""
     from vasal_jax.inputs.map_videos import read_maps
 
     begun = time.monotonic()
-    return sum(1 for _ in read_maps(truth)) / (time.monotonic() - begun)
+    for _ in read_maps(root / "SaliencyTrain/1.mp4"):
+        pass
+    return time.monotonic() - begun
 
 
-def score(truth: Path, submission: Path, frames: int) -> tuple[float, int]:
-    """Frames a second of scoring a submission, and the bytes that this process held at its most."""
-    from data.challenge_files import ChallengeVideo
+def score(root: Path) -> tuple[float, int]:
+    """Seconds of scoring a submission, and the bytes that this process held at its most."""
+    from data.challenge import read_challenge
     from vasal_jax.evaluation import challenge
     from vasal_jax.evaluation.ground_truth import GroundTruth
     from vasal_jax.inputs.map_videos import MapVideo
-    from vasal_jax.size import Size
 
-    size = Size(HEIGHT, WIDTH)
-    video = ChallengeVideo("challenge", "1", truth, None, frames, FPS, WIDTH, HEIGHT, size, truth, truth, "public_test")
-    points = np.random.default_rng(0).uniform(0, (WIDTH, HEIGHT), (frames, FIXATIONS, 2)).astype(np.float32)
+    record = read_challenge(root, progress=False)[0].records[0]
+    truth = GroundTruth.of(record)
     begun = time.monotonic()
-    challenge.score_videos(
-        [GroundTruth(video, points, True)], lambda _: MapVideo(submission).__getitem__, lambda _: None
-    )
-    rate = frames / (time.monotonic() - begun)
-    return rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    challenge.score_videos([truth], lambda _: MapVideo(root / "Submission/1.mp4").__getitem__, lambda _: None)
+    return time.monotonic() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def model(root: Path) -> float:
+    """Seconds of predicting with the packaged weights, compiling not included."""
+    import vasal_jax
+    from vasal_jax.commands.predict import PACKAGED_WEIGHTS
+
+    weights = vasal_jax.load(PACKAGED_WEIGHTS)
+    begun = 0.0
+    for _ in range(2):  # the first time compiles
+        begun = time.monotonic()
+        vasal_jax.predict(weights, root / "Videos/1.mp4")
+    return time.monotonic() - begun
+
+
+def prepare(root: Path) -> tuple[float, int]:
+    """Seconds of preparing for training with one process, starting TensorFlow not included; bytes on disk."""
+    from data.builder import BuilderArgs, build
+
+    begun = time.monotonic()
+    build(BuilderArgs(root, root / "prepared", faces="auto", processes=1))
+    return time.monotonic() - begun, sum(path.stat().st_size for path in root.glob("prepared/**/*.array_record*"))
 
 
 def main() -> int:
@@ -72,20 +110,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60], help="lengths of the videos")
     args = parser.parse_args()
-    table = Table(title=f"The challenge's protocol at {WIDTH}x{HEIGHT}")
-    for name in ("seconds", "reading (frames/s)", "scoring (frames/s)", "peak (MiB)", f"ratio (limit {LIMIT})"):
+    table = Table(
+        title=f"A challenge at {WIDTH}x{HEIGHT}, frames/s; kB a frame; peak of scoring, its ratio (limit {LIMIT})"
+    )
+    for name in ("length", "reading", "scoring", "model", "preparing", "kB prepared", "peak (MiB)", "ratio"):
         table.add_column(name, justify="right")
     peaks = []
     for seconds in args.seconds:
         with tempfile.TemporaryDirectory() as folder:
-            truth, submission = Path(folder, "truth.mp4"), Path(folder, "submission.mp4")
-            draw_maps(truth, seconds * FPS, "yuv420p10le", {"crf": "0", "preset": "ultrafast"})
-            draw_maps(submission, seconds * FPS, "yuv420p", {"preset": "ultrafast"})
-            reading = in_fresh_process(read, truth)
-            scoring, peak = in_fresh_process(score, truth, submission, seconds * FPS)
+            root, frames = Path(folder), seconds * FPS
+            draw_challenge(root, seconds)
+            reading, scoring, peak = in_fresh_process(read, root), *in_fresh_process(score, root)
+            predicting, preparing, size = in_fresh_process(model, root), *in_fresh_process(prepare, root)
         peaks.append(peak)
-        ratio = f"{peak / peaks[0]:.3f}"
-        table.add_row(str(seconds), f"{reading:.1f}", f"{scoring:.1f}", f"{peak / 2**20:.0f}", ratio)
+        rates = (f"{frames / taken:.1f}" for taken in (reading, scoring, predicting, preparing))
+        sizes = f"{size / frames / 1000:.1f}", f"{peak / 2**20:.0f}", f"{peak / peaks[0]:.3f}"
+        table.add_row(f"{seconds} s", *rates, *sizes)
     Console().print(table)
     return int(max(peaks) > LIMIT * peaks[0])
 
