@@ -10,7 +10,7 @@ import soxr
 
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.errors import InputError
-from vasal_jax.inputs import sound
+from vasal_jax.inputs import limits
 from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_filters, mel_picture, spectrogram, window_indices
 from vasal_jax.inputs.sound import SAMPLE_RATE, read_sound
 
@@ -204,6 +204,6 @@ def test_window_indices():
 
 def test_silence_that_stamps_ask_for_is_bounded(monkeypatch, tmp_path):
     """Found by damaging files: a few packets asked for days of it."""
-    monkeypatch.setattr(sound, "MAX_SILENCE", 1.0)
+    monkeypatch.setattr(limits, "MAX_SILENCE", 1.0)
     path = write_video(tmp_path / "a.mkv", 25, sound=_tone(1), sound_start=5.0)
     assert len(_sound(path)) < 2.1 * SAMPLE_RATE

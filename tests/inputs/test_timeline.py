@@ -19,6 +19,8 @@ from tests.helpers.flashes import (
     write_flash,
     write_overlay,
 )
+from vasal_jax.inputs import limits, timeline
+from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.timeline import Timeline, time_zero
 from vasal_jax.inputs.video import probe, read_frames
 
@@ -203,3 +205,46 @@ def test_a_late_first_picture_is_no_damage(tmp_path, suffix, caplog):
     assert probe(path).frames == pytest.approx(75, abs=3)
     assert not caplog.records
     assert beep_times(path) == []  # it comes before the first picture
+
+
+def test_silence_ends_with_the_pictures_however_late_the_sound_goes_on(tmp_path):
+    """A beep, and five seconds later in the stamps another one, again and again for hours."""
+    source = write_flash(tmp_path / "a.mkv", flash=5, sound="pcm_s16le")
+    path = tmp_path / "b.mkv"
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        streams = [new.add_stream_from_template(stream) for stream in old.streams]
+        packets = [packet for packet in old.demux() if packet.size]
+        for packet in sorted(packets, key=lambda packet: packet.stream.type):
+            later = packet.pts * packet.time_base * 200
+            if packet.stream.type == "audio":
+                packet.pts = packet.dts = round(later / packet.time_base)
+            packet.stream = streams[packet.stream_index]
+            new.mux(packet)
+    samples = sum(len(block) for block in read_sound(path))
+    assert samples / 22050 < 3 + 60 + 3.5  # the pictures, what is not looked at closely, and the sound itself
+    assert len(list(read_frames(path))) == 75
+
+
+def test_silence_is_kept_up_to_the_last_picture(tmp_path):
+    source = write_flash(tmp_path / "a.mkv", n=10, flash=2, b_frames=0)
+    path = restamped(source, tmp_path / "b.mkv", lambda kind, time: time + 100 * (time >= 0.2))
+    late = restamped(
+        source, tmp_path / "c.mkv", lambda kind, time: time + (100 if kind == "video" else 900) * (time >= 0.2)
+    )
+    assert flash_times(path)[1] == [0.08]
+    lengths = [sum(len(block) for block in read_sound(each)) / 22050 for each in (path, late)]
+    assert lengths == pytest.approx([100.4, 100.4], abs=0.3)
+
+
+def test_a_file_whose_every_packet_jumps_is_read_soon(tmp_path, monkeypatch):
+    """Looking ahead at each of them would take minutes for a few MB."""
+    monkeypatch.setattr(limits, "MAX_JUMPS", 3)
+    source = write_flash(tmp_path / "a.mkv", b_frames=0, gop=1)
+    path = restamped(source, tmp_path / "b.mkv", lambda _, time: 7200 * round(time * 25) + time)
+    looked = []
+    fill = timeline._fill
+    monkeypatch.setattr(timeline, "_fill", lambda *arguments: (looked.append(1), fill(*arguments)))
+    times = [frame.time for frame in read_frames(path)]
+    assert len(times) == 75
+    assert times[-1] < 3600 + 4
+    assert len(looked) == 3

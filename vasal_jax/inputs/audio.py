@@ -129,11 +129,12 @@ def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
 
     def transform(signal: np.ndarray, hops: int) -> np.ndarray:
-        if not signal[: N_FFT + (hops - 1) * HOP].any():
-            return np.zeros((MELS, hops), np.float32)  # hours of silence are soon heard
+        power = np.zeros((MELS, hops), np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[: hops * HOP : HOP]
-        spectrum = np.fft.rfft(windows * hann, axis=1).astype(np.complex64)
-        return filters @ (np.abs(spectrum) ** 2).T
+        heard = windows.any(axis=1)  # hours of silence are soon heard
+        spectrum = np.fft.rfft(windows[heard] * hann, axis=1).astype(np.complex64)
+        power[:, heard] = filters @ (np.abs(spectrum) ** 2).T
+        return power
 
     half = np.zeros(N_FFT // 2, np.float32)  # the first hop's window begins, the last one's ends, outside the track
     signal, samples = half, 0

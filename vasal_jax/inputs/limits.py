@@ -13,6 +13,11 @@ MAX_PICTURE_BYTES = 256 * 2**20
 MAX_JPEG_WORK = 2**30
 """Pixels times scans of a progressive JPEG, each of which passes over the whole picture."""
 
+MAX_JUMPS = 4096
+"""Times that the stamps of a video or sound file may start again or jump; 8 hours joined of 10 seconds have 2880."""
+MAX_SILENCE = 4 * 3600.0
+"""Seconds of silence that are filled in where a sound begins late or has gaps; in a video, none after its pictures."""
+
 MAX_ARRAY_BYTES = 256 * 2**20
 """Of an `.npy` file; a video of MVVA needs less than 1 MiB."""
 MAX_AXIS = 2**20

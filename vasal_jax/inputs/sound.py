@@ -1,8 +1,10 @@
 """The sound of video and sound files as samples that stand where they are heard, from time 0 on."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -13,6 +15,7 @@ import soxr
 from av.stream import Disposition
 
 from vasal_jax.errors import InputError
+from vasal_jax.inputs import limits
 from vasal_jax.inputs.media import open_media, sound_streams
 from vasal_jax.inputs.timeline import Timeline, time_zero
 
@@ -20,8 +23,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 22050  # Hz, of the sound that the model hears
 
-MAX_SILENCE = 4 * 3600.0  # seconds that are filled in where a sound begins late or has gaps; it takes memory
-
+_LONG_SILENCE = 60.0  # seconds, all in all, from which on it is worth looking where the pictures end
 _JITTER = 0.025  # seconds by which time stamps may wander without meaning a gap
 _DRIFT = 0.01  # share of the sound by which its clock and that of the stamps may differ
 _MIN_RATE, _MAX_RATE = 1000, 1_000_000  # Hz
@@ -33,8 +35,8 @@ def read_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[np
     """Decodes the sound of a video or sound file for the model.
 
     Time 0 is as `timeline` has it. Silence is put before a sound that begins later, and one that begins earlier loses
-    its start. Gaps in the time stamps become silence. A file without sound gives no block and one logged note; damaged
-    parts are left out with one logged warning.
+    its start. Gaps in the time stamps become silence, up to the end of the file's pictures. A file without sound gives
+    no block and one logged note; damaged parts are left out with one logged warning.
 
     Args:
       path: a video or sound file.
@@ -62,7 +64,8 @@ def read_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[np
                 number,
             )
         errors: list[str] = []
-        for block in placed_sound(container, stream, time_zero(path, stream), SAMPLE_RATE, _mono, errors):
+        zero, end = time_zero(path, stream), cache(lambda: _pictures_end(path))
+        for block in placed_sound(container, stream, zero, SAMPLE_RATE, _mono, errors, end):
             yield block[:, 0]
         if errors:
             logger.warning("%s: damaged sound, %d parts could not be decoded (%s)", path, len(errors), errors[0])
@@ -102,6 +105,7 @@ def placed_sound(
     rate: int,
     convert: Callable[[av.AudioFrame], np.ndarray],
     errors: list[str],
+    pictures_end: Callable[[], float] = lambda: math.inf,
 ) -> Iterator[np.ndarray]:
     """The samples of a sound track from time 0 on, without gaps or overlaps, at one rate.
 
@@ -111,11 +115,13 @@ def placed_sound(
       rate: of the result, in Hz.
       convert: makes float32 (n, channels) of a decoded frame, with the same channels for all.
       errors: takes what could not be decoded.
+      pictures_end: gives the stamp at which the pictures end; no silence is filled in after it. It is asked for where
+        a silence is long.
 
     Yields:
       float32 (n, channels).
     """
-    pieces = _placed(Timeline(container).frames(stream, errors), zero, convert)
+    pieces = _placed(Timeline(container).frames(stream, errors), zero, convert, pictures_end)
     yield from _resampled(pieces, rate)
 
 
@@ -132,12 +138,26 @@ def samples_of(frame: av.AudioFrame) -> np.ndarray:
     return np.where(np.abs(samples) < _LOUDEST, samples, np.float32(0))
 
 
+def _pictures_end(path: Path) -> float:
+    """The stamp, in seconds on the `Timeline`, at which a file's pictures end; infinity where it has none."""
+    with open_media(path) as container:
+        timeline = Timeline(container)
+        if timeline.pictures is None:
+            return math.inf
+        stamped = (packet for packet in timeline.packets(timeline.pictures, errors=[]) if packet.pts is not None)
+        ends = (float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in stamped)
+        return max(ends, default=math.inf)
+
+
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     return samples_of(frame).mean(axis=1, keepdims=True, dtype=np.float32)
 
 
 def _placed(
-    frames: Iterable[av.AudioFrame], zero: float | None, convert: Callable[[av.AudioFrame], np.ndarray]
+    frames: Iterable[av.AudioFrame],
+    zero: float | None,
+    convert: Callable[[av.AudioFrame], np.ndarray],
+    pictures_end: Callable[[], float],
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(sample rate, samples (n, channels)) pieces that follow each other without gaps from time 0 on."""
     end = 0.0  # seconds up to which there are samples
@@ -150,11 +170,14 @@ def _placed(
         if frame.time is not None:
             zero = frame.time if zero is None else zero
             gap = frame.time - zero - end
-            if gap > MAX_SILENCE - silence:
-                zero += gap  # stamps of a damaged or hostile file
-            elif gap > (_JITTER if end else 0):
-                silence += gap
-                missing = round(gap * rate)
+            if gap > (_JITTER if end else 0):
+                # Stamps of a damaged or hostile file may ask for any length; what is too much is closed up.
+                room = limits.MAX_SILENCE - silence
+                if silence + gap > _LONG_SILENCE:
+                    room = min(room, pictures_end() - zero - end)
+                seconds = min(gap, max(0.0, room))
+                zero, silence = zero + gap - seconds, silence + seconds
+                missing = round(seconds * rate)
                 for done in range(0, missing, rate):
                     yield rate, np.zeros((min(rate, missing - done), samples.shape[1]), np.float32)
                 end += missing / rate

@@ -8,7 +8,8 @@ The rule, for reading and for writing alike:
 - A jump of more than `MAX_GAP` (the camera was paused, its clock was set) is closed up in the same way, and so is one
   that makes the jumps of the file add up to more.
 - Any other jump is a gap: the last picture stands, and silence is heard.
-- A single stamp that fits nothing is replaced by the end of the packet before.
+- A single stamp that fits nothing is replaced by the end of the packet before, as is every one that jumps after
+  `limits.MAX_JUMPS` of them.
 """
 
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 import av
 
+from vasal_jax.inputs import limits
 from vasal_jax.inputs.media import (
     FALLBACK_FPS,
     MAX_DECODER_THREADS,
@@ -53,6 +55,7 @@ class Timeline:
         self.pictures = shown_stream(container)
         self._container = container
         self._gaps = 0.0  # seconds of jumps that were believed
+        self._jumps = 0  # places that were looked at, each of which takes a while
         self._step = 1 / ((self.pictures and frame_rate(self.pictures)[0]) or FALLBACK_FPS)
         # All sounds, whichever is heard, so that the time of the pictures does not depend on the choice.
         pictures = [self.pictures] if self.pictures else []
@@ -124,7 +127,11 @@ class Timeline:
             joined = [other for other in others if other.shift != clock.shift and abs(stamp - other.last) < _NEAR]
             if joined:
                 clock.begin(joined[0].shift, stamp)
+            elif self._jumps == limits.MAX_JUMPS:
+                clock.replace(packet, self._step)
+                return
             else:
+                self._jumps += 1
                 _fill(ahead, source)
                 if self._is_stray(packet, stamp, clock, ahead):
                     clock.replace(packet, self._step)
