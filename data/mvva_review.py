@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import av.error
 import numpy as np
 
 from data.mvva_arrays import Fixations, TalkingFlags, load_fixations, load_talking
@@ -20,8 +19,8 @@ from vasal_jax.config import MVVA_GRID
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.tracks import load_tracks
 from vasal_jax.inputs.images import read_grey
-from vasal_jax.inputs.media import open_media, video_stream
-from vasal_jax.inputs.video import VideoInfo, probe, read_frames
+from vasal_jax.inputs.media import open_media
+from vasal_jax.inputs.video import VideoInfo, count_frames, probe, read_frames
 
 logger = logging.getLogger(__name__)
 
@@ -154,12 +153,7 @@ def _count_frames(path: Path, deep: bool, review: _Review) -> int:
     if deep:
         # Frames lost in the middle put all later ones out of step with the fixations.
         return sum(1 for _ in read_frames(path, review.warning("damaged video", left_out=True)))
-    with open_media(path) as container:
-        stream = video_stream(container, path)
-        try:
-            return sum(1 for packet in container.demux(stream) if packet.size)
-        except av.error.FFmpegError as error:
-            raise InputError(f"{path}: damaged video ({type(error).__name__})") from None
+    return count_frames(path)
 
 
 def _sound(files: VideoFiles, info: VideoInfo, review: _Review) -> Path | None:

@@ -10,6 +10,7 @@ import pytest
 
 from data import mvva, mvva_files
 from data.mvva_files import MvvaVideo, find_videos, saliency_path, saliency_picture
+from tests.helpers.flashes import restamped, with_edit_list, write_flash
 from tests.helpers.media import write_video, write_wav
 from vasal_jax.inputs.fixations import fixation_density
 
@@ -421,6 +422,32 @@ def test_damage_inside_a_video_is_found_by_decoding(release):
     dataset, _ = mvva.read_release(release.root, deep=True, progress=False)
     assert [record.id for record in dataset.records] == ["1"]
     assert any(kinds(dataset, 2).values())
+
+
+def _odd_but_healthy(folder: Path) -> dict[int, int]:
+    """Videos that are trimmed by an edit list, of varying rate, with longer sound, with a late first picture; frames of
+    each."""
+    source = write_flash(folder / "source.mp4", n=30, flash=20, b_frames=0, gop=250)
+    with_edit_list(source, folder / "1.mp4", 0.4)
+    write_video(folder / "2.mp4", 10, rate=30, stamps_ms=[0, 33, 71, 90, 150, 275, 301, 366, 1366, 1400])
+    write_flash(folder / "3.mkv", n=20, sound_seconds=3)
+    restamped(source, folder / "4.mkv", lambda kind, time: time + 2 * (kind == "video"))
+    write_flash(folder / "5.mpg", "mpeg2video", "mp2", n=20)
+    source.unlink()
+    return {1: 20, 2: 10, 3: 20, 4: 30, 5: 20}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_videos_that_are_odd_but_healthy_stay_in_with_all_their_frames(tmp_path, deep):
+    release = Release(tmp_path, "sound beside")
+    frames = _odd_but_healthy(release.videos)
+    for number, count in frames.items():
+        fixations, *_ = release.arrays(number, count)
+        release.save(release.fixation_folder, number, fixations)
+        write_wav(release.sounds / f"{number}.wav", TONE)
+    dataset, _ = mvva.read_release(tmp_path, deep, progress=False)
+    assert {int(record.id): record.n_frames for record in dataset.records} == frames
+    assert {problem.kind for problem in dataset.problems} == {"no tracks"}
 
 
 def test_one_id_spelled_twice_is_one_video(tmp_path, caplog):

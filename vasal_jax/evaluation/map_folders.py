@@ -15,8 +15,9 @@ import numpy as np
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
 from vasal_jax.inputs.images import read_grey
-from vasal_jax.inputs.map_videos import MapVideo, count_frames
+from vasal_jax.inputs.map_videos import MapVideo
 from vasal_jax.inputs.npz import open_npz
+from vasal_jax.inputs.video import count_frames
 
 logger = logging.getLogger(__name__)
 

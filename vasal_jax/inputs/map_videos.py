@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.media import open_media, read_packets, video_stream
+from vasal_jax.inputs.media import open_media, video_stream
 from vasal_jax.inputs.timeline import Timeline
 
 
@@ -39,21 +39,6 @@ def read_maps(path: str | os.PathLike) -> Iterator[np.ndarray]:
         raise InputError(f"{path}: expected a video of maps, found no frame that can be decoded")
     reason = errors[0] if errors else "a frame is incomplete"
     raise InputError(f"{path}: expected a video of maps, found a damaged one ({reason}); fetch or make it again")
-
-
-def count_frames(path: str | os.PathLike) -> int:
-    """How many frames a video has, without decoding them.
-
-    Raises:
-      InputError: no such file, or not a video.
-    """
-    with open_media(path) as container:
-        stream = video_stream(container, Path(path))
-        errors: list[str] = []
-        count = sum(not packet.is_discard for packet in read_packets(container, [stream], errors))
-    if errors:
-        raise InputError(f"{path}: expected a video of maps, found a damaged one ({errors[0]})")
-    return count
 
 
 class MapVideo:

@@ -20,6 +20,7 @@ from vasal_jax.inputs.media import (
     declared_end,
     frame_rate,
     open_media,
+    read_packets,
     sound_streams,
     video_stream,
 )
@@ -130,6 +131,21 @@ def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.wa
         errors.append("the file ends early")
     if errors:
         warn("%s: damaged or cut short, %d frames decoded (%s)", path, index + 1, errors[0])
+
+
+def count_frames(path: str | os.PathLike) -> int:
+    """How many frames a video shows, counted without decoding them; what an edit list hides is none.
+
+    Raises:
+      InputError: no such file, not a video, or packets of it cannot be read.
+    """
+    errors: list[str] = []
+    with open_media(path) as container:
+        stream = video_stream(container, Path(path))
+        count = sum(not packet.is_discard for packet in read_packets(container, [stream], errors))
+    if errors:
+        raise InputError(f"{path}: expected a video, found a damaged one ({errors[0]}); fetch or make it again")
+    return count
 
 
 def model_frame(image: np.ndarray) -> np.ndarray:
