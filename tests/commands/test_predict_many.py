@@ -1,9 +1,9 @@
 """Many videos in one command: each as if alone, a bad one told at the end, a stopped run goes on."""
 
+import errno
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ import pytest
 from tests.helpers.media import picture, write_video
 from tests.helpers.models import narrow_model
 from vasal_jax import weights
-from vasal_jax.commands import predict_many
+from vasal_jax.commands import output_records, predict_job
 from vasal_jax.commands.predict import predict
 from vasal_jax.commands.predict_args import PredictArgs
 from vasal_jax.inputs.map_videos import read_maps
 from vasal_jax.outputs.heatmap import grey_map
 from vasal_jax.prediction import Predictor
+from vasal_jax.system.files import naming_file_errors
 from vasal_jax.system.terminal import run
 
 SIZES = {"a.mkv": (48, 64), "b.mkv": (64, 48), "c.mkv": (32, 80)}
@@ -46,8 +47,16 @@ def command(video: Path, model: Path, **options) -> int:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != predict_many.RECORDS]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != predict_many.SUMMARY}
+    """What a person finds in a folder of outputs, but for the summary."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    shown = [path for path in paths if path.parts[0] != output_records.FOLDER and not path.name.startswith("summary")]
+    return {str(path): (folder / path).read_bytes() for path in shown}
+
+
+def problems(folder: Path) -> dict[str, str]:
+    """What was wrong with each video, by its name."""
+    summary = json.loads((folder / "summary.json").read_text())
+    return {Path(entry["video"]).name: entry["problem"] for entry in summary["videos"]}
 
 
 def test_each_is_as_if_alone_and_a_bad_one_is_told(films, model, tmp_path, capfd):
@@ -84,8 +93,7 @@ def test_a_second_run_skips_what_is_whole_and_mixes_no_settings(films, model, tm
     content = files(tmp_path)
     assert command(films, model, memory="reset/12", **options) == 1
     assert "0 done, 0 skipped, 4 failed" in capfd.readouterr().out
-    problems = [entry["problem"] for entry in json.loads((tmp_path / "summary.json").read_text())["videos"]]
-    assert sum("other settings (memory)" in problem for problem in problems) == 3
+    assert sum("other settings (memory)" in problem for problem in problems(tmp_path).values()) == 3
     assert files(tmp_path) == content
     assert command(films, model, memory="reset/12", overwrite=True, **options) == 1
     assert "3 done, 0 skipped, 1 failed" in capfd.readouterr().out
@@ -157,8 +165,103 @@ def test_more_videos_need_a_folder(films, model, capfd):
     assert "say --out DIR" in capfd.readouterr().err
 
 
-def test_a_full_disk_stops_the_run(films, model, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(predict_many.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    assert command(films, model, out=tmp_path, write=("maps",)) == 2  # the broken one fails, and there is no space
+def test_a_further_output_is_added_of_the_same_settings_alone(films, model, tmp_path, capfd):
+    assert command(films, model, out=tmp_path, write=("maps",)) == 1
+    before = files(tmp_path)
+    both = ("maps", "overlay")
+    assert command(films, model, out=tmp_path, write=("overlay",), memory="reset/12") == 1
+    assert files(tmp_path) == before
+    made = os.stat(tmp_path / "a.npz").st_mtime_ns
+    capfd.readouterr()
+    assert command(films, model, out=tmp_path, write=both) == 1
+    assert "3 done, 0 skipped" in capfd.readouterr().out
+    assert os.stat(tmp_path / "a.npz").st_mtime_ns == made
+    assert (tmp_path / "a_overlay.mp4").exists()
+    assert command(films / "a.mkv", model, out=tmp_path, write=("overlay",), memory="reset/12", overwrite=True) == 0
+    assert command(films / "a.mkv", model, out=tmp_path, write=both, memory="reset/12") == 1
+    assert "a.npz: is there, and nothing says how it was made" in problems(tmp_path)["a.mkv"]
+
+
+def test_a_run_killed_between_two_outputs_goes_on(films, model, tmp_path, monkeypatch, capfd):
+    class Killed(BaseException):
+        pass
+
+    def kill(self):
+        raise Killed
+
+    video, options = films / "a.mkv", {"out": tmp_path / "out", "write": ("maps", "overlay")}
+    assert command(video, model, out=tmp_path / "quiet", write=("maps", "overlay")) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(output_records.OutputRecord, "finish", kill)
+        with pytest.raises(Killed):
+            command(video, model, **options)
+    (tmp_path / "out" / "a.npz").unlink()  # as if killed after the first of two names was taken
+    assert command(video, model, **options) == 0
+    assert files(tmp_path / "out") == files(tmp_path / "quiet")
+
+
+def test_what_others_have_put_there_stays(films, model, tmp_path, capfd):
+    (tmp_path / "a.npz").write_bytes(b"mine")
+    assert command(films / "a.mkv", model, out=tmp_path, write=("maps",)) == 1
+    assert "nothing says how it was made" in problems(tmp_path)["a.mkv"]
+    assert (tmp_path / "a.npz").read_bytes() == b"mine"
+
+
+def test_another_video_of_the_same_name_is_told(films, model, tmp_path):
+    options = {"out": tmp_path / "out", "write": ("maps",)}
+    assert command(films / "a.mkv", model, **options) == 0
+    other = tmp_path / "a.mkv"
+    other.write_bytes((films / "b.mkv").read_bytes())
+    assert command(other, model, **options) == 1
+    assert "other settings (video" in problems(tmp_path / "out")["a.mkv"]
+
+
+def test_outputs_within_a_folder_of_frames_are_refused(films, model, tmp_path, capfd):
+    inner = tmp_path / "a_frames"
+    inner.mkdir()
+    for path in (tmp_path / "a.mkv", tmp_path / "b.mkv", inner / "b.mkv"):
+        path.write_bytes((films / "a.mkv").read_bytes())
+    assert command(tmp_path, model, out=tmp_path / "out", recursive=True, write=("frames",)) == 2
+    assert "would hold the frames of" in capfd.readouterr().err
+
+
+def test_an_error_of_the_program_is_told_and_does_not_stop_the_rest(films, model, tmp_path, monkeypatch, capfd):
+    original = Predictor.stream
+
+    def failing(self, info, **rest):
+        if info.path.name == "b.mkv":
+            raise RuntimeError("something odd")
+        return original(self, info, **rest)
+
+    monkeypatch.setattr(Predictor, "stream", failing)
+    assert command(films, model, out=tmp_path, write=("maps",)) == 1
+    assert sorted(files(tmp_path)) == ["a.npz", "c.npz"]
+    assert problems(tmp_path)["b.mkv"].endswith("b.mkv: RuntimeError: something odd")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_stops_the_run(films, model, tmp_path, monkeypatch, capfd, number):
+    original = predict_job.predict_video
+
+    def full(args, info, outputs, *rest):
+        if info.path.name == "b.mkv":
+            with naming_file_errors(outputs.maps):
+                raise OSError(number, os.strerror(number))
+        return original(args, info, outputs, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predict_job, "predict_video", full)
+        assert command(films, model, out=tmp_path, write=("maps",)) == 2
     assert "the same command goes on" in capfd.readouterr().err
-    assert sorted(files(tmp_path)) == ["a.npz", "b.npz"]
+    assert sorted(files(tmp_path)) == ["a.npz"]
+    assert command(films, model, out=tmp_path, write=("maps",)) == 1
+    assert "2 done, 1 skipped, 1 failed" in capfd.readouterr().out
+
+
+def test_shards_share_the_videos(films, model, tmp_path):
+    codes = [command(films, model, out=tmp_path, write=("maps",), shard=f"{number}/2") for number in (1, 2)]
+    assert codes == [1, 0]  # a and the broken one; b and c
+    assert sorted(files(tmp_path)) == ["a.npz", "b.npz", "c.npz"]
+    counts = [len(json.loads((tmp_path / f"summary-{n}-of-2.json").read_text())["videos"]) for n in (1, 2)]
+    assert counts == [2, 2]
+    assert command(films, model, out=tmp_path, write=("maps",), shard="9/9") == 0

@@ -17,8 +17,10 @@ def films(tmp_path, monkeypatch):
     return Path("films")
 
 
-def found(*words, recursive=False):
-    return [(str(video.path), video.name) for video in find_videos([Path(word) for word in words], recursive)]
+def found(*words, recursive=False, out="out"):
+    return [
+        (str(video.path), video.name) for video in find_videos([Path(word) for word in words], recursive, Path(out))
+    ]
 
 
 def test_a_folder(films):
@@ -28,15 +30,38 @@ def test_a_folder(films):
 def test_subfolders_and_a_stem_that_occurs_twice(films):
     assert found(films, recursive=True) == [
         ("films/a.MKV", "a"),
-        ("films/b.mp4", "films/b"),
-        ("films/sub/b.mp4", "films/sub/b"),
+        ("films/b.mp4", "b"),
+        ("films/sub/b.mp4", "sub/b"),
         ("films/sub/c.mov", "c"),
     ]
 
 
 def test_a_stem_twice_in_one_folder(films):
     (films / "b.avi").write_bytes(b"")
-    assert dict(found(films)) == {"films/a.MKV": "a", "films/b.avi": "films/b.avi", "films/b.mp4": "films/b.mp4"}
+    assert dict(found(films)) == {"films/a.MKV": "a", "films/b.avi": "b.avi", "films/b.mp4": "b.mp4"}
+
+
+def test_names_do_not_depend_on_the_working_directory(films, monkeypatch):
+    names = [name for _, name in found(films, recursive=True)]
+    monkeypatch.chdir(films / "sub")
+    assert [name for _, name in found("..", recursive=True)] == names
+
+
+def test_names_that_a_file_system_may_take_for_one_are_apart(films):
+    (films / "A.mkv").write_bytes(b"")
+    names = [name.casefold() for _, name in found(films)]
+    assert len(set(names)) == 3
+
+
+def test_the_folder_of_the_outputs_is_not_searched(films):
+    (films / "out").mkdir()
+    (films / "out" / "a_overlay.mp4").write_bytes(b"")
+    expected = found(films, recursive=True, out="elsewhere")
+    assert found(films, recursive=True, out="films/out") == [pair for pair in expected if "out" not in pair[0]]
+    assert ("films/out", "out") not in found("films/*", out="films/out")
+    for words, out in ((["films"], "films"), (["films/a.MKV"], "films"), (["films/out/a_overlay.mp4"], "films/out")):
+        with pytest.raises(InputError, match="give the outputs a folder of their own"):
+            found(*words, out=out)
 
 
 def test_names_never_leave_the_folder_of_the_outputs(films, tmp_path_factory):
@@ -58,7 +83,7 @@ def test_mistakes(films):
     for word, message in {
         "empty": "has no video in it",
         "films/*.xyz": "matches nothing",
-        "@none.txt": "found no such file",
+        "@none.txt": "no such file, expected a list of videos",
     }.items():
         with pytest.raises(InputError, match=message):
             found(word)
@@ -70,5 +95,5 @@ def test_mistakes(films):
         found("@list.txt")
     with open("list.txt", "wb") as file:
         file.truncate(MAX_LIST_BYTES + 1)
-    with pytest.raises(InputError, match="at most"):
+    with pytest.raises(InputError, match="of at most"):
         found("@list.txt")

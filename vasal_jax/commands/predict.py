@@ -1,15 +1,13 @@
 """Saliency maps for a video: what `predict.py` and `vasal predict` run."""
 
 from vasal_jax.commands.predict_args import PredictArgs, check_model, inputs_of, load_weights
+from vasal_jax.commands.predict_job import prepare_process
 from vasal_jax.commands.predict_many import predict_many
 from vasal_jax.commands.predict_video import predict_video
 from vasal_jax.errors import InputError
-from vasal_jax.inputs import media
 from vasal_jax.inputs.video import probe
 from vasal_jax.outputs.prediction_files import Outputs, check
 from vasal_jax.prediction.streaming import Predictor
-from vasal_jax.system import memory
-from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.terminal import progress_bar, say
 
 
@@ -17,13 +15,10 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
-    memory.tune("predict")
-    use_compilation_cache()
-    if args.allow_playlists:
-        media.allow_playlists()
+    prepare_process(args)
     if args.out or args.submission:
         return predict_many(args)
-    if args.more or args.recursive or args.overwrite:
+    if args.more or args.recursive or args.overwrite or args.shard:
         raise InputError("several videos need a folder for their outputs; say --out DIR or --submission DIR")
     info = probe(args.video)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)

@@ -49,6 +49,9 @@ class PredictArgs:
     """With --out or --submission: the videos of subfolders too."""
     overwrite: Flag = False
     """With --out or --submission: predict videos anew whose outputs are there."""
+    shard: Annotated[str | None, arg(metavar="I/N|auto|auto/N", help_behavior_hint="")] = None
+    """With --out or --submission: every Nth video from the Ith on, so that N commands share the videos. auto asks the
+    environment: a SLURM array, an indexed job of Kubernetes (say auto/N), an array of AWS Batch, a job of Cloud Run."""
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
     faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "auto"

@@ -2,13 +2,13 @@
 
 import contextlib
 import csv
+import dataclasses
 import json
 import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ _Grey = Callable[[], np.ndarray]  # the frame's grey map at the video's size, ui
 _Adder = Callable[[FrameMap, _Grey], None]  # a frame with its grey map (H,W)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Outputs:
     """Where each kind of output goes; None leaves it out."""
 
@@ -47,6 +47,17 @@ class Outputs:
     def paths(self) -> list[Path]:
         paths = self.tracks, self.overlay, self.saliency, self.frames, self.maps, self.explanation, self.explanation_csv
         return [path for path in paths if path]
+
+    def only(self, wanted: Callable[[Path], bool]) -> "Outputs":
+        """Those whose path is wanted; the explanation where one of its two is."""
+        csv_wanted = self.explanation_csv is not None and wanted(self.explanation_csv)
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        kept = {
+            kind: path
+            for kind, path in given.items()
+            if path is not None and (wanted(path) or (kind == "explanation" and csv_wanted))
+        }
+        return Outputs(**kept)
 
 
 def check(outputs: Outputs, inputs: list[Path]) -> None:

@@ -6,6 +6,7 @@ next run can tell them from what others have put there.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -69,6 +70,15 @@ def naming_file_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from error
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that the disk or the user's share of it is full."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def check_writable(path: Path) -> None:
