@@ -50,46 +50,7 @@ def paint_object(image: np.ndarray, kind: str, colour: Colour, x: float, y: floa
 
     `radius` in pixels, its sign the heading (negative: left). `phase` in turns rolls wheels, beats wings.
     """
-    pen = _Facing(image, radius, (x, y))
-    turn = 2 * np.pi * phase
-    if kind == "ball":
-        disc = oval(0, 0, 1, 1, 48)
-        pen.fill(disc, colour)
-        for k in range(3):
-            a = turn + k * 2 * np.pi / 3
-            wedge = [(0, 0), *((np.cos(b), np.sin(b)) for b in np.linspace(a, a + np.pi / 3, 8))]
-            pen.fill(wedge, (246, 244, 238))
-        pen.fill(oval(-0.35, -0.4, 0.2, 0.16), (255, 255, 255))
-    elif kind == "bird":
-        beat = np.sin(turn)
-        pen.fill([(-0.7, 0.0), (-1.25, -0.25), (-1.2, 0.2)], shade(colour, 0.7))
-        pen.fill(oval(0, 0, 0.85, 0.42), colour)
-        pen.fill(oval(0.72, -0.25, 0.33, 0.30), colour)
-        pen.fill([(0.98, -0.32), (1.35, -0.2), (0.98, -0.12)], (236, 168, 52))
-        pen.fill(oval(0.80, -0.32, 0.07, 0.07, 12), (20, 18, 20))
-        pen.fill(rounded([(0.25, -0.12), (-0.45, -0.05), (-0.55, -1.1 * beat - 0.1), (-0.1, -1.2 * beat - 0.1)], 2),
-                 shade(colour, 0.65))  # fmt: skip
-    elif kind == "car":
-        pen.fill(rounded([(-0.65, -0.1), (-0.45, -0.62), (0.35, -0.62), (0.72, -0.1)], 1), shade(colour, 0.85))
-        pen.fill([(-0.5, -0.12), (-0.36, -0.50), (-0.05, -0.50), (-0.05, -0.12)], (196, 222, 236))
-        pen.fill([(0.04, -0.12), (0.04, -0.50), (0.30, -0.50), (0.52, -0.12)], (196, 222, 236))
-        pen.fill(rounded(np.repeat(box(-1.15, -0.15, 1.15, 0.38), 2, axis=0), 2), colour)
-        pen.fill(oval(1.08, 0.03, 0.08, 0.09, 12), (255, 238, 160))
-        for wheel in (-0.62, 0.62):
-            pen.fill(oval(wheel, 0.40, 0.27, 0.27, 24), (32, 32, 36))
-            pen.fill(oval(wheel, 0.40, 0.13, 0.13, 16), (190, 190, 196))
-            dx, dy = 0.12 * np.cos(turn), 0.12 * np.sin(turn)
-            pen.line([(wheel - dx, 0.40 - dy), (wheel + dx, 0.40 + dy)], (90, 90, 96), 0.06)
-    elif kind == "plane":
-        pen.fill([(1.25, 0.0), (-1.0, -0.45), (-0.7, 0.05)], shade(colour, 1.6))
-        pen.fill([(1.25, 0.0), (-0.7, 0.05), (-0.75, 0.42)], shade(colour, 0.75))
-        pen.fill([(1.25, 0.0), (-0.75, 0.42), (-1.05, 0.15), (-0.7, 0.05)], colour)
-    else:
-        sway = 0.15 * np.sin(turn)
-        pen.line([(0, 1.0), (-0.4 * sway, 1.6), (-1.6 * sway, 2.3)], (70, 70, 74), 0.04)
-        pen.fill([(-0.12, 1.16), (0.12, 1.16), (0, 0.95)], shade(colour, 0.8))
-        pen.fill(rounded([(-0.9, -0.9), (0.9, -0.9), (0.75, 0.5), (0.0, 1.15), (-0.75, 0.5)]), colour)
-        pen.fill(oval(-0.3, -0.4, 0.14, 0.2), shade(colour, 1.6))
+    _OBJECTS[kind](_Facing(image, radius, (x, y)), colour, 2 * np.pi * phase)
 
 
 class _Facing(Pen):
@@ -98,6 +59,57 @@ class _Facing(Pen):
     def _pixels(self, points) -> np.ndarray:
         size = abs(self.scale) * np.array((np.sign(self.scale), 1.0))
         return np.rint((self.origin + size * np.asarray(points)) * 16).astype(np.int32)
+
+
+def _ball(pen: Pen, colour: Colour, turn: float) -> None:
+    disc = oval(0, 0, 1, 1, 48)
+    pen.fill(disc, colour)
+    for k in range(3):
+        a = turn + k * 2 * np.pi / 3
+        wedge = [(0, 0), *((np.cos(b), np.sin(b)) for b in np.linspace(a, a + np.pi / 3, 8))]
+        pen.fill(wedge, (246, 244, 238))
+    pen.fill(oval(-0.35, -0.4, 0.2, 0.16), (255, 255, 255))
+
+
+def _bird(pen: Pen, colour: Colour, turn: float) -> None:
+    beat = np.sin(turn)
+    pen.fill([(-0.7, 0.0), (-1.25, -0.25), (-1.2, 0.2)], shade(colour, 0.7))
+    pen.fill(oval(0, 0, 0.85, 0.42), colour)
+    pen.fill(oval(0.72, -0.25, 0.33, 0.30), colour)
+    pen.fill([(0.98, -0.32), (1.35, -0.2), (0.98, -0.12)], (236, 168, 52))
+    pen.fill(oval(0.80, -0.32, 0.07, 0.07, 12), (20, 18, 20))
+    pen.fill(rounded([(0.25, -0.12), (-0.45, -0.05), (-0.55, -1.1 * beat - 0.1), (-0.1, -1.2 * beat - 0.1)], 2),
+             shade(colour, 0.65))  # fmt: skip
+
+
+def _car(pen: Pen, colour: Colour, turn: float) -> None:
+    pen.fill(rounded([(-0.65, -0.1), (-0.45, -0.62), (0.35, -0.62), (0.72, -0.1)], 1), shade(colour, 0.85))
+    pen.fill([(-0.5, -0.12), (-0.36, -0.50), (-0.05, -0.50), (-0.05, -0.12)], (196, 222, 236))
+    pen.fill([(0.04, -0.12), (0.04, -0.50), (0.30, -0.50), (0.52, -0.12)], (196, 222, 236))
+    pen.fill(rounded(np.repeat(box(-1.15, -0.15, 1.15, 0.38), 2, axis=0), 2), colour)
+    pen.fill(oval(1.08, 0.03, 0.08, 0.09, 12), (255, 238, 160))
+    for wheel in (-0.62, 0.62):
+        pen.fill(oval(wheel, 0.40, 0.27, 0.27, 24), (32, 32, 36))
+        pen.fill(oval(wheel, 0.40, 0.13, 0.13, 16), (190, 190, 196))
+        dx, dy = 0.12 * np.cos(turn), 0.12 * np.sin(turn)
+        pen.line([(wheel - dx, 0.40 - dy), (wheel + dx, 0.40 + dy)], (90, 90, 96), 0.06)
+
+
+def _plane(pen: Pen, colour: Colour, turn: float) -> None:
+    pen.fill([(1.25, 0.0), (-1.0, -0.45), (-0.7, 0.05)], shade(colour, 1.6))
+    pen.fill([(1.25, 0.0), (-0.7, 0.05), (-0.75, 0.42)], shade(colour, 0.75))
+    pen.fill([(1.25, 0.0), (-0.75, 0.42), (-1.05, 0.15), (-0.7, 0.05)], colour)
+
+
+def _balloon(pen: Pen, colour: Colour, turn: float) -> None:
+    sway = 0.15 * np.sin(turn)
+    pen.line([(0, 1.0), (-0.4 * sway, 1.6), (-1.6 * sway, 2.3)], (70, 70, 74), 0.04)
+    pen.fill([(-0.12, 1.16), (0.12, 1.16), (0, 0.95)], shade(colour, 0.8))
+    pen.fill(rounded([(-0.9, -0.9), (0.9, -0.9), (0.75, 0.5), (0.0, 1.15), (-0.75, 0.5)]), colour)
+    pen.fill(oval(-0.3, -0.4, 0.14, 0.2), shade(colour, 1.6))
+
+
+_OBJECTS = {"ball": _ball, "bird": _bird, "car": _car, "plane": _plane, "balloon": _balloon}
 
 
 def _slope(pen: Pen, top: Colour, bottom: Colour) -> None:

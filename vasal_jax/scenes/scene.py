@@ -71,14 +71,7 @@ class Scene:
         Raises:
           InputError: a seed, number of faces, length or size out of range.
         """
-        if seed < 0:
-            raise InputError(f"seed: expected 0 or more, found {seed}; choose another")
-        if faces is not None and not FEWEST_FACES <= faces <= MOST_FACES:
-            raise InputError(f"faces: expected {FEWEST_FACES} to {MOST_FACES}, found {faces}; choose fewer or more")
-        n_frames = round(seconds * fps) if fps > 0 else 0
-        if n_frames < 1 or min(width, height) < 64:
-            found = f"{seconds} s, {fps} fps, {width}x{height}"
-            raise InputError(f"scene: expected at least one frame of 64x64 pixels, found {found}; ask for more")
+        n_frames = _frame_count(seed, seconds, fps, width, height, faces)
         seconds = n_frames / fps
         n = faces or number_of_faces(seed)
 
@@ -113,6 +106,19 @@ class Scene:
         if not 0 <= index < self.n_frames:
             raise IndexError(f"frame {index} of a scene of {self.n_frames} frames")
         return self._paint(index)
+
+
+def _frame_count(seed: int, seconds: float, fps: float, width: int, height: int, faces: int | None) -> int:
+    """Frames of a scene; raises `InputError` for what `Scene.make` cannot make."""
+    if seed < 0:
+        raise InputError(f"seed: expected 0 or more, found {seed}; choose another")
+    if faces is not None and not FEWEST_FACES <= faces <= MOST_FACES:
+        raise InputError(f"faces: expected {FEWEST_FACES} to {MOST_FACES}, found {faces}; choose fewer or more")
+    n_frames = round(seconds * fps) if fps > 0 else 0
+    if n_frames < 1 or min(width, height) < 64:
+        found = f"{seconds} s, {fps} fps, {width}x{height}"
+        raise InputError(f"scene: expected at least one frame of 64x64 pixels, found {found}; ask for more")
+    return n_frames
 
 
 def _perform(seed: int, voices, turns, mimes, n_frames: int, fps: float):
