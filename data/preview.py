@@ -27,7 +27,7 @@ from data.splits import canonical, read_list
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA, fixation_density, valid_points
 from vasal_jax.outputs.heatmap import grey_map, overlay
-from vasal_jax.outputs.labels import Pen
+from vasal_jax.outputs.labels import LabelPen
 from vasal_jax.outputs.video import check_name, video_writer
 from vasal_jax.system.terminal import console, run, say
 from vasal_jax.system.text import printable
@@ -149,8 +149,8 @@ def _unit(image: np.ndarray) -> int:
     return max(2, round(image.shape[0] / 180))
 
 
-def _pen(image: np.ndarray) -> Pen:
-    return Pen(image.shape[0] / 400)
+def _pen(image: np.ndarray) -> LabelPen:
+    return LabelPen(image.shape[0] / 400)
 
 
 def _draw_face(image: np.ndarray, box: np.ndarray, text: str, speaks: bool) -> None:

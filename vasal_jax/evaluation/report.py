@@ -83,40 +83,11 @@ def write_report(
       InputError: a video cannot be read, Jinja is not installed, or the file system refused.
     """
     subject = results["rows"][0]["name"]
-    best, worst = _extremes(results["rows"][0]["videos"])
-    by_id = {truth.video.id: truth for truth in truths}
-    same_truth = [row["name"] for row in results["rows"] if row["truth"] == results["rows"][0]["truth"]]
-    curves = [name for name in (*same_truth, against(subject, HALF), HALVES) if name in scores]
-    window, series = _series({name: scores[name] for name in curves}, notes)
-
-    def examples(videos: Sequence[str]) -> list[dict[str, Any]]:
-        return [
-            {
-                "id": video,
-                "scores": {name: results["rows"][0]["videos"][video][name] for name in ("CC", "NSS", "KL")},
-                "shots": _shots(by_id[video], conventions, open_maps, scores[subject][video][RANKING]),
-            }
-            for video in videos
-        ]
-
     page = _template().render(
         subject=subject,
-        caption=tables.caption(results["settings"]),
-        settings=results["settings"],
-        sections=SECTIONS,
-        challenge=results.get("challenge"),
-        challenge_metrics=challenge.METRICS,
-        metrics=METRICS,
-        lower=tables.LOWER_IS_BETTER,
-        rows=results["rows"],
-        names=tables.marked_names(results["rows"]),
-        notes=tables.notes(results["rows"]),
-        distributions=[_distribution(results["rows"], metric) for metric in METRICS],
-        ranking=RANKING,
-        example_groups=[("Best", examples(best)), ("Worst", examples(worst))],
-        series=series,
-        beside=same_truth[-1],
-        window=window,
+        **_tables(results),
+        **_curves(results, scores, notes),
+        example_groups=_example_groups(results, scores[subject], truths, conventions, open_maps),
         faces=_breakdown(split_by(scores, notes, "faces", FACES), subject),
         speaking=_breakdown(split_by(scores, notes, "speaking", SPEAKING), subject),
         agreement=face_agreement(truths, face_weights),
@@ -128,6 +99,58 @@ def write_report(
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return path
+
+
+def _tables(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of whole rows."""
+    return {
+        "caption": tables.caption(results["settings"]),
+        "settings": results["settings"],
+        "sections": SECTIONS,
+        "challenge": results.get("challenge"),
+        "challenge_metrics": challenge.METRICS,
+        "metrics": METRICS,
+        "lower": tables.LOWER_IS_BETTER,
+        "rows": results["rows"],
+        "names": tables.marked_names(results["rows"]),
+        "notes": tables.notes(results["rows"]),
+        "distributions": [_distribution(results["rows"], metric) for metric in METRICS],
+        "ranking": RANKING,
+    }
+
+
+def _curves(results: Mapping[str, Any], scores: Scores, notes: Notes) -> dict[str, Any]:
+    """Scores over time of the rows that have the first one's truth, and of halves of the subjects."""
+    first = results["rows"][0]
+    same_truth = [row["name"] for row in results["rows"] if row["truth"] == first["truth"]]
+    names = [name for name in (*same_truth, against(first["name"], HALF), HALVES) if name in scores]
+    window, series = _series({name: scores[name] for name in names}, notes)
+    return {"series": series, "beside": same_truth[-1], "window": window}
+
+
+def _example_groups(
+    results: Mapping[str, Any],
+    ranked: Mapping[str, Mapping[str, np.ndarray]],
+    truths: Sequence[GroundTruth],
+    conventions: Conventions,
+    open_maps: Callable[[GroundTruth], ReadMaps],
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The first row's best and worst videos, with frames of each."""
+    videos = results["rows"][0]["videos"]
+    by_id = {truth.video.id: truth for truth in truths}
+
+    def examples(names: Sequence[str]) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": name,
+                "scores": {metric: videos[name][metric] for metric in ("CC", "NSS", "KL")},
+                "shots": _shots(by_id[name], conventions, open_maps, ranked[name][RANKING]),
+            }
+            for name in names
+        ]
+
+    best, worst = _extremes(videos)
+    return [("Best", examples(best)), ("Worst", examples(worst))]
 
 
 def _jinja():

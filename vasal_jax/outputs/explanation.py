@@ -11,7 +11,7 @@ import numpy as np
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.outputs.heatmap import overlay
-from vasal_jax.outputs.labels import Pen
+from vasal_jax.outputs.labels import LabelPen
 
 CHART_SECONDS = 10.0  # that the chart shows, up to now
 CHART_HEIGHT = 150  # where the picture is 640 wide
@@ -59,7 +59,7 @@ class Explanation:
     def __init__(self, info: VideoInfo):
         enlarged = max(1, min(ceil(SMALLEST / info.width), LARGEST // info.height))
         self.width, self._picture_height = info.width * enlarged, info.height * enlarged
-        self._pen = Pen(max(1.0, min(self.width / 640, self._picture_height / 300)))
+        self._pen = LabelPen(max(1.0, min(self.width / 640, self._picture_height / 300)))
         self.height = self._picture_height + self._pen.pixels(CHART_HEIGHT)
         self._past: deque[_Moment] = deque()
         self._span = min(CHART_SECONDS, max(info.duration or CHART_SECONDS, 1.0))

@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]  # RGB
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-class Pen:
+class LabelPen:
     """Writes on pictures, uint8 (H,W,3) RGB, in place.
 
     Args:
