@@ -178,6 +178,30 @@ def test_truncated_file_gives_what_decodes_and_one_warning(tmp_path, suffix, cap
     assert "\n" not in warnings[0].getMessage()
 
 
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+@pytest.mark.parametrize("suffix", ["mpg", "vob"])
+def test_an_mpeg_program_stream_that_is_cut_short_is_told(tmp_path, suffix, codec, caplog):
+    rng = np.random.default_rng(0)
+    noise = list(rng.integers(0, 255, (50, 48, 64, 3), np.uint8))
+    whole = write_video(tmp_path / f"whole.{suffix}", noise, codec=codec, sound=rng.random(44100), sound_codec="mp2")
+    assert len(list(read_frames(whole))) == 50
+    assert not caplog.records
+    content = whole.read_bytes()
+    pictures = content.rindex(b"\0\0\1\xe0")
+    for length in (pictures + 30, pictures - 1000, pictures // 2, pictures // 4096 * 2048, 2048 * 9 + 5):
+        caplog.clear()
+        path = tmp_path / f"a.{suffix}"
+        path.write_bytes(content[:length])
+        frames = list(read_frames(path))
+        assert 0 < len(frames) <= 50
+        (record,) = caplog.records
+        assert record.getMessage().startswith(f"{path}: damaged or cut short, {len(frames)} frames decoded (")
+    path.write_bytes(content + b"\0\0\1\xb9")  # an end that some programs write
+    caplog.clear()
+    assert len(list(read_frames(path))) == 50
+    assert not caplog.records
+
+
 def test_damage_part_way_is_skipped_with_a_warning(tmp_path, caplog):
     path = write_video(tmp_path / "a.avi", _moving(40), codec="png", pix_fmt="rgb24")
     parts = path.read_bytes().split(b"\x89PNG")

@@ -4,10 +4,12 @@ import os
 from typing import BinaryIO
 
 _MAX_PARTS = 100_000  # top-level parts looked at; a fragmented MP4 has two for every second or so
+_PACK, _PROGRAM_END, _FIRST_PACKET = b"\0\0\1\xba", 0xB9, 0xBB  # start codes of an MPEG program stream
+_TAIL = 2**20  # bytes of its end in which a whole pack is looked for; a packet has at most 65,541
 
 
 def is_cut_short(path: str | os.PathLike) -> bool:
-    """Whether the last part of a Matroska, AVI, WAV, MP4 or MOV file claims bytes beyond the file's end.
+    """Whether the last part of a Matroska, AVI, WAV, MP4, MOV or MPEG file claims bytes beyond the file's end.
 
     False for containers that do not say how long they are (transport streams), and for recordings whose writer never
     filled in the length.
@@ -21,6 +23,8 @@ def is_cut_short(path: str | os.PathLike) -> bool:
             return _riff_end(file, size) > size
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             return _boxes_end(file, size) > size
+        if head[:4] == _PACK:
+            return _program_stream_end(file, size) > size
     return False
 
 
@@ -76,4 +80,41 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
         position += length
         if position >= size:
             break
+    return position
+
+
+def _program_stream_end(file: BinaryIO, size: int) -> int:
+    """Where the last packet of an MPEG program stream ends; 0 where none is found."""
+    start = max(0, size - _TAIL)
+    file.seek(start)
+    tail = file.read(_TAIL)
+    position = len(tail)
+    while (position := tail.rfind(_PACK, 0, position)) >= 0:
+        # What looks like a pack may be part of a sound, but packets follow a true one.
+        end = _packets_end(tail, position)
+        if end:
+            return start + end
+    return 0
+
+
+def _packets_end(data: bytes, pack: int) -> int:
+    """Where the packets after a pack header end, perhaps beyond the data; 0 where something else comes after it."""
+    is_mpeg1 = data[pack + 4 : pack + 5] < b"\x40"
+    position = pack + (12 if is_mpeg1 else 14)
+    if position <= len(data) and not is_mpeg1:
+        position += data[position - 1] & 7
+    while position < len(data):
+        head = data[position : position + 6]
+        if not any(head):
+            break  # padding of a disk's sector
+        if head[:3] != b"\0\0\1"[: len(head)] or (len(head) > 3 and head[3] < _PROGRAM_END):
+            return 0
+        if len(head) > 3 and head[3] == _PROGRAM_END:
+            position += 4
+        elif len(head) < 6:
+            position += 6
+        elif head[3] < _FIRST_PACKET:
+            return 0
+        else:
+            position += 6 + int.from_bytes(head[4:], "big")
     return position

@@ -118,7 +118,8 @@ def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.wa
             logger.warning("%s: no usable frame rate, %g is assumed", path, fps)
         index, first, time = -1, 0.0, -1.0
         errors: list[str] = []
-        for stamp, tick, image in Timeline(container).frames(stream, errors, _RgbConverter(path)):
+        convert = _RgbConverter(path)
+        for stamp, tick, image in Timeline(container).frames(stream, errors, convert):
             index += 1
             if index == 0:
                 first = stamp or 0.0
@@ -127,7 +128,7 @@ def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.wa
             yield Frame(index, time, image)
         if index < 0:
             raise InputError(f"{path}: expected a video, found no frame that can be decoded")
-    if is_cut_short(path):
+    if convert.is_incomplete or is_cut_short(path):
         errors.append("the file ends early")
     if errors:
         warn("%s: damaged or cut short, %d frames decoded (%s)", path, index + 1, errors[0])
@@ -161,17 +162,23 @@ def model_frame(image: np.ndarray) -> np.ndarray:
 
 
 class _RgbConverter:
-    """Turns decoded frames into (stamp, time base, RGB image); all images get the size of the first one."""
+    """Turns decoded frames into (stamp, time base, RGB image); all images get the size of the first one.
+
+    Attributes:
+      is_incomplete: whether the decoder made up a part of the latest frame.
+    """
 
     def __init__(self, path: Path):
         self._path = path
         self._reformatter = VideoReformatter()  # kept, because setting up a conversion costs more than one frame
         self._size = None
+        self.is_incomplete = False
 
     def __call__(self, frame: av.VideoFrame) -> tuple[float | None, float, np.ndarray]:
         if self._size is None:
             check_size(frame.width, frame.height, self._path)
             self._size = frame.width, frame.height
+        self.is_incomplete = frame.is_corrupt
         rgb = self._reformatter.reformat(frame, *self._size, format="rgb24")
         image = np.ascontiguousarray(_orient(rgb.to_ndarray(), _display_matrix(frame)))
         tick = float(frame.time_base or 0)
