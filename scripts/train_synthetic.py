@@ -1,24 +1,28 @@
 """What each sense is worth: trains the tiny model with and without sound and faces on synthetic videos, and tells.
 
-    python scripts/train_synthetic.py FOLDER
+    python scripts/train_synthetic.py FOLDER --seeds 3
 
-Writes videos of talking faces, prepares them, trains four models alike (the face branch of those that have one first
-alone, which is cheap and takes many passes) and evaluates them on videos that none of them saw, the one with all senses
-also with another video's sound. Prints one table over all frames and over the hard ones, where somebody moves the mouth
-in silence among at least three faces. Two models at a time are trained, each in a process of its own. Everything lies
-in FOLDER and is gone on with by the same command. It takes about 35 minutes on two CPU cores.
+For each seed the script writes videos of talking faces, prepares them, trains four models alike (the face branch of
+those that have one first alone, which is cheap and takes many passes) and evaluates them on videos that none of them
+saw, the one with all senses also with another video's sound. Over all seeds it then prints, and writes to FOLDER, a
+table over all frames and over the hard ones, where somebody moves the mouth in silence among at least three faces, and
+a table of what the scores claim, with intervals and tests (`scripts.synthetic_claims`). Two models at a time are
+trained, each in a process of its own. Everything lies in FOLDER, a folder a seed, and is gone on with by the same
+command.
 """
 
+import csv
 import dataclasses
+import itertools
+import math
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, configs, train
@@ -31,6 +35,7 @@ from data.records import VideoRecord
 from data.splits import canonical
 from data.synthetic_files import read_truth
 from scripts.blind_baseline import baseline
+from scripts.synthetic_claims import SeedResult, SpeakerFrames, pooled, tell
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
@@ -55,7 +60,8 @@ VARIANTS = {
     "visual, faces": (ModelConfig.tiny_full(), ("sound",)),
     "all": (ModelConfig.tiny_full_audio_faces(), ()),
 }
-METRICS = ("KL", "CC", "NSS")
+FACES_FIRST = "_face_branch"  # how the run of the face branch alone ends
+GAIN = 0.005  # of the validation's KL, that a further round of training must bring to be followed by another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,17 +69,26 @@ class ProofArgs:
     """Train on synthetic videos with and without sound and faces, and compare."""
 
     folder: Positional[Path]
-    """Where everything goes: videos, prepared dataset, runs, scores."""
-    videos: int = 104
-    """How many to write; six of them are tested on and two validated on."""
+    """Where everything goes: the tables and, in a folder for each seed, videos, prepared dataset, runs, scores."""
+    seeds: int = 1
+    """How many seeds, from --seed on: each draws other videos and other first weights."""
+    videos: int = 120
+    """How many to write for a seed, with those that are validated and tested on."""
+    tested: int = 20
+    """How many of them are tested on."""
+    validated: int = 4
+    """How many of them are validated on."""
     seconds: float = 8.0
     """Length of each."""
     face_updates: int = 400
     """Steps of the face branch alone."""
     updates: int = synthetic_tiny.config().updates
     """Steps of each training."""
+    rounds: int = 1
+    """How many trainings, at most, follow one another, each from the best weights of the one before: as long as the
+    validation gains."""
     seed: int = 0
-    """Of videos and trainings."""
+    """The first seed, of videos and trainings."""
     version: Literal[1, 2] = Scene.VERSION
     """Law of the scenes; 1 is that of the packaged weights' data."""
     at_once: int = 2
@@ -82,54 +97,90 @@ class ProofArgs:
     """The one to train and score, of videos that are prepared; without it all, and the table."""
 
     def __post_init__(self) -> None:
-        if self.at_once < 1:
-            raise InputError(f"--at-once must be an integer from 1 on, found {self.at_once}")
+        for name, least in (("seeds", 1), ("tested", 2), ("validated", 1), ("rounds", 1), ("at_once", 1)):
+            if getattr(self, name) < least:
+                found = getattr(self, name)
+                raise InputError(f"--{name.replace('_', '-')} must be an integer from {least} on, found {found}")
+        if self.videos <= self.tested + self.validated:
+            raise InputError(
+                f"--videos must leave some to train on, beside {self.tested} to test on and {self.validated} to "
+                f"validate on, found {self.videos}"
+            )
+
+    @property
+    def place(self) -> Path:
+        """The folder of the first seed."""
+        return self.folder / f"seed-{self.seed}"
+
+    def each_seed(self) -> "Iterator[ProofArgs]":
+        """The arguments of the proof on each seed alone."""
+        for seed in range(self.seed, self.seed + self.seeds):
+            yield dataclasses.replace(self, seed=seed, seeds=1)
 
 
 def prove(args: ProofArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.only:
         return learn(args.only, args)
-    prepare(args)
-    learn_all(args)
+    results = []
+    for of_seed in args.each_seed():
+        prepare(of_seed)
+        learn_all(of_seed)
+        results.append(result_of(of_seed))
+    share, frames = baseline(200, version=args.version)
+    blind = f"The timing of mouths alone, without picture or sound, names the speaker in {share:.1%} of {frames} "
+    tell(args.folder / "proof.md", results, blind + "frames with a mime; chance is 50%.")
+    return 0
+
+
+def result_of(args: ProofArgs) -> SeedResult:
+    """All scores of a seed."""
     evaluation = evaluation_of(args)
     prior, *_ = baseline_rows(evaluation.truths, evaluation.prior, evaluation.conventions)
     scores = evaluation.run([prior, half_row(evaluation.conventions)])
     for name in VARIANTS:
         scores |= score(name, evaluation, args)
-    print_tables(scores, evaluation, args)
-    return 0
+    videos = [truth.video for truth in evaluation.truths]
+    hard = {video.id: hard_frames(args.place / "faces", video) for video in videos}
+    found = {}
+    for name in ("visual, faces", "all"):
+        row, *_ = rows_of(name, args)
+        found[name] = {video.id: speaker_frames(video, evaluation.face_weights(row, video)) for video in videos}
+    return SeedResult(args.seed, scores, hard, found)
 
 
 def prepare(args: ProofArgs) -> None:
     """Writes the videos and prepares them."""
-    faces = args.folder / "faces"
+    faces = args.place / "faces"
+    with naming_file_errors(args.place):
+        args.place.mkdir(parents=True, exist_ok=True)
     synthetic.generate(
         synthetic.SyntheticArgs(faces, videos=args.videos, seconds=args.seconds, seed=args.seed, version=args.version)
     )
-    builder.build(builder.BuilderArgs(faces, args.folder / "prepared", split=split_rule(args)))
+    builder.build(builder.BuilderArgs(faces, args.place / "prepared", split=split_rule(args)))
 
 
 def split_rule(args: ProofArgs) -> str:
     """The rule by which the videos are split."""
     ids = [canonical(video) for video in synthetic.video_ids(args.videos)]
-    return f"test={','.join(ids[:6])} validation={','.join(ids[6:8])}"
+    test, validation = ids[: args.tested], ids[args.tested : args.tested + args.validated]
+    return f"test={','.join(test)} validation={','.join(validation)}"
 
 
 def learn_all(args: ProofArgs) -> None:
     """Trains and scores all variants, each in a process of its own. Raises `InputError`."""
-    runs = args.folder / "runs"
+    runs = args.place / "runs"
     with naming_file_errors(runs):
         runs.mkdir(exist_ok=True)
-    same = ("videos", "seconds", "face_updates", "updates", "seed", "version")
+    same = ("videos", "tested", "validated", "seconds", "face_updates", "updates", "rounds", "seed", "version")
     options = [word for name in same for word in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
     command = ["scripts/train_synthetic.py", args.folder.resolve(), *options, "--only"]
     names = list(reversed(VARIANTS))  # those with faces, which take the longest, first
-    commands = {run_of(name, args.folder).name: [*command, name] for name in names}
+    commands = {run_of(name, args).name: [*command, name] for name in names}
     with progress_bar() as progress:
         trainings = {}
         for name in names:
-            configs = stages(name, args)
+            configs = [*stages(name, args), *further_rounds(name, args)]
             task = progress.add_task(name, start=False, total=sum(config.updates for config in configs))
             trainings[task] = [config.run for config in configs]
 
@@ -153,12 +204,40 @@ def steps_done(run_folder: Path) -> int:
 
 def learn(name: str, args: ProofArgs) -> int:
     """Trains and scores a variant; returns the exit code. Raises `InputError`."""
-    for stage in stages(name, args):
-        code = train(stage)
-        if not stage.export.exists():
-            return code or 128 + signal.SIGTERM  # stopped by a signal, and saved
+    first = stages(name, args)
+    for config in first:
+        if code := trained(config):
+            return code
+    for before, config in itertools.pairwise([first[-1], *further_rounds(name, args)]):
+        if not gained(before):
+            break
+        if code := trained(config):
+            return code
     score(name, evaluation_of(args), args)
     return 0
+
+
+def trained(config: TrainConfig) -> int:
+    """Trains to the end; returns the exit code, which is not 0 where a signal stopped it. Raises `InputError`."""
+    code = train(config)
+    return 0 if config.export.exists() else code or 128 + signal.SIGTERM
+
+
+def best_kl(config: TrainConfig) -> float:
+    """The lowest KL in the validations of a training; infinite before the first."""
+    try:
+        with (config.run / "validation.csv").open() as file:
+            return min((float(row["kl"]) for row in csv.DictReader(file)), default=math.inf)
+    except FileNotFoundError:
+        return math.inf
+
+
+def gained(config: TrainConfig) -> bool:
+    """Whether a training brought the KL down by `GAIN` from that of the weights that it started from."""
+    before = config.init.parent if config.init else None
+    if before is None or before.name.endswith(FACES_FIRST):
+        return True
+    return best_kl(config) < best_kl(dataclasses.replace(config, run=before)) * (1 - GAIN)
 
 
 def stages(name: str, args: ProofArgs) -> list[TrainConfig]:
@@ -171,9 +250,33 @@ def stages(name: str, args: ProofArgs) -> list[TrainConfig]:
     return [first, dataclasses.replace(config, init=first.export, optimizer=slower)]
 
 
-def run_of(name: str, folder: Path) -> Path:
+def further_rounds(name: str, args: ProofArgs) -> list[TrainConfig]:
+    """The trainings that may follow, each from the best weights of the one before."""
+    *_, config = stages(name, args)
+    rounds = []
+    for number in range(2, args.rounds + 1):
+        run_folder = args.place / "runs" / f"{run_of(name, args).name}_round_{number}"
+        config = dataclasses.replace(
+            config,
+            run=run_folder,
+            export=run_folder / "weights.safetensors",
+            init=config.export,
+            seed=config.seed + 1000,
+        )
+        rounds.append(config)
+    return rounds
+
+
+def best_weights(name: str, args: ProofArgs) -> Path:
+    """The weights of a variant with the lowest KL in validation, of all rounds that there were."""
+    *_, first = stages(name, args)
+    done = [config for config in (first, *further_rounds(name, args)) if config.export.exists()]
+    return min(done, key=best_kl, default=first).export
+
+
+def run_of(name: str, args: ProofArgs) -> Path:
     """The run folder of a variant."""
-    return folder / "runs" / name.replace(", ", "_")
+    return args.place / "runs" / name.replace(", ", "_")
 
 
 def variant(name: str, args: ProofArgs) -> TrainConfig:
@@ -181,17 +284,18 @@ def variant(name: str, args: ProofArgs) -> TrainConfig:
     preset = synthetic_tiny.config()
     model, lacking = VARIANTS[name]
     loss = preset.loss if model.face else dataclasses.replace(preset.loss, **dict.fromkeys(FACE_TERMS, 0.0))
-    run_folder = run_of(name, args.folder)
+    run_folder = run_of(name, args)
     return dataclasses.replace(
-        preset, data=args.folder / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
+        preset, data=args.place / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
         model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed,
+        optimizer=dataclasses.replace(preset.optimizer, warmup=min(preset.optimizer.warmup, args.updates // 4)),
         loop=dataclasses.replace(preset.loop, overlays=0),
     )  # fmt: skip
 
 
 def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
     """The training of the face branch alone that comes before."""
-    run_folder = config.run.with_name(f"{config.run.name}_face_branch")
+    run_folder = config.run.with_name(config.run.name + FACES_FIRST)
     return dataclasses.replace(
         config,
         run=run_folder,
@@ -200,7 +304,9 @@ def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
         batch_size=3,
         updates=updates,
         loss=LossWeights(kl=0.0, talking=1.0, speaker=1.0),
-        optimizer=dataclasses.replace(config.optimizer, freeze=("visual.*", "audio.*", "fusion.*")),
+        optimizer=dataclasses.replace(
+            config.optimizer, warmup=min(20, updates // 4), freeze=("visual.*", "audio.*", "fusion.*")
+        ),
         loop=dataclasses.replace(config.loop, validate_every=updates),
     )
 
@@ -208,59 +314,26 @@ def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
 def evaluation_of(args: ProofArgs) -> Evaluation:
     """Of the videos that are tested on."""
     conventions = Conventions()
-    dataset, splits = open_dataset(args.folder / "faces", split=split_rule(args))
+    dataset, splits = open_dataset(args.place / "faces", split=split_rule(args))
     truths = [GroundTruth.of(video) for video in splits.select(dataset.records, "test")]
     prior = centre_prior(splits.select(dataset.records, "training"), conventions)
-    return Evaluation(truths, conventions, prior, args.folder / "scores")
+    return Evaluation(truths, conventions, prior, args.place / "scores")
 
 
 def score(name: str, evaluation: Evaluation, args: ProofArgs) -> Scores:
     """The scores of a variant's rows."""
-    model = weights.load(run_of(name, args.folder) / "weights.safetensors")
-    return evaluation.run(rows_of(name, args.folder), model=model)
+    return evaluation.run(rows_of(name, args), model=weights.load(best_weights(name, args)))
 
 
-def rows_of(name: str, folder: Path) -> list[ModelRow]:
+def rows_of(name: str, args: ProofArgs) -> list[ModelRow]:
     """The row of a variant, without the senses that it lacks; of the one with all also that with another's sound."""
-    path = run_of(name, folder) / "weights.safetensors"
+    path = best_weights(name, args)
     settings = {"variant": name, "weights": [path.stat().st_size, path.stat().st_mtime_ns]}
     _, lacking = VARIANTS[name]
     rows = [model_row(name, settings, tuple(SENSES[sense] for sense in lacking))]
     if name == "all":
         rows.append(model_row(f"{name}, {OTHER_SOUND.name}", settings, (OTHER_SOUND,)))
     return rows
-
-
-def print_tables(scores: Scores, evaluation: Evaluation, args: ProofArgs) -> None:
-    """Prints what the proof shows: the rows, by who speaks, and how often the speaker weighs most."""
-    root, videos = args.folder / "faces", [truth.video for truth in evaluation.truths]
-    hard = {video.id: hard_frames(root, video) for video in videos}
-    everywhere = {video: np.ones_like(frames) for video, frames in hard.items()}
-    table = Table(title=f"{len(videos)} videos that were not trained on, mean over frames", title_justify="left")
-    table.add_column("")
-    for frames, which in ((everywhere, "all frames"), (hard, "hard frames")):
-        for metric in METRICS:
-            table.add_column(f"{metric}, {which} ({sum(f.sum() for f in frames.values())})", justify="right")
-    for name, by_video in scores.items():
-        cells = [
-            np.nanmean(np.concatenate([by_video[v][metric][frames[v]] for v in frames]))
-            for frames in (everywhere, hard)
-            for metric in METRICS
-        ]
-        table.add_row(name, *(f"{cell:.3f}" for cell in cells))
-    Console(width=150).print(table)
-    for name in ("visual, faces", "all"):
-        row, *_ = rows_of(name, args.folder)
-        weights_of = {video.id: evaluation.face_weights(row, video) for video in videos}
-        right, chance, frames = speaker_found(videos, weights_of)
-        print(
-            f"{name}: the speaker has the highest weight in {right:.1%} of {frames} frames with one speaker among at "
-            f"least 3 faces; chance {chance:.1%}"
-        )
-    share, frames = baseline(200, version=args.version)
-    print(
-        f"the timing of mouths alone, without picture or sound: {share:.1%} of {frames} frames with a mime; chance 50%"
-    )
 
 
 def hard_frames(root: Path, video: VideoRecord) -> np.ndarray:
@@ -272,15 +345,16 @@ def hard_frames(root: Path, video: VideoRecord) -> np.ndarray:
 
 def speaker_found(videos: list[VideoRecord], face_weights: dict[str, np.ndarray]) -> tuple[float, float, int]:
     """How often the speaker has the highest of the faces' weights, how often by chance, and in how many frames."""
-    right, chance = [], []
-    for video in videos:
-        mask, talking = video.tracks()[1], video.talking().T
-        asked = (mask.sum(1) >= 3) & ((talking & mask).sum(1) == 1)
-        heaviest = np.where(mask, face_weights[video.id][:, :-1], -1).argmax(1)
-        right.append(talking[np.arange(len(mask)), heaviest][asked])
-        chance.append((1 / mask.sum(1))[asked])
-    right, chance = np.concatenate(right), np.concatenate(chance)
-    return float(right.mean()), float(chance.mean()), len(right)
+    return pooled([speaker_frames(video, face_weights[video.id]) for video in videos])
+
+
+def speaker_frames(video: VideoRecord, face_weights: np.ndarray) -> SpeakerFrames:
+    """Whether the speaker has the highest weight, in the frames with one speaker among at least three faces."""
+    mask, talking = video.tracks()[1], video.talking().T
+    asked = (mask.sum(1) >= 3) & ((talking & mask).sum(1) == 1)
+    heaviest = np.where(mask, face_weights[:, :-1], -1).argmax(1)
+    right = talking[np.arange(len(mask)), heaviest][asked]
+    return SpeakerFrames(right, (1 / np.maximum(mask.sum(1), 1))[asked])
 
 
 def main() -> int:

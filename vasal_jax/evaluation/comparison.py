@@ -70,7 +70,7 @@ def compare(
         columns = [_means(row, common, read) for row, read in zip(rows, readers, strict=True)]
     frames = sum(map(len, common.values()))
     return {
-        metric: _paired(*(column[:, index] for column in columns)) | {"frames": frames}
+        metric: paired(*(column[:, index] for column in columns)) | {"frames": frames}
         for index, metric in enumerate(METRICS)
     }
 
@@ -148,7 +148,8 @@ def _check_same_scores(row: Mapping[str, Any], video: str, by_frame: Mapping[str
             )
 
 
-def _paired(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+def paired(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+    """What `compare` says of a metric, from the means (V,) of two rows over each video; NaN where there is none."""
     both = np.isfinite(first) & np.isfinite(second)
     first, second = first[both], second[both]
     p = None

@@ -4,7 +4,7 @@ The headline is the mean per video, then over videos: every video counts the sam
 is given beside it. Frames that cannot be scored (nobody looked anywhere, a missing map) are left out and counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,30 @@ def interval(values: np.ndarray) -> list[float] | None:
         (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     )
     return [float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)]
+
+
+def interval_over_seeds(seeds: Sequence[np.ndarray]) -> list[float] | None:
+    """The 95% percentile bootstrap interval of the mean, over seeds and over the videos of each.
+
+    Seeds are drawn with replacement, then as many videos of each as it has. That of one seed is its videos' alone.
+
+    Args:
+      seeds: (V,) of each seed, a number a video; those that are not finite are left out.
+
+    Returns:
+      [low, high], or None for fewer than two videos.
+    """
+    finite = [values for seed in seeds if len(values := np.asarray(seed, float)[np.isfinite(seed)])]
+    if sum(map(len, finite)) < 2:
+        return None
+    rng = np.random.default_rng(0)
+    sums = np.empty((len(finite), RESAMPLES, len(finite)))  # of each seed's videos, for each place of each draw
+    for index, values in enumerate(finite):
+        sums[index] = values[rng.integers(len(values), size=(RESAMPLES, len(finite), len(values)))].sum(-1)
+    drawn = rng.integers(len(finite), size=(RESAMPLES, len(finite)))
+    totals = np.take_along_axis(sums, drawn[None], 0)[0].sum(1)
+    means = totals / np.array([len(values) for values in finite])[drawn].sum(1)
+    return [float(edge) for edge in np.percentile(means, (2.5, 97.5))]
 
 
 def _mean(values: np.ndarray) -> float | None:
