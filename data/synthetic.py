@@ -65,6 +65,9 @@ class SyntheticArgs:
     """Frame rates; each video has one of them."""
     version: Literal[1, 2] = Scene.VERSION
     """Law of the scenes. 1 is that of the packaged weights' data, in which the timing of mimes gives them away."""
+    style: Literal["drawn", "filmed"] = "drawn"
+    """filmed: closer to filmed videos, with cuts, camera shake, casts of light, noise, blur, compression, small faces,
+    heads that turn, hands before mouths, laughter, overlapping speech, echo and louder music."""
     workers: int = os.cpu_count() or 1
     """Processes."""
 
@@ -80,6 +83,7 @@ class _Settings:
     fps: tuple[float, ...]
     gaze: Gaze
     version: int
+    style: str
 
 
 def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, frozen
@@ -115,7 +119,9 @@ def _scene(settings: _Settings, video: str) -> Scene:
     """The scene of one video. Rates differ between videos, everything else is common."""
     fps = settings.fps[int(_stream(settings, "fps", video).integers(len(settings.fps)))]
     seed = settings.seed * 1000 + int(video)
-    return Scene.make(seed, settings.seconds, fps, settings.width, settings.height, version=settings.version)
+    return Scene.make(
+        seed, settings.seconds, fps, settings.width, settings.height, version=settings.version, style=settings.style
+    )
 
 
 def _stream(settings: _Settings, name: str, video: str = "0") -> np.random.Generator:
@@ -126,13 +132,15 @@ def _settings(args: SyntheticArgs, gaze: Gaze) -> _Settings:
     height, width = args.size
     if width % 2 or height % 2 or min(width, height) < 64:
         raise InputError(f"--size: expected even numbers from 64 on as in 640x360, found {args.size}")
+    if args.style == "filmed" and args.version == 1:
+        raise InputError("--style: filmed scenes are of version 2, found --version 1; leave one of them out")
     limits = {"videos": (1, IDS), "seconds": (1, 600), "seed": (0, 10**9), "workers": (1, 256)}
     for name, (low, high) in limits.items():
         if not low <= getattr(args, name) <= high:
             raise InputError(f"--{name}: expected {low} to {high}, found {getattr(args, name)}")
     if not args.fps or not all(1 <= fps <= 120 for fps in args.fps):
         raise InputError(f"--fps: expected rates from 1 to 120, found {' '.join(map(str, args.fps)) or 'none'}")
-    return _Settings(args.seed, args.seconds, width, height, tuple(args.fps), gaze, args.version)
+    return _Settings(args.seed, args.seconds, width, height, tuple(args.fps), gaze, args.version, args.style)
 
 
 def _paths(folder: Path, video: str) -> dict[str, Path]:
@@ -171,7 +179,8 @@ def _prepare(folder: Path, settings: _Settings, videos: int) -> None:
 def _check_same(path: Path, settings: _Settings, videos: int) -> None:
     try:
         found = read_json(path, "the settings of a synthetic dataset", 2**20)
-        before, kept = dict(found["settings"], version=found["version"]), int(found["videos"])
+        before = {"style": "drawn", **found["settings"], "version": found["version"]}  # older files name no style
+        kept = int(found["videos"])
     except (ValueError, KeyError, TypeError, OverflowError):
         raise InputError(
             f"{path}: damaged, expected the settings of a synthetic dataset; choose another folder"

@@ -17,6 +17,7 @@ from data.gaze_law import GazeLaw
 from data.mvva_files import MvvaVideo
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.npz import open_npz
+from vasal_jax.scenes import Scene
 from vasal_jax.system.reading import read_json
 
 SETTINGS_FILE = "synthetic.json"
@@ -71,11 +72,17 @@ def dataset_name(root: Path) -> str:
         content = read_json(path, "the settings of a synthetic dataset", 2**20)
         settings = content["settings"]
         numbers = {name: settings[name] for name in ("seed", "seconds", "width", "height")} | {"v": content["version"]}
-        if not content["synthetic"] or not all(isinstance(number, int | float) for number in numbers.values()):
+        style = settings.get("style", "drawn")  # older files name none
+        if (
+            style not in Scene.STYLES
+            or not content["synthetic"]
+            or not all(isinstance(number, int | float) for number in numbers.values())
+        ):
             raise TypeError("other settings")
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path}: damaged, expected the settings of a synthetic dataset; write it again") from None
-    return "synthetic (seed {seed}, {seconds:g} s, {width}x{height}, version {v})".format(**numbers)
+    name = "synthetic (seed {seed}, {seconds:g} s, {width}x{height}, version {v}{filmed})"
+    return name.format(**numbers, filmed=", filmed" if style == "filmed" else "")
 
 
 def truth_path(root: str | os.PathLike, video: str) -> Path:

@@ -69,3 +69,31 @@ def test_the_law_gives_the_density_of_the_recorded_gaze_its_place(folder):
     y, x = np.mgrid[10:720:20, 10:1280:20]
     middles = np.stack([(density * x).sum((1, 2)), (density * y).sum((1, 2))], axis=1)
     np.testing.assert_allclose(middles, np.nanmean(record.fixations(), axis=1), atol=100)
+
+
+def test_filmed_videos_are_called_so_and_read_as_the_others(tmp_path):
+    small = {"videos": 1, "seconds": 1.0, "seed": 4, "size": (72, 128), "workers": 1, "fps": (24.0,)}
+    assert generate(SyntheticArgs(tmp_path, style="filmed", **small)) == 0
+    dataset, _ = open_dataset(tmp_path, split="test=231", progress=False)
+    assert dataset.name == NAME.replace("version 2", "version 2, filmed")
+    (record,) = dataset.records
+    boxes, mask = record.tracks()
+    assert boxes[mask].min() >= 0
+    assert boxes[mask].max() <= 1
+    points = record.fixations()
+    assert np.isfinite(points).mean() > 0.6
+    density = record.gaze_density(range(record.n_frames), (9, 16), 28.0)
+    np.testing.assert_allclose(density.sum((1, 2)), 1, rtol=1e-5)
+    with pytest.raises(InputError, match="style is filmed, asked for drawn"):
+        generate(SyntheticArgs(tmp_path, **small))
+
+
+def test_a_folder_that_names_no_style_is_a_drawn_one(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    path = tmp_path / "copy" / SETTINGS_FILE
+    content = json.loads(path.read_text())
+    del content["settings"]["style"]
+    path.write_text(json.dumps(content))
+    assert mvva.read_release(tmp_path / "copy", progress=False)[0].name == NAME
+    arguments = {"videos": 3, "seconds": 1.0, "seed": 4, "size": (72, 128), "workers": 1, "fps": (24.0,)}
+    assert generate(SyntheticArgs(tmp_path / "copy", **arguments)) == 0

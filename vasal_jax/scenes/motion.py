@@ -11,7 +11,7 @@ OBJECT_COLOURS = ((214, 66, 58), (52, 120, 200), (240, 176, 46), (60, 156, 104),
 class Motion:
     """How one head moves over the clip."""
 
-    def __init__(self, rng, n_frames: int, fps: float, place, size: float, openings, spreads):
+    def __init__(self, rng, n_frames: int, fps: float, place, size: float, openings, spreads, turning: float):
         time = np.arange(n_frames) / fps
 
         def wander(slow, quick):
@@ -19,7 +19,7 @@ class Motion:
             return (np.sin(2 * np.pi * speeds * time[:, None] + offsets) * shares).sum(axis=1)
 
         self.tilt = 0.09 * wander(0.1, 0.4)
-        self.yaw = np.clip(1.6 * wander(0.05, 0.3), -1, 1)
+        self.yaw = turning * np.clip(1.6 * wander(0.05, 0.3), -1, 1)
         # Every moving mouth nods along, heard or not: a nod says nothing about who speaks.
         nod = np.convolve(openings, np.hanning(9) / np.hanning(9).sum(), "same")[:n_frames]
         drift = np.stack([0.06 * wander(0.05, 0.25), 0.03 * wander(0.1, 0.5) + 0.035 * nod], axis=1)

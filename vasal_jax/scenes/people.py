@@ -95,7 +95,7 @@ class Pose:
     x: float  # pixels, of the face's middle
     y: float
     tilt: float  # radians, clockwise as seen
-    yaw: float  # -1..1, to the picture's left .. right
+    yaw: float  # to the picture's left (below 0) or right; -1..1 in drawn scenes, -3..3 in filmed ones
     opening: float  # of the mouth, 0..1
     spread: float  # of the lips, 0..1
     lids: float  # 0 open .. 1 shut

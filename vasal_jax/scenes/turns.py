@@ -11,6 +11,8 @@ TURN = (1.0, 3.0)  # seconds that a turn lasts
 PAUSE = (0.15, 0.6)  # seconds from one turn to the next
 REST = 0.15  # seconds, at least, between two movements of one mouth
 SHORTEST = 0.6  # seconds; no turn begins so late that less is left
+OVERLAP, MOST_OVERLAP = 0.5, 1.5  # of filmed scenes: how often a turn begins early, and by how many seconds at most
+LEFT_OUT = 0.12  # of filmed scenes: how often a turn is left out, for a long pause
 
 
 class Turn(NamedTuple):
@@ -26,11 +28,15 @@ def number_of_faces(seed: int) -> int:
     return int(stream(seed, "faces").integers(FEWEST_FACES, MOST_FACES + 1))
 
 
-def turns_of(seed: int, n: int, seconds: float, version: int) -> tuple[list[Turn], list[Turn]]:
-    """Those who speak and those who only move the mouth in the scene of a seed, of `n` people, by a version's law."""
+def turns_of(seed: int, n: int, seconds: float, version: int, style: str = "drawn") -> tuple[list[Turn], list[Turn]]:
+    """Those who speak and those who only move the mouth in the scene of a seed, of `n` people.
+
+    They follow a version's law; in scenes of the style "filmed" they then interrupt each other.
+    """
     if version == 1:
         return sample_turns_apart(n, seconds, stream(seed, "turns"), stream(seed, "mimes"))
-    return sample_turns(n, seconds, stream(seed, "turns"))
+    sequences = sample_turns(n, seconds, stream(seed, "turns"))
+    return interrupted(sequences, stream(seed, "overlaps")) if style == "filmed" else sequences
 
 
 def sample_turns(n: int, seconds: float, rng: np.random.Generator) -> tuple[list[Turn], list[Turn]]:
@@ -59,6 +65,26 @@ def sample_turns(n: int, seconds: float, rng: np.random.Generator) -> tuple[list
         free_from[turn.face] = turn.end + REST
         begins[which] = turn.end + rng.uniform(*PAUSE)
     return sequences
+
+
+def interrupted(sequences: tuple[list[Turn], list[Turn]], rng: np.random.Generator) -> tuple[list[Turn], list[Turn]]:
+    """The turns of speakers and of mimes with overlaps and long pauses, by one law for both.
+
+    Args:
+      sequences: of `sample_turns`.
+      rng: draws what changes.
+    """
+    moves = [turn for sequence in sequences for turn in sequence]
+    changed: tuple[list[Turn], list[Turn]] = ([], [])
+    for sequence, kept in zip(sequences, changed, strict=True):
+        for turn in sequence:
+            early, amount, left_out = rng.random(3)
+            if left_out < LEFT_OUT and kept:
+                continue
+            free = max((move.end for move in moves if move.face == turn.face and move.end <= turn.start), default=-REST)
+            start = turn.start - MOST_OVERLAP * amount * (early < OVERLAP)
+            kept.append(turn._replace(start=float(np.clip(start, max(0.0, free + REST), turn.start))))
+    return changed
 
 
 def sample_turns_apart(

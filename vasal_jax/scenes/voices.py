@@ -115,6 +115,24 @@ def speak(voice: Voice, seconds: float, rng: np.random.Generator, sample_rate: i
     return Speech(*(track.astype(np.float32) for track in (samples, opening, _smooth(spread, glide))))
 
 
+def laugh(voice: Voice, seconds: float, rng: np.random.Generator, sample_rate: int = SAMPLE_RATE) -> Speech:
+    """Laughter of `seconds`: breathy open vowels, five or so a second, that fall in pitch and loudness."""
+    n = max(1, round(seconds * sample_rate))
+    level, length = np.zeros(n), round(sample_rate / rng.uniform(4.3, 5.8))
+    for begin in range(0, n, length):
+        voiced = min(round(0.6 * length), n - begin)
+        level[begin : begin + voiced] = _bump(voiced) * (1 - 0.6 * begin / n)
+    level = _smooth(level, round(0.02 * sample_rate))
+    source = _glottal_pulses(1.4 * voice.pitch * 2.0 ** (-0.5 * np.linspace(0, 1, n)) / sample_rate)
+    source = source / _rms(source) + (1 + 2 * voice.breath) * rng.standard_normal(n)
+    formants = np.tile(_VOWELS[0, :3] * voice.tract, (n, 1))
+    samples = _filter(source, lambda f, at: _tract(f, formants[at], voice), sample_rate, even=True) * level
+    samples *= 0.95 / max(1e-9, float(np.abs(samples).max()))
+    shut = np.minimum(1, np.minimum(np.arange(n), np.arange(n)[::-1]) / length)  # at both ends
+    opening = np.clip(0.35 + 0.65 * level, 0, 1) * shut
+    return Speech(*(track.astype(np.float32) for track in (samples, opening, np.ones(n))))
+
+
 def music(seconds: float, rng: np.random.Generator, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """A plucked arpeggio over slow chords: float32 (samples,), -1..1."""
     n = max(1, round(seconds * sample_rate))
