@@ -40,12 +40,16 @@ class BaselineArgs:
     """Of the first scene; the others follow."""
     version: int = Scene.VERSION
     """Law of the scenes: 1 or 2."""
+    style: str = "drawn"
+    """Style of the scenes: drawn or filmed."""
 
 
-def baseline(scenes: int, seconds: float = 8.0, seed: int = 0, version: int = Scene.VERSION) -> tuple[float, int]:
+def baseline(
+    scenes: int, seconds: float = 8.0, seed: int = 0, version: int = Scene.VERSION, style: str = "drawn"
+) -> tuple[float, int]:
     """The share of frames on which the speaker is named, cross-validated over scenes, and the number of frames."""
     pairs = [
-        _pairs(*turns_of(number, number_of_faces(number), seconds, version), seconds)
+        _pairs(*turns_of(number, number_of_faces(number), seconds, version, style), seconds)
         for number in range(seed, seed + scenes)
     ]
     right = frames = 0
@@ -63,9 +67,9 @@ def _pairs(speech: list[Turn], mimes: list[Turn], seconds: float) -> np.ndarray:
     moves = sorted(speech + mimes, key=lambda turn: turn.start)
     rows = []
     for time in (np.arange(round(seconds * RATE)) + 0.5) / RATE:
-        now = [turn for turns in (speech, mimes) for turn in turns if turn.start <= time < turn.end]
-        if len(now) == 2:  # one of either: a sequence has one turn at a time
-            rows.append(np.subtract(*(_features(turn, moves, time, seconds) for turn in now)))
+        spoken, silent = ([turn for turn in turns if turn.start <= time < turn.end] for turns in (speech, mimes))
+        if len(spoken) == len(silent) == 1:
+            rows.append(np.subtract(*(_features(turn, moves, time, seconds) for turn in (*spoken, *silent))))
     return np.array(rows).reshape(len(rows), -1)
 
 
@@ -105,7 +109,9 @@ def main(args: list[str] | None = None) -> int:
             raise InputError(f"expected 5 to 10000 scenes of 1 to 600 s and a seed from 0 on, found {parsed}")
         if parsed.version not in Scene.VERSIONS:
             raise InputError(f"--version: expected 1 or 2, found {parsed.version}")
-        share, frames = baseline(parsed.scenes, parsed.seconds, parsed.seed, parsed.version)
+        if parsed.style not in Scene.STYLES:
+            raise InputError(f"--style: expected {' or '.join(Scene.STYLES)}, found {parsed.style}")
+        share, frames = baseline(parsed.scenes, parsed.seconds, parsed.seed, parsed.version, parsed.style)
         where = f"{frames} frames of {parsed.scenes} scenes"
         print(f"timing alone names the speaker on {share:.1%} of {where} (chance 50%)")
         return 0

@@ -338,9 +338,8 @@ def rows_of(name: str, args: ProofArgs) -> list[ModelRow]:
 
 def hard_frames(root: Path, video: VideoRecord) -> np.ndarray:
     """bool (F,): one face moves its mouth in silence while another speaks, and there are at least three."""
-    moving, talking = read_truth(root, video.id).mouth_moving, video.talking()
-    faces = video.tracks()[1].sum(1)
-    return (moving & ~talking).any(0) & talking.any(0) & (faces >= 3)
+    moving, (mask, talking) = read_truth(root, video.id).mouth_moving, _seen_and_talking(video)
+    return (moving & ~talking.T).any(0) & talking.any(1) & (mask.sum(1) >= 3)
 
 
 def speaker_found(videos: list[VideoRecord], face_weights: dict[str, np.ndarray]) -> tuple[float, float, int]:
@@ -350,11 +349,19 @@ def speaker_found(videos: list[VideoRecord], face_weights: dict[str, np.ndarray]
 
 def speaker_frames(video: VideoRecord, face_weights: np.ndarray) -> SpeakerFrames:
     """Whether the speaker has the highest weight, in the frames with one speaker among at least three faces."""
-    mask, talking = video.tracks()[1], video.talking().T
+    mask, talking = _seen_and_talking(video)
     asked = (mask.sum(1) >= 3) & ((talking & mask).sum(1) == 1)
     heaviest = np.where(mask, face_weights[:, :-1], -1).argmax(1)
     right = talking[np.arange(len(mask)), heaviest][asked]
     return SpeakerFrames(right, (1 / np.maximum(mask.sum(1), 1))[asked])
+
+
+def _seen_and_talking(video: VideoRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Which faces are there and which talk, bool (F, N) each."""
+    tracks, talking = video.tracks(), video.talking()
+    assert tracks is not None  # every synthetic video has both
+    assert talking is not None
+    return tracks[1], talking.T
 
 
 def main() -> int:

@@ -173,5 +173,5 @@ def paired(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean(values: np.ndarray) -> float | None:
     return float(np.mean(values)) if len(values) else None
