@@ -1,6 +1,6 @@
 """Compares a row of one table with a row of another: video by video, over the frames that both were scored on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
