@@ -52,7 +52,11 @@ class FaceCarry(NamedTuple):
 
 
 class FaceLogits(NamedTuple):
-    """What the branch says about the faces, float32."""
+    """The logits that the branch gives to the faces, float32.
+
+    `VASal.from_features` takes the softmax of `weights` for the face map, `prediction.inference.clip_results` for the
+    face weights that predictions and evaluations report, `training.losses.sums` for the loss.
+    """
 
     weights: jax.Array  # (B, T, N+1), -inf for masked faces, "no face" last; their softmax is the faces' weights
     talking: jax.Array  # (B, T, N), logit of each face talking; 0 for masked faces
@@ -103,7 +107,7 @@ class FaceBranch(nnx.Module):
         mel: Float[Array, "b t 16 64 64 1"] | None = None,
         carry: FaceCarry | None = None,
     ) -> tuple[FaceLogits, FaceCarry]:
-        """Weighs the faces of a clip.
+        """Computes a logit of the weight of each face, of "no face", and of each face talking, for a clip.
 
         What lies under a False of the mask has no effect, whatever it is. A slot's memory ends where the mask does.
 
@@ -178,7 +182,7 @@ class FaceBranch(nnx.Module):
         return h.swapaxes(0, 1), state
 
     def _weigh(self, h: Float[Array, "b t n c"], mask: Bool[Array, "b t n"]) -> FaceLogits:
-        """Fusion across faces: each beside the mean of all."""
+        """Computes the logits of the frames' faces from h of `_remember`: each face is compared with the mean face."""
         x = jax.nn.relu(self.own(h) + self.everyone(_mean_face(h, mask)))
         none = self.none(_mean_face(x, mask))[..., 0]
         weight, talking = (head(x)[..., 0].astype(jnp.float32) for head in (self.weight, self.talking))
