@@ -10,7 +10,9 @@
 | map_frames       | all frames at once                 | one by one, to stay in the cache                    |
 | scan_steps       | unrolled (CUDA), lax.scan          | lax.scan                                            |
 
-Every form equals `ops.native` in values and gradients (`tests/ops`). With a GPU or TPU, read native.py and stop there.
+Every form equals `ops.native` in values and gradients (`tests/ops`). `convolution`, `pooling` and `control_flow` choose
+the form by platform and define the gradients; `native` holds the forms of a GPU or TPU, `forms` and `winograd` those of
+a CPU. With a GPU or TPU, forms.py and winograd.py need not be read.
 Arrays are channels last, pictures (N, H, W, C).
 """
 

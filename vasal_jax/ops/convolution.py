@@ -117,6 +117,7 @@ def conv_relu_pool(
 
 
 def _relu_of_largest(x, kernel, bias):
+    """The value of `conv_relu_pool`, and which of the four pixels each maximum is, by the form of the platform."""
     kernel, transform = _parts(kernel)
     by_platform = {"cpu": partial(native.conv_pool, conv=conv2d), "default": native.conv_pool}
     if _winograd_form(x, kernel, 1, 1, of_bfloat16=True):
