@@ -43,17 +43,17 @@ class TrainConfig:
     clips: ClipOptions = ClipOptions()  # noqa: RUF009
     """Size of the clips and their augmentation."""
     without: tuple[Literal["sound", "faces"], ...] = ()
-    """Senses that the model gets nothing of, in training and validation: for ablations."""
+    """Inputs that are replaced by silence or by no faces, in training and validation: for ablations."""
     batch_size: int = 8
     """Clips of the global batch, a multiple of the number of devices."""
     updates: int = 10_000
     """Length of the training in steps."""
     seed: int = 0
-    """Of the first weights, the order of the clips and their augmentation."""
+    """The seed of the first weights, of the order of the clips and of their augmentation."""
     loss: LossWeights = LossWeights()  # noqa: RUF009
-    """What is minimised."""
+    """The weight of each term of the loss."""
     optimizer: OptimizerConfig = OptimizerConfig()  # noqa: RUF009
-    """How."""
+    """The optimiser: learning rate (by default 1e-4 at its peak), schedule, weight decay, mean of the weights."""
     memory: MemoryArgument = None
     """What the model remembers in validation, and so in the choice of the best weights: continuous, reset/N, overlap/N.
     By default what predict.py and evaluate.py take for the weights: overlap/N, N being the length of the clips."""
@@ -68,7 +68,7 @@ class TrainConfig:
     export: Path | None = None
     """At the end, also write the weights (mean over steps, of the best validation) to this .safetensors file."""
     distributed: Distributed = Distributed()
-    """Several hosts."""
+    """The processes of a run on several hosts."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "updates"):

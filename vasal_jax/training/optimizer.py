@@ -21,7 +21,7 @@ class OptimizerConfig:
     kind: Literal["adamw", "adam"] = "adamw"
     """How weight decay acts: on the weights themselves (AdamW) or as an L2 term in the gradient (Adam)."""
     learning_rate: float = 1e-4
-    """Peak learning rate, reached after the warm-up."""
+    """Peak learning rate, reached after the warm-up. Presets set their own."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """What follows the warm-up: half a cosine down to `final_share` at the last update, or the peak throughout."""
     warmup: int = 0
