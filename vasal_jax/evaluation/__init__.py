@@ -1,8 +1,11 @@
 """Scores on a dataset: rows, their scores, statistics, tables and the report.
 
-`ground_truth` says where people looked, `rows` and `people` what is scored; `clips` and `scorer` score it on the
-devices, `scores` keeps the scores of each video; `statistics`, `comparison`, `tables`, `result_files`, `breakdowns` and
-`report` make of them what people read.
+- `ground_truth`: fixations, densities, the negatives of the shuffled AUC, and the centre prior.
+- `rows`, `people`: what is scored: models, baselines, maps made elsewhere (`map_folders`), human observers.
+- `clips`, `scorer`: clips of several videos are scored on the devices; `scores` keeps the scores of each video.
+- `statistics`, `breakdowns`, `comparison`: means, intervals, groups of frames, differences between two results.
+- `settings`, `tables`, `result_files`, `report`: how the scores are printed and written.
+- `challenge`: the second table, as the AIM and NTIRE challenges score.
 """
 
 import lazy_loader

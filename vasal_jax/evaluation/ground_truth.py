@@ -1,4 +1,4 @@
-"""Where people looked, as scores need it, and what is known of that without any model.
+"""The ground truth of evaluation: fixations, densities, negatives of the shuffled AUC, and the centre prior.
 
 Fixations are scaled to the truth's resolution by their coordinates; a map of them is never resized. Everything drawn
 at random depends on a seed and on the video's ID alone, so a video scores the same whatever is evaluated beside it in

@@ -165,8 +165,15 @@ def model_row(
 
 
 def baseline_rows(truths: Sequence[GroundTruth], prior: np.ndarray, conventions: Conventions) -> list[MapRow]:
-    """What every model is to be compared with: centre prior, uniform map and, where its law is known, the gaze's own
-    density, the best that a map can reach. What people reach is in `people`."""
+    """The rows of the baselines: centre prior, uniform map and, on synthetic data, the density of the gaze itself.
+
+    `people` has the rows of human observers.
+
+    Args:
+      truths: of the scored videos.
+      prior: float32 `conventions.size`, from `ground_truth.centre_prior`.
+      conventions: those of the table.
+    """
     rows = [
         _constant(CENTRE_PRIOR, prior),
         _constant(UNIFORM, np.full(conventions.size, 1 / np.prod(conventions.size), np.float32)),
