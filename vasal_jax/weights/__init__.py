@@ -1,4 +1,11 @@
-"""Weights on disk: our own files, Orbax folders, and PyTorch checkpoints."""
+"""Weights on disk: our own files, Orbax folders, and PyTorch checkpoints.
+
+- `formats`: `load`, `save` and `read`, whatever the form of the file.
+- `parameters`: a model's parameters as NumPy arrays by name, into and out of a model.
+- `pytorch`: the released PyTorch names and layouts to ours and back. It reads a file after `pytorch_files`, which
+  refuses a hostile one, has checked it.
+- `pytorch_reference`, `pytorch_parity`: the released graph in PyTorch, and how far the converted model is from it.
+"""
 
 import lazy_loader
 

@@ -1,4 +1,7 @@
-"""What a PyTorch file asks for, looked at before PyTorch reads it: sizes, instructions and names of its pickles."""
+"""Refuses hostile PyTorch files before PyTorch reads them, by the sizes, instructions and names of their pickles.
+
+`pytorch.read` calls `check`, then `torch.load` with `weights_only=True`.
+"""
 
 import os
 import pickletools
@@ -24,7 +27,12 @@ _NAMES = re.compile(
 
 
 def check(path: Path) -> None:
-    """Raises `InputError` where reading the file would take more than `limits`, or its pickles name other things."""
+    """Checks a PyTorch file without running anything in it.
+
+    Raises:
+      InputError: the file is larger than `limits` allow, is damaged, or names code or objects other than those that
+        tensors and plain containers are made of.
+    """
     with open_regular(path, "a PyTorch file", limits.MAX_PYTORCH_BYTES) as file:
         try:
             if zipfile.is_zipfile(file):
