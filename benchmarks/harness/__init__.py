@@ -1,1 +1,1 @@
-"""What the benchmarks share: two sides in turn, each in a fresh process, and a table of their ratios."""
+"""Shared by the benchmarks: times two implementations in turn, each in its own process, and prints their ratios."""

@@ -1,4 +1,4 @@
-"""Our side of a comparison: what the dtypes of the tables stand for, and a drawn clip."""
+"""The JAX side of a comparison: the meaning of the dtypes in the tables, a random clip, a forward pass."""
 
 import contextlib
 
@@ -14,25 +14,25 @@ _PRECISIONS = {"float32": "highest", "TF32": "tensorfloat32"}
 
 
 def compute_type(dtype: str) -> str:
-    """The model's, of a dtype as the tables name it: TF32 is a way to multiply float32."""
+    """The model's compute type for a dtype of the tables: float32 for TF32, which only changes how it is multiplied."""
     return "float32" if dtype == "TF32" else dtype
 
 
 def precision(dtype: str) -> contextlib.AbstractContextManager:
-    """In the block, products are taken in the dtype as the tables name it; a CPU has but one way for each."""
+    """A context in which matrix products use the precision of a dtype of the tables; on a CPU, the default."""
     on_cpu = jax.default_backend() == "cpu"
     return jax.default_matmul_precision(None if on_cpu else _PRECISIONS.get(dtype))
 
 
 def drawn_clip(frames: int) -> dict[str, np.ndarray]:
-    """A batch of one clip for models without a face branch."""
+    """A batch of one random clip, for models without a face branch."""
     rng = np.random.default_rng(0)
     shapes = {"frames": (256, 256, 3), "frames_past": (256, 256, 3), "mel": (16, 64, 64, 1), "face_map": (32, 32, 1)}
     return {name: rng.uniform(0, 150, (1, frames, *shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
 def forward_call(config: ModelConfig, batch: dict[str, np.ndarray], dtype: str = "float32", faces: int = 0) -> Call:
-    """Maps a batch of one clip, in memory, to saliency maps."""
+    """Returns a call that computes the saliency maps of a batch of one clip, which lies on the device already."""
     model = VASal(config, rngs=nnx.Rngs(0))
     graph, state = nnx.split(model)
     carry = model.initial_carry(1, faces)

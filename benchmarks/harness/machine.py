@@ -1,4 +1,4 @@
-"""What this machine is, to stand above a table: `python -m benchmarks.harness.machine`."""
+"""Describes this machine, for the line above a table: `python -m benchmarks.harness.machine`."""
 
 import os
 import platform
@@ -9,31 +9,31 @@ from vasal_jax.system.processor import cpuinfo
 
 
 class Machine(NamedTuple):
-    """What measurements depend on."""
+    """The device and the conditions of a measurement."""
 
     device: str  # "cpu", or the name of the accelerator that JAX computes on
     conditions: str  # one line: processor, cores, threads, versions
 
 
 def ask() -> Machine:
-    """This machine, told by a process of its own: from its first use on, JAX keeps most of a GPU's memory."""
+    """This machine, described in a child process: once used, JAX would keep most of a GPU's memory in this one."""
     return in_fresh_process(here)
 
 
 def here() -> Machine:
-    """This machine."""
+    """This machine, described in this process, which imports JAX and PyTorch."""
     return Machine(device(), conditions())
 
 
 def device() -> str:
-    """The device that JAX computes on, in words."""
+    """The name of the device that JAX computes on, such as "cpu" or "NVIDIA H100 80GB HBM3"."""
     import jax
 
     return jax.devices()[0].device_kind
 
 
 def conditions() -> str:
-    """What else bears on a time: versions, cores, settings."""
+    """One line with the processor, the number of cores and threads, and the versions of Python, JAX and PyTorch."""
     import jax
     import torch
 

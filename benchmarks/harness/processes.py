@@ -1,4 +1,4 @@
-"""Work done in processes of its own, for what can only be seen from outside or must not be left behind."""
+"""Runs commands and functions in child processes, so that time, memory and environment are theirs alone."""
 
 import os
 import sys
@@ -21,13 +21,14 @@ class Finished(NamedTuple):
     """A command that has run."""
 
     seconds: float  # from its start to its end, loading included
-    peak: int  # bytes of memory that it held at its most
+    peak: int  # the largest resident memory, in bytes
 
 
 def finished(command: list[str | Path], **environment: str) -> Finished:
-    """Runs a command, as Python's arguments, to its end in the checkout; what it prints is not shown.
+    """Runs `python` with the arguments `command` in the checkout and waits for its end; its output is not shown.
 
-    Raises `InputError` with the command's last line if it fails.
+    Raises:
+      InputError: it failed; the message has the last line that it printed.
     """
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
@@ -41,14 +42,14 @@ def finished(command: list[str | Path], **environment: str) -> Finished:
 
 
 def in_fresh_process(function: Callable, *arguments: Any, environment: Mapping[str, str] | None = None) -> Any:
-    """What a function of a module gives for the arguments, called in a process of its own."""
+    """Calls a module-level function in a child process and returns its result."""
     with fresh_process(environment) as process:
         return process.submit(function, *arguments).result()
 
 
 @contextmanager
 def fresh_process(environment: Mapping[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
-    """A process that inherits nothing, for functions of a module; it ends with the `with` block.
+    """A spawned child process that runs module-level functions; it ends with the `with` block.
 
     Args:
       environment: its variables; those of this process by default.
@@ -64,7 +65,7 @@ def fresh_process(environment: Mapping[str, str] | None = None) -> Iterator[Proc
 
 
 def as_train_py_has_it() -> dict[str, str]:
-    """The environment with the memory of train.py, which asks for huge pages by itself, and for nothing else."""
+    """This process's environment with the allocator settings of train.py: huge pages, no `MALLOC_` variable."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     return rest | {"GLIBC_TUNABLES": HUGE_PAGES}
 

@@ -1,4 +1,4 @@
-"""Runs benchmarks, each in a process of its own for every allocator setting, and makes one table of what they find.
+"""Runs each benchmark once per allocator setting, each time in a child process, and prints all rows as one table.
 
 A benchmark is a module with `measure(rounds=..., **options) -> list[Comparison]`.
 """
@@ -20,8 +20,8 @@ from benchmarks.harness.side_by_side import Row, print_table
 from vasal_jax.errors import InputError
 from vasal_jax.system.files import check_writable, replacing
 
-# glibc hands large blocks back to the system and faults them in again at every use, which can double a convolution's
-# time. "kept" tells it not to; both sides always run in the same setting.
+# glibc returns large blocks to the system, so each use faults their pages in again, which can double a convolution's
+# time. "kept" tells glibc to keep the blocks. Both sides of a comparison always run in the same setting.
 ALLOCATORS = {
     "default": {},
     "kept": {
@@ -34,7 +34,7 @@ ACCELERATOR = {"device": {}}  # memory there is the device's own
 
 
 def run(command: Callable[[], int]) -> int:
-    """A command's exit code, or 2 with one line for a mistake; `vasal_jax.commands.run` needs more than the core."""
+    """The exit code of a command; 2, after one printed line, if it raises `InputError`."""
     try:
         return command()
     except InputError as error:
@@ -43,7 +43,7 @@ def run(command: Callable[[], int]) -> int:
 
 
 def command_line(description: str, program: str) -> argparse.ArgumentParser:
-    """The arguments that all benchmarks have."""
+    """A parser with the arguments of all benchmarks."""
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument(
         "--rounds", type=_count, metavar="N", help="times that each side is timed; 7 by default, 3 for predict"
@@ -58,7 +58,7 @@ def command(name: str, description: str, *, strict: bool = False, **options: tup
 
     Args:
       description: its first line is shown by --help.
-      strict: a goal missed is exit code 1.
+      strict: return exit code 1 if a goal is missed.
       options: further arguments of the module's `measure`: type and help.
     """
     parser = command_line(description.splitlines()[0], f"python -m benchmarks.{name}")
@@ -77,13 +77,13 @@ def command(name: str, description: str, *, strict: bool = False, **options: tup
 def report(
     modules: list[str], options: dict[str, object], allocator: str | None = None, json_file: Path | None = None
 ) -> tuple[list[Row], int]:
-    """Runs benchmarks and prints, and writes, what they find.
+    """Runs benchmarks, prints their rows as a table, and writes them to `json_file`.
 
     Args:
       modules: the benchmarks, by their modules' full names.
       options: arguments for the `measure` of each.
-      allocator: the one setting to run in; both by default.
-      json_file: where the rows go.
+      allocator: the only setting to run in; by default both.
+      json_file: the JSON file to write the rows to; by default none.
 
     Returns:
       The rows, and the exit code: of the first benchmark that failed, whose rows are missing, or 0.
@@ -117,7 +117,7 @@ def report(
 def _in_own_process(
     module: str, options: dict[str, object], setting: str, variables: dict[str, str]
 ) -> tuple[list[Row], int]:
-    """Rows and exit code of one benchmark in one setting, which must be made before a process starts."""
+    """Rows and exit code of one benchmark in one setting: glibc reads its variables when a process starts."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         words = [sys.executable, "-m", "benchmarks.harness.runner", module, json.dumps(options), setting, str(out)]
@@ -126,7 +126,7 @@ def _in_own_process(
 
 
 def _measure(module: str, options: str, setting: str, out: str) -> int:
-    """What that process does."""
+    """The main function of the child process: writes the rows of one benchmark to `out` as JSON."""
     try:
         measure = importlib.import_module(module).measure
     except ModuleNotFoundError as error:

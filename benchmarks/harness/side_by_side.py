@@ -1,4 +1,4 @@
-"""How two ways of doing the same work are timed in turn, and the table that says which is faster and by how much."""
+"""Times two implementations of the same work in turn, and prints a table of the ratios of their times."""
 
 import statistics
 import time
@@ -14,34 +14,34 @@ from rich.table import Table
 
 from benchmarks.harness.processes import fresh_process
 
-Call = Callable[[], object]  # does the work once, and does not return before it is done
-Goals = Mapping[tuple[str, str], float | None]  # by (ours, theirs); None where the ratio is only stated
+Call = Callable[[], object]  # does the work once and returns when it is done, not when it is dispatched
+Goals = Mapping[tuple[str, str], float | None]  # least ratio by (ours, theirs); None if there is no goal
 
 WARM_UP = 2  # calls before the first that counts
 
 
 class Side(NamedTuple):
-    """One way of doing the work."""
+    """One implementation of the work."""
 
     process: Executor
-    make: Callable[[], Call]  # called there; a function of a module, or partial
+    make: Callable[[], Call]  # makes the call in that process; a module-level function or a partial of one
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one benchmark finds about one pair of sides."""
+    """The times of one pair of sides."""
 
     work: str
     against: str
-    dtype: str  # what ours computes in; what theirs does is in its name, where it is another
+    dtype: str  # of our side; if their side has another, its name says so
     ours: list[float]  # seconds of each round
     theirs: list[float]  # of the same rounds
-    goal: float | None = None  # how many times faster ours should be; None where that is only stated
+    goal: float | None = None  # the least ratio theirs / ours; None if there is no goal
 
 
 @dataclass(frozen=True)
 class Row:
-    """A comparison as it is printed and kept. Times are medians; ratios are theirs / ours, round by round."""
+    """A comparison as printed and saved. Times are medians in seconds; ratios are theirs / ours of each round."""
 
     work: str
     against: str
@@ -76,12 +76,12 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is; None where there is none."""
+        """Whether the median ratio reaches the goal; None if there is no goal."""
         return None if self.goal is None else self.ratio >= self.goal
 
 
 def interleave(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]:
-    """Times each side once a round, after a call that does not count; seconds of every round by side."""
+    """Times each side once a round, each time after an untimed call; returns the seconds of every round by side."""
     for name, side in sides.items():
         side.process.submit(_prepare, name, side.make).result()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -101,8 +101,8 @@ def _prepare(name: str, make: Callable[[], Call]) -> None:
 
 
 def _time(name: str) -> float:
-    # While the others had their turn, cores have slowed down, and freed memory has gone farther away: to the host of a
-    # virtual machine, from which a training step of 1 s takes 0.2 s to get it back.
+    # The untimed call undoes what happened while the other sides ran: the cores clocked down, and a virtual machine
+    # returned freed memory to its host. Getting it back takes 0.2 s of a training step of 1 s.
     _calls[name]()
     begin = time.perf_counter()
     _calls[name]()
@@ -119,13 +119,13 @@ def compare(
 ) -> list[Comparison]:
     """Times all sides that the goals name in turn, and compares each pair.
 
-    Ours are in one process and theirs in another, as a user has them: in a process with PyTorch that keeps freed memory
-    ours took a third longer.
+    Our sides run in one process and theirs in another, as users run them. In one process with PyTorch, where freed
+    memory was kept, ours took a third longer.
 
     Args:
-      goals: by the names of two sides; that of ours is its dtype.
-      ours, theirs: make a side of its name; functions of a module, or partial.
-      environment: of the process that ours are in; this one's by default.
+      goals: the goal of each pair to compare, by the names of our side (its dtype) and of theirs.
+      ours, theirs: make the call of a side from its name; module-level functions or partials of them.
+      environment: the environment of the process of our sides; by default that of this process.
     """
     our_names, their_names = (dict.fromkeys(names) for names in zip(*goals, strict=True))  # each once
     with fresh_process(environment) as here, fresh_process() as there:
@@ -136,7 +136,7 @@ def compare(
 
 
 def print_table(rows: list[Row]) -> None:
-    """Prints rows as a table, a goal beside each ratio that has one."""
+    """Prints the rows as a table, with the goals beside the ratios."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     words = "work", "against", "allocator", "dtype"
     numbers = "rounds", "ours ms", "theirs ms", "ratio", "least", "most", "goal", "met"
@@ -147,4 +147,4 @@ def print_table(rows: list[Row]) -> None:
         ratios = (f"{ratio:.2f}" for ratio in (row.ratio, row.ratio_min, row.ratio_max))
         goal = ("", "") if row.goal is None else (f"{row.goal:.2f}", "yes" if row.met else "no")
         table.add_row(row.work, row.against, row.allocator, row.dtype, str(row.rounds), *times, *ratios, *goal)
-    Console(width=200, highlight=False).print(table)  # a pipe is as wide as any line
+    Console(width=200, highlight=False).print(table)  # wide enough for every row, also in a pipe

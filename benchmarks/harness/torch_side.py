@@ -13,7 +13,7 @@ from vasal_jax.weights.pytorch_reference import VASalReference
 
 
 class Way(NamedTuple):
-    """A way of running PyTorch."""
+    """Settings under which PyTorch runs the released graph."""
 
     last: bool = False  # channels-last memory
     bfloat16: bool = False  # autocast
@@ -40,7 +40,7 @@ def torch_device() -> str:
 
 
 def placed(x: torch.Tensor, way: Way) -> torch.Tensor:
-    """The tensor on the device, with its channels innermost in memory where the way says so and it has any."""
+    """The tensor on the device; with `way.last`, tensors of 4 and 5 axes have channels-last memory."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d} if way.last else {}
     return x.to(torch_device(), memory_format=formats.get(x.ndim, torch.preserve_format))
 
@@ -60,12 +60,12 @@ def clip_of(batch: dict[str, np.ndarray], way: Way) -> list[torch.Tensor]:
 
 
 def numbers(way: Way) -> contextlib.AbstractContextManager:
-    """In the block, PyTorch computes in the way's types; what is TF32 stays so behind it, for a backward pass."""
+    """A context in which PyTorch computes in the types of `way`. TF32 stays on after it, for the backward pass."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = way.tf32
     return torch.autocast(torch_device(), torch.bfloat16, enabled=way.bfloat16)
 
 
 def finish() -> None:
-    """Waits until the GPU, where there is one, has done its work."""
+    """Waits until the GPU, if there is one, has finished all queued work."""
     if torch_device() == "cuda":
         torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Drawn videos of 1280x720 with sound."""
+"""Writes synthetic videos of 1280x720 with sound, for benchmarks."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 
 WIDTH, HEIGHT = 1280, 720
-FPS = 24  # the rate that the release takes every video to have
+FPS = 24  # the released code assumes this rate for every video
 
 
 def draw_faces(path: Path, seconds: float) -> np.ndarray:
@@ -22,7 +22,7 @@ def draw_faces(path: Path, seconds: float) -> np.ndarray:
 
 
 def draw_pattern(path: Path, seconds: float) -> None:
-    """Writes a video of a drifting pattern and a warbling tone, which takes a fraction of the time."""
+    """Writes a video of a moving pattern and a tone of changing pitch, in a fraction of the time of `draw_faces`."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     picture = np.stack([127 + 120 * np.sin(x / 40 + y / 90), (x + y) % 256, 127 + 120 * np.cos(y / 30)], axis=-1)
     picture = picture.astype(np.uint8)
