@@ -1,4 +1,4 @@
-"""Small drawn batches, and a stand-in for the model, for tests of training."""
+"""Random batches and parameters, and a linear stand-in for the model, for tests of training."""
 
 import jax
 import jax.numpy as jnp
@@ -8,15 +8,16 @@ from vasal_jax.models import FaceLogits, ModelConfig
 from vasal_jax.training.step import Training
 from vasal_jax.weights import parameters
 
-_OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}  # gone since
+_OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}  # removed in 0.11
 FAST_COMPILE = {**_OLD_EMITTERS, "xla_backend_optimization_level": 0}
-"""Compiler options with which the whole model's step compiles in a fifth of the time, to run slowly."""
+"""Compiler options: the whole model's step compiles in a fifth of the time, and runs more slowly."""
 
 
 def drawn_batch(clips: int, steps: int = 2, faces: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
-    """A batch as the data pipeline makes it, unevenly annotated.
+    """A random batch with the fields of the data pipeline, in which clips lack different annotations.
 
-    Clip 0 has no fixations, clip 1 ends in padding, clip 2 has no faces, clip 3 has all; then again from the start.
+    Clip 0 has no fixations, clip 1 ends in padding, clip 2 has no faces, clip 3 lacks nothing; clip 4 is like clip 0
+    again, and so on.
     """
     rng = np.random.default_rng(seed)
     kind = np.arange(clips) % 4
@@ -57,7 +58,7 @@ def drawn_batch(clips: int, steps: int = 2, faces: int = 2, seed: int = 0) -> di
 
 
 def drawn_params(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
-    """Parameters of a model, of a size that keeps activations in bounds."""
+    """Random parameters of a model, scaled so that activations stay bounded."""
     rng = np.random.default_rng(seed)
     shapes = parameters.parameter_shapes(config)
     return {
@@ -67,7 +68,7 @@ def drawn_params(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 class StandIn(Training):
-    """Training of something that takes and gives what the model does and compiles in no time: a linear map."""
+    """`Training` with a linear map in place of the model: the same inputs and outputs, but it compiles quickly."""
 
     def forward(self, params, batch, carry=None):
         frames = batch["frames"].reshape(*batch["frames"].shape[:2], 32, 8, 32, 8, 3).mean((3, 5)) / 64
@@ -79,6 +80,7 @@ class StandIn(Training):
 
 
 def stand_in_params() -> dict[str, np.ndarray]:
+    """Random parameters of `StandIn`."""
     shapes = {
         "visual.conv1_1.kernel": (3,),
         "fusion.head.bias": (32, 32),

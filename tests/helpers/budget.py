@@ -1,4 +1,4 @@
-"""What a reader may take to refuse a file: a GiB above the idle program, ten seconds; measured in a child."""
+"""Runs a reader on a hostile file in a child process and checks that it takes at most 1 GiB and 10 s to refuse it."""
 
 import json
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-MEMORY = 2**30
-SECONDS = 10.0
+MEMORY = 2**30  # bytes above those of the idle program
+SECONDS = 10.0  # of processor time
 
 _CHILD = """
 import importlib, json, os, resource, sys, time
@@ -24,7 +24,7 @@ for name in function.split("."):
     read = getattr(read, name)
 from vasal_jax.errors import InputError
 _, idle = held()
-resource.setrlimit(resource.RLIMIT_DATA, (idle + 6 * 2**30,) * 2)  # to fail rather than take the machine down
+resource.setrlimit(resource.RLIMIT_DATA, (idle + 6 * 2**30,) * 2)  # before the machine has none left
 begin = time.process_time()
 try:
     found = read(*arguments)
@@ -38,18 +38,19 @@ print(json.dumps([said, time.process_time() - begin, held()[0] - idle]))
 
 
 class Outcome(NamedTuple):
-    """What a reader made of a file."""
+    """How a reader dealt with a file."""
 
     said: str  # "accepted", or "refused: " with the message
-    seconds: float  # of the processor
-    memory: int  # bytes above the idle program
+    seconds: float  # of processor time
+    memory: int  # bytes above those of the idle program
 
 
 def outcome(reader: str, *arguments: object) -> Outcome:
-    """Calls a reader, "module:function", in a process of its own and follows it to its end.
+    """Calls a reader, "module:function", in a child process, and exhausts it if it returns an iterator.
 
     Raises:
-      AssertionError: it ended with anything but an `InputError`, or took more than it may to refuse the file.
+      AssertionError: the reader raised another error than `InputError`, or refused the file but took more memory or
+        time than `MEMORY` or `SECONDS`.
     """
     words = [sys.executable, "-c", _CHILD, *reader.split(":"), json.dumps([str(a) for a in arguments])]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
@@ -63,7 +64,7 @@ def outcome(reader: str, *arguments: object) -> Outcome:
 
 
 def refusal(reader: str, *arguments: object) -> str:
-    """The message with which a reader refuses a file, within its budget."""
+    """The message with which a reader refuses a file. Fails if the reader accepts it or exceeds the budget."""
     found = outcome(reader, *arguments)
     assert found.said.startswith("refused: "), found
     return found.said.removeprefix("refused: ")

@@ -1,4 +1,4 @@
-"""Videos of squares that stand for faces."""
+"""Writes videos in which bright squares stand for faces, and their tracks."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SIDE = 24  # pixels of a face
 
 
 def paths(n: int) -> np.ndarray:
-    """Centres of two faces in 0..1 on n frames, float64 (n,2,2), the second a little later at a standstill."""
+    """Centres of two faces, x and y in 0..1, float64 (n,2,2). The second face moves only horizontally."""
     t = np.arange(n) / 100
     return np.stack([np.stack([0.25 + t, 0.35 + t / 2], -1), np.stack([0.75 - t, np.full(n, 0.6)], -1)], axis=1)
 

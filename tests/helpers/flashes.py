@@ -1,4 +1,4 @@
-"""Videos in which a white picture and a beep come at the same moment, and where these are found again."""
+"""Writes videos with white pictures and a beep at the same time, and finds the times of both in a file."""
 
 import struct
 from collections.abc import Callable
@@ -28,7 +28,10 @@ def write_flash(
     rate: int = 48000,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """`n` grey pictures of noise with three white ones, and as long a silence with a beep, interleaved in `path`."""
+    """Writes `n` pictures of dark noise, three of them white from `flash` on, and a silent track with a beep there.
+
+    Pictures and sound are interleaved. `sound_seconds` is the length of the track, by default that of the pictures.
+    """
     samples = np.zeros(round((n / FPS if sound_seconds is None else sound_seconds) * rate), np.float32)
     first = round(flash / FPS * rate)
     beep = np.sin(2 * np.pi * 1000 * np.arange(rate // 10) / rate) / 2
@@ -59,19 +62,23 @@ def write_flash(
 
 
 def cut_from(source: Path, path: Path, share: float) -> Path:
-    """A transport stream without its first packets: it begins in the middle of a group of pictures."""
+    """Writes `source`, a transport stream, without its first `share`, so that it begins within a group of pictures."""
     data = source.read_bytes()
     path.write_bytes(data[int(len(data) * share) // 188 * 188 :])
     return path
 
 
 def joined(path: Path, *parts: Path) -> Path:
+    """Writes the bytes of the parts one after the other."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 
 
 def restamped(source: Path, path: Path, moved: Callable[[str, float], float]) -> Path:
-    """The packets of `source` with other stamps: `moved` takes "video" or "audio" and the time it is shown."""
+    """Writes the packets of `source` with other time stamps.
+
+    `moved` maps "video" or "audio" and the time of a packet in seconds to its new time.
+    """
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         streams = [new.add_stream_from_template(stream) for stream in old.streams]
         for packet in old.demux():
@@ -85,7 +92,7 @@ def restamped(source: Path, path: Path, moved: Callable[[str, float], float]) ->
 
 
 def with_edit_list(source: Path, path: Path, begin: float) -> Path:
-    """An MP4 that is shown from `begin` seconds on, as an editor trims it that encodes nothing anew."""
+    """Writes the MP4 `source` with an edit list that starts at `begin` seconds, as editors trim without encoding."""
     data = bytearray(source.read_bytes())
     movie = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)[0]
     position = -1
@@ -99,21 +106,21 @@ def with_edit_list(source: Path, path: Path, begin: float) -> Path:
 
 
 def flash_times(path: Path) -> tuple[int, list[float]]:
-    """How many pictures there are, and the seconds at which white ones begin."""
+    """The number of pictures, and the times in seconds at which runs of white pictures begin."""
     shown = [(frame.time, frame.image.mean() > 128) for frame in read_frames(path)]
     pairs = zip([(0, False), *shown], shown, strict=False)
     return len(shown), [time for (_, before), (time, white) in pairs if white and not before]
 
 
 def beep_times(path: Path, track: int | None = None) -> list[float]:
-    """The seconds at which beeps begin in what the model hears."""
+    """The times in seconds at which beeps begin in the samples that the model gets."""
     samples = np.concatenate([np.zeros(1, np.float32), *read_sound(path, track)])
     loud = np.flatnonzero(np.abs(samples) > 0.1) / 22050
     return [float(time) for before, time in zip([-1, *loud], loud, strict=False) if time - before > 0.2]
 
 
 def write_overlay(source: Path, path: Path) -> Path:
-    """The pictures and the sound of `source` written again."""
+    """Writes the pictures and the sound of `source` through `video_writer`, as an overlay is written."""
     with video_writer(path, 64, 48, FPS, source) as write:
         for frame in read_frames(source):
             write(frame.image, frame.time)

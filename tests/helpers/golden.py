@@ -1,4 +1,4 @@
-"""Drawn weights and inputs behind the golden arrays of the released model (`fixtures/released_forward_seed7.npz`)."""
+"""Random weights and inputs from which the released model made `fixtures/released_forward_seed7.npz`."""
 
 import zlib
 from pathlib import Path
@@ -40,7 +40,7 @@ def drawn_clip(seed: int = 7, steps: int = 12) -> tuple[np.ndarray, ...]:
 
 
 def to_batch(*clips: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
-    """PyTorch clips x1..x4 as one batch in the project's vocabulary."""
+    """The released model's inputs x1..x4 of each clip as one batch under this project's names, channels last."""
     x1, x2, x3, x4 = (np.stack(parts) for parts in zip(*clips, strict=True))
     return {
         "frames": np.moveaxis(x2, 2, -1),

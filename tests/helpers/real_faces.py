@@ -1,4 +1,4 @@
-"""Faces that a detector finds: those of drawn scenes, and filmed ones where a checkout's neighbour has them."""
+"""Faces for tests of detectors: those of synthetic scenes, and filmed ones if mvva_005.gif is at hand."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from tests.helpers.media import write_video
 from tests.inputs.faces.test_tracking import count_errors, runs
 from vasal_jax.scenes import Scene
 
-# 34 frames of the MVVA database with the authors' heat map painted over, for a look at real faces. They are nobody's to
-# hand on, so no checkout has them; whatever they show is also shown on drawn faces.
+# 34 frames of the MVVA database under the authors' heat map, to test detectors on real faces. Nobody may redistribute
+# them, so they are no part of the checkout; every test on them has one like it on synthetic faces.
 _PLACES = [parent / "shared/media/mvva_005.gif" for parent in Path(__file__).parents]
 FILMED = next((place for place in _PLACES if place.exists()), None)
 needs_filmed = pytest.mark.skipif(FILMED is None, reason="needs mvva_005.gif, which is no part of the checkout")
@@ -29,7 +29,10 @@ def write_drawn(path: Path) -> tuple[Path, np.ndarray]:
 
 
 def check_drawn(truth: np.ndarray, boxes: np.ndarray, mask: np.ndarray, missed: float) -> None:
-    """Who is found keeps the track to the cut; at most this share of the faces is not found."""
+    """Checks that no track changes its face before the cut, and that at most the share `missed` is not found.
+
+    Nothing but faces may be found.
+    """
     errors = count_errors(truth, boxes, mask, least=0.3)
     assert errors.switches == 0
     assert errors.misses <= missed * np.isfinite(truth).all(-1).sum()
@@ -37,7 +40,7 @@ def check_drawn(truth: np.ndarray, boxes: np.ndarray, mask: np.ndarray, missed: 
 
 
 def check_filmed(boxes: np.ndarray, mask: np.ndarray, columns: int) -> None:
-    """Each of the two men has one column for all 34 frames, and the others behind them few more."""
+    """Checks that each man in front keeps one column for all 34 frames, and that there are at most `columns`."""
     assert len(boxes) == 34
     pixels = boxes * (1280, 720, 1280, 720)
     for x, y in (LEFT, RIGHT):

@@ -1,4 +1,4 @@
-"""A dataset's video in memory, for tests of what reads videos through evaluation's `Video`."""
+"""A video of a dataset in memory, for tests of code that takes an `evaluation.ground_truth.Video`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ TWO_FACES = np.array([[0.1, 0.2, 0.3, 0.6], [0.5, 0.1, 0.8, 0.5]], np.float32)
 
 @dataclass
 class RecordedVideo:
-    """A video whose gaze and speakers follow from `seed` unless they are given; without a file its frames are noise."""
+    """A video with random fixations (by `seed`) and regular talking flags unless given; without a file it is noise."""
 
     id: str
     n_frames: int
@@ -35,7 +35,7 @@ class RecordedVideo:
     subset: str | None = None
     noise_size: tuple[int, int] = (45, 80)
     law: np.ndarray | None = None  # (F,H,W), the density of all people who could look
-    reads: int = 0  # how often `frames` was begun
+    reads: int = 0  # how many times iterating over `frames` began
 
     def frames(self) -> Iterator[Frame]:
         self.reads += 1

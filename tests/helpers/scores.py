@@ -1,4 +1,4 @@
-"""Scores of frames and settings as an evaluation has them, small enough to work out by hand."""
+"""Scores of single frames and settings of a result, small enough that tests can compute means by hand."""
 
 import numpy as np
 
@@ -22,9 +22,10 @@ SETTINGS = {
 
 
 def frames(*values: float) -> dict[str, np.ndarray]:
-    """Every metric with these values, times its place in the list."""
+    """Scores of the frames of a video: `values` times 1 for the first of `METRICS`, times 2 for the second, ..."""
     return {metric: np.array(values, np.float32) * (1 + i) for i, metric in enumerate(METRICS)}
 
 
 def table(**rows: dict) -> dict:
+    """The results of rows, by name the scores of `frames` of each video."""
     return statistics.summarise(rows, SETTINGS)

@@ -1,4 +1,4 @@
-"""The tracks of a video that is known from end to end, to hold those beside that are settled as it goes by."""
+"""A face tracker that sees the whole video first: the reference for `Tracker`, which decides while frames come in."""
 
 import dataclasses
 from itertools import count, pairwise
@@ -17,12 +17,12 @@ from vasal_jax.inputs.faces.tracking import (
 
 
 class WholeVideoTracker:
-    """As `Tracker`, written for a video that is over: nothing is settled before the last frame is known."""
+    """Takes the same calls as `Tracker` but makes its tracks only when the last frame is known."""
 
     def __init__(self, max_gap: int = MAX_GAP):
         self._max_gap = max_gap
-        self._frame = -1  # the last one given
-        self._looks = 0  # in this shot
+        self._frame = -1  # index of the last frame given
+        self._looks = 0  # frames of this shot in which faces were looked for
         self._alive: list[_Track] = []
         self._over: list[_Track] = []
         self._births = count()
@@ -75,7 +75,7 @@ class WholeVideoTracker:
 @dataclasses.dataclass(eq=False)
 class _Track:
     birth: int
-    moving: tracking._Track  # knows where the face should be next
+    moving: tracking._Track  # predicts where the face is in the next frame
     frames: list[int]  # in which it was found
     boxes: list[np.ndarray]  # (4,), found there
     scores: list[float]
@@ -87,7 +87,7 @@ class _Track:
         self.scores.append(score)
 
     def kept(self, side: int, max_gap: int) -> list[tuple[int, float]]:
-        """Frames and one side of the boxes, without the faint finds between two sure ones."""
+        """Frames and one side of the boxes, without low scores that lie between two high ones."""
         sure = [frame for frame, score in zip(self.frames, self.scores, strict=True) if score >= SURE]
         spanned = [pair for pair in pairwise(sure) if pair[1] - pair[0] <= max_gap + 1]
         return [
