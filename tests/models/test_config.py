@@ -33,14 +33,14 @@ def test_a_face_branch_changes_nothing_else(full, bare):
 
 
 @pytest.mark.parametrize("words", ["continuous", "reset/1", "reset/12", "overlap/12"])
-def test_a_memory_is_its_words(words):
+def test_a_memory_is_written_as_it_is_parsed(words):
     assert str(Memory.parse(words)) == words
 
 
 @pytest.mark.parametrize(
     "words", ["", "reset", "reset/0", "reset/-1", "overlap/7", "overlap/0", "continuous/3", "reset/12 ", "reset/99999"]
 )
-def test_words_that_are_no_memory(words):
+def test_other_words_than_a_memory_are_refused(words):
     with pytest.raises(InputError, match="memory"):
         Memory.parse(words)
 
@@ -94,6 +94,6 @@ def test_a_config_from_before_the_face_branch_has_none():
         ({"face_audio": 8}, "face_audio must be 0 without a face branch, found 8"),
     ],
 )
-def test_sizes_that_are_none_are_refused(fields, message):
+def test_impossible_sizes_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
         ModelConfig.from_json(json.dumps(fields))

@@ -12,7 +12,7 @@ from vasal_jax.ops import conv2d
 
 
 def unrolled(gates, kernel, state):
-    """The recurrence as its equations say, for automatic differentiation."""
+    """The recurrence written out step by step from its equations, for automatic differentiation."""
     h, c = state
     outputs = []
     for gates_x in gates:
@@ -58,7 +58,7 @@ def test_two_halves_with_the_carry_equal_one_run():
     chex.assert_trees_all_close(carry, last, atol=1e-6)
 
 
-def test_batch_entries_do_not_meet():
+def test_batch_entries_are_independent():
     lstm = ConvLSTM(3, (4, 2), dtype="float32", rngs=nnx.Rngs(2))
     x = np.random.default_rng(2).standard_normal((2, 4, 5, 6, 3)).astype(np.float32)
     both, _ = lstm(x)

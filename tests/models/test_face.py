@@ -86,7 +86,7 @@ def gradients_compiled(graph, state, floats, mask, weight):
 
 
 def gradients(branch: FaceBranch, batch: dict) -> tuple[dict, dict]:
-    """Of a loss over map and talking logits, with respect to parameters and inputs."""
+    """Gradients of a loss over the face map and the talking logits, with respect to parameters and to inputs."""
     floats = {name: x for name, x in batch.items() if name != "mask"}
     weight = np.random.default_rng(8).standard_normal((32, 32)).astype(np.float32)
     state, floats = gradients_compiled(*nnx.split(branch), floats, batch["mask"], weight)
@@ -94,7 +94,7 @@ def gradients(branch: FaceBranch, batch: dict) -> tuple[dict, dict]:
 
 
 def assert_close(found, expected, tolerance: float):
-    """To `tolerance` of the largest magnitude."""
+    """Compares two arrays to `tolerance` of the largest magnitude of `expected`."""
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1e-30, np.abs(expected).max()))
 
 
@@ -106,7 +106,7 @@ def test_permuted_faces_have_permuted_weights_and_one_map(config):
     found, drawn, carry = run(branch, batch)
     permuted, redrawn, permuted_carry = run(branch, slots(batch, order))
     weights = jax.nn.softmax(found.weights)
-    assert np.ptp(np.asarray(weights[:, -1, :4])) > 0.02  # there is something to permute
+    assert np.ptp(np.asarray(weights[:, -1, :4])) > 0.02  # the weights differ
     np.testing.assert_allclose(jax.nn.softmax(permuted.weights)[..., :4], weights[..., order], atol=1e-6)
     np.testing.assert_allclose(jax.nn.softmax(permuted.weights)[..., 4], weights[..., 4], atol=1e-6)
     np.testing.assert_allclose(permuted.talking, found.talking[..., order], atol=1e-5)
@@ -117,7 +117,7 @@ def test_permuted_faces_have_permuted_weights_and_one_map(config):
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -3e38])
 def test_masked_faces_have_no_effect_on_values_and_gradients(garbage):
-    """Whatever lies under the mask; and as if their slots were not there."""
+    """Garbage under the mask changes no value and no gradient, and the result is that of a batch without the slot."""
     branch = drawn_branch(HEARING)
     batch = drawn_faces(4, 4)
     batch["mask"][:, :, 1] = False
@@ -162,7 +162,7 @@ def test_without_faces_the_map_is_zero_and_every_gradient_finite(faces):
 
 @BOTH
 def test_clips_with_the_carry_equal_one_long_clip(config):
-    """With slots that are empty at first, in the middle, at a border between clips, and at the end."""
+    """Slots are empty at the start, in the middle, at a border between clips, and at the end."""
     branch = drawn_branch(config)
     batch = drawn_faces(9, 5)
     for slot, absent in enumerate([slice(0, 0), slice(0, 3), slice(2, 6), slice(3, 5), slice(7, 9)]):
@@ -182,7 +182,7 @@ def test_clips_with_the_carry_equal_one_long_clip(config):
 
 @BOTH
 def test_a_face_that_appears_starts_afresh(config):
-    """A slot remembers nothing of before its face was absent: the rest is as in a clip that begins there."""
+    """After an absence the state of a slot starts afresh: the frames that follow equal a clip that begins there."""
     branch = drawn_branch(config)
     batch = drawn_faces(7, 1)
     batch["mask"][:, 3] = False
@@ -210,7 +210,7 @@ def test_no_face_draws_the_map_towards_that_of_a_frame_without_faces():
     whole = gaussian_map(boxes, mask, shares)
     assert_close(gaussian_map(boxes, mask, 0.25 * shares), 0.25 * whole, 1e-6)
     assert not np.asarray(gaussian_map(boxes, mask, 0 * shares)).any()
-    # Shares at which float32 would overflow in a careless quotient.
+    # So small that a division by the sum of the shares would overflow float32.
     for tiny in (1e-10, 1e-20, 1e-30, 1e-38, 0):
         gradient = jax.grad(lambda w: (gaussian_map(boxes, mask, w) ** 2).sum())(np.float32(tiny) * shares)
         assert np.isfinite(gradient).all(), tiny
@@ -240,7 +240,7 @@ def test_other_weights_draw_the_ready_made_mixture():
 
 
 def test_gradients_of_the_map_agree_with_finite_differences():
-    """In float64, to 1e-5 of the largest: with respect to every coordinate of every box and to every weight."""
+    """In float64, to 1e-5 of the largest gradient, for every coordinate of every box and for every weight."""
     rng = np.random.default_rng(5)
     low = rng.uniform(0, 0.6, (2, 3, 2))
     boxes = np.concatenate([low, low + rng.uniform(0.1, 0.35, (2, 3, 2))], axis=-1)
@@ -282,11 +282,11 @@ def run_model(model: VASal, batch: dict, carry=None):
 
 
 def test_released_weights_and_an_own_face_branch_work_together():
-    """With equal faces the whole model does with its own map what the released one does with the ready-made map."""
+    """If all faces weigh the same, the model with a face branch equals the released one with the ready-made map."""
     released = pytorch.from_pytorch(drawn_state(ModelConfig.tiny()), ModelConfig.tiny(), "drawn")
     own = parameters.arrays(drawn_model(HEARING))
     own |= {f"face.{head}.kernel": 0 * own[f"face.{head}.kernel"] for head in ("weight", "none")}
-    own["face.none.bias"] = np.full(1, -40, np.float32)  # no share for "no face"
+    own["face.none.bias"] = np.full(1, -40, np.float32)  # "no face" gets a weight of 0
     joined = parameters.build(HEARING, own | released, "joined")
     batch = whole_batch(2, 3)
     logits, faces, _ = run_model(joined, batch)
@@ -325,7 +325,7 @@ def test_bfloat16_computes_in_bfloat16_and_weighs_in_float32():
     found, drawn, carry = run(rough, batch)
     assert {x.dtype for x in (*found, drawn)} == {jnp.dtype("float32")}
     assert [x.dtype for x in carry[:3]] == [jnp.dtype(name) for name in ("bfloat16", "float32", "bfloat16")]
-    # Noise for faces changes from frame to frame as much as can be, and changes are enlarged.
+    # Crops of noise change as much as possible from frame to frame, and the branch amplifies changes.
     assert 1e-6 < np.abs(found.talking - run(exact, batch)[0].talking).max() < 0.1
 
 

@@ -1,4 +1,4 @@
-"""The layers beside PyTorch's, pooling first and in turn, and kernels that are prepared."""
+"""Layers against PyTorch, `Conv.pooled` against convolution, ReLU and pooling in turn, and prepared kernels."""
 
 import jax
 import numpy as np
@@ -42,7 +42,7 @@ def test_pooling_first_equals_convolution_activation_and_pooling_in_turn(shape):
     [
         (3, 1, 64, 64, True),
         (5, 2, 128, 64, True),
-        (3, 1, 16, 64, True),  # but pictures so small take another form
+        (3, 1, 16, 64, True),  # prepared, though a picture this small is convolved without Winograd
         (3, 1, 64, 63, False),
         (7, 2, 64, 64, False),
     ],
@@ -63,7 +63,7 @@ def test_for_inference_prepares_kernels_once(size, stride, side, channels, prepa
 
 
 def assert_same(ours, theirs, x, parameters) -> None:
-    """Output and gradients (of a drawn sum of the output) of two functions of (x, *parameters), float32.
+    """Compares output and gradients (of a random weighted sum of it) of two functions of (x, *parameters), float32.
 
     `theirs` takes and returns channels first and our parameters, as PyTorch tensors.
     """

@@ -20,7 +20,7 @@ from vasal_jax.training.step import TrainState
 
 
 def drawn_state(step: int, seed: int = 0, **optimizer) -> TrainState:
-    """A state whose every number is drawn, subnormals and infinities among them."""
+    """A state of random numbers, subnormals and infinities among them."""
     training = StandIn(small_config(), LossWeights(), OptimizerConfig(**optimizer), 10)
     rng = np.random.default_rng(seed)
 
@@ -37,7 +37,7 @@ def bits(state: TrainState):
 
 
 def saved(folder, *steps: int, scores=(), keep: int = 9) -> Checkpoints:
-    """Checkpoints at these steps, each of a state of its own."""
+    """Checkpoints at these steps, each of another random state."""
     checkpoints = Checkpoints(folder, CheckpointConfig(keep=keep))
     for step, score in zip(steps, scores or [None] * len(steps), strict=True):
         checkpoints.save(drawn_state(step, seed=step), {"clips": 8 * step}, score)
@@ -139,8 +139,11 @@ def test_every_file_is_guarded(tmp_path):
     assert int(checkpoints.restore_latest(drawn_state(0))[0].step) == 2
 
 
-def test_training_goes_on_over_what_was_passed_over(tmp_path):
-    """A damaged checkpoint is replaced when its step comes again, counts for nothing, and goes with the old ones."""
+def test_training_replaces_and_deletes_damaged_checkpoints(tmp_path):
+    """Training replaces a damaged checkpoint when it reaches its step again, and deletes it with old ones.
+
+    A damaged checkpoint counts neither as the best nor among those that are kept.
+    """
     checkpoints = saved(tmp_path, 1, 2, 3, scores=(0.3, 0.1, 0.2))
     flip(tmp_path / "00000002" / "checkpoint.json")
     largest_file(tmp_path / "00000003").unlink()
@@ -151,7 +154,7 @@ def test_training_goes_on_over_what_was_passed_over(tmp_path):
     assert bits(checkpoints.restore_latest(drawn_state(0))[0]) == bits(drawn_state(2, seed=2))
 
 
-def test_with_none_whole_there_is_nothing_to_restore(tmp_path, caplog):
+def test_nothing_is_restored_if_every_checkpoint_is_damaged(tmp_path, caplog):
     checkpoints = saved(tmp_path, 1)
     DAMAGE["never finished"](tmp_path / "00000001")
     assert checkpoints.restore_latest(drawn_state(0)) is None
@@ -175,7 +178,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
         saved(tmp_path / "file", 1)
 
 
-def test_a_failure_while_writing_is_told_and_loses_nothing(tmp_path, monkeypatch):
+def test_a_failure_while_writing_is_raised_once_and_loses_nothing(tmp_path, monkeypatch):
     checkpoints = saved(tmp_path, 1)
 
     def full(*_, **__):
@@ -185,7 +188,7 @@ def test_a_failure_while_writing_is_told_and_loses_nothing(tmp_path, monkeypatch
     checkpoints.save(drawn_state(2), {})
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
         checkpoints.wait()
-    checkpoints.wait()  # told once
+    checkpoints.wait()  # the error was raised already
     assert bits(checkpoints.restore_latest(drawn_state(0))[0]) == bits(drawn_state(1, seed=1))
     monkeypatch.undo()
     saved(tmp_path, 2)

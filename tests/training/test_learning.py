@@ -1,4 +1,4 @@
-"""That the face branch learns who speaks, trained here and now: a quarter of an hour, so not by default."""
+"""Trains a face branch on synthetic videos, for a quarter of an hour, and checks that it learns who speaks."""
 
 import pytest
 
@@ -10,10 +10,10 @@ from vasal_jax.evaluation.rows import model_rows
 
 @pytest.mark.slow
 def test_the_face_branch_learns_who_speaks_from_lips_and_sound(tmp_path):
-    """On videos that it was not trained on, far above what lips alone tell: silent faces move their mouths too.
+    """On other videos than those of its training, the speaker weighs most in far more frames than lips alone allow.
 
-    `scripts/train_synthetic.py`, whose first stage this is, does so with another seed: other videos, other weights.
-    Seen: 96.7% of 544 frames.
+    (Silent faces move their mouths too.) The training is the first stage of `scripts/train_synthetic.py` with another
+    seed, and so other videos and weights. A run gave 96.7% of 544 frames.
     """
     args = ProofArgs(tmp_path, seed=1)
     prepare(args)

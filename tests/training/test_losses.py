@@ -115,11 +115,11 @@ def test_speaker():
     both = terms(one_frame(talking=[True, True]), faces=faces_of((0.5, 0.25, 0.25)))
     assert both["speaker"] == pytest.approx(1.5 * LOG2, abs=1e-6)
     for unseen in ({"face_mask": [False, True]}, {"talking_known": [False, True]}, {"talking": [False, False]}):
-        assert terms(one_frame(**unseen))["speaker"] == 0  # nobody known to talk: nothing to learn
+        assert terms(one_frame(**unseen))["speaker"] == 0  # no face is known to talk, so the term is 0
 
 
-def test_a_face_of_whom_nobody_said_is_not_taught_as_silent():
-    """Neither its weight nor its talking is changed by the terms about talking."""
+def test_a_face_without_a_talking_flag_is_not_trained_as_silent():
+    """The terms `talking` and `speaker` have no gradient for its weight or its talking logit."""
     batch = one_frame(talking_known=[True, False])
     found = terms(batch, faces=faces_of((0.25, 0.5, 0.25)))
     assert found["speaker"] == pytest.approx(LOG2, abs=1e-6)  # the speaker and no face weigh alike

@@ -1,4 +1,4 @@
-"""The step on 4 simulated devices and on 2 processes of 2: the numbers of one device, and no needless talk."""
+"""A training step on 4 simulated devices, and on 2 processes of 2, against one device; what the devices exchange."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 
 
 def run_on_devices(out: Path, models: str, devices: int, processes: int = 1) -> dict[tuple[str, str], dict]:
-    """Results of `programs.sharded_steps` by (model, way)."""
+    """Runs `tests.programs.sharded_steps` on so many devices per process; returns its results by (model, way)."""
     out.mkdir()
     command = [sys.executable, "-m", "tests.programs.sharded_steps", str(out), models, str(devices)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
@@ -57,7 +57,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(folder) -> dict[str, dict]:
-    """The results of 4 devices of one process and of 2 of each of 2 processes."""
+    """The results of one process with 4 devices, and of 2 processes with 2 devices each."""
     return {
         "devices": run_on_devices(folder / "devices", "stand-in,model", 4),
         "processes": run_on_devices(folder / "processes", "stand-in", 2, processes=2),
@@ -74,7 +74,10 @@ CASES = [
 
 
 def assert_same_steps(found: dict, expected: dict, each: float = TOLERANCE) -> None:
-    """Scalars and, taken as one vector each, gradients, parameters and means; `each` is for single arrays."""
+    """Compares the scalars of a step, and its gradients, parameters and mean parameters.
+
+    Each of these three is compared as one vector, to `TOLERANCE`, and array by array, to `each`.
+    """
     for name in ("loss", "kl", "cc", "nss", "faces", "talking", "gradient_norm", "learning_rate"):
         assert found[name] == pytest.approx(expected[name], rel=TOLERANCE), name
     for kind in ("gradient ", "params ", "ema "):
@@ -86,7 +89,7 @@ def assert_same_steps(found: dict, expected: dict, each: float = TOLERANCE) -> N
             assert error < each * max(sizes[name], 1e-5 * whole), name
 
 
-# The first layers' gradients are small sums of very many numbers of either sign, added up in another order.
+# The gradients of the first layers are sums of many numbers of both signs, which devices add up in another order.
 OF_THE_MODEL = 1e-4
 
 
@@ -110,7 +113,7 @@ def test_shard_map_equals_pmap(runs, where):
 
 
 @pytest.mark.parametrize(("where", "model", "way"), [case for case in CASES if "shard_map" in case])
-def test_devices_talk_about_counts_and_gradients_once_and_nothing_else(runs, where, model, way):
+def test_devices_exchange_counts_and_gradients_once_and_nothing_else(runs, where, model, way):
     results = runs[where][model, way]
     parameters = sum(4 * x.size for name, x in results.items() if name.startswith("params "))
     counts_and_terms = 5 + 6  # of five terms, and the loss
@@ -136,7 +139,7 @@ def test_a_batch_that_devices_cannot_share_is_refused():
         sharding.place({"valid": np.ones((0, 2), bool)}, mesh)
 
 
-def test_parallelism_has_two_names():
+def test_another_parallelism_than_shard_map_and_pmap_is_refused():
     mesh = jax.sharding.Mesh(jax.devices()[:1], sharding.AXIS)
     with pytest.raises(InputError, match="expected shard_map or pmap, found 'pjit'"):
         sharding.parallelise(lambda state, batch: state, mesh, "pjit")
@@ -165,9 +168,9 @@ def test_a_single_machine_starts_nothing(environment, monkeypatch):
         {"JAX_COORDINATOR_ADDRESS": "host:1"},
     ],
 )
-def test_the_environment_says_that_there_are_others(environment, monkeypatch):
+def test_several_processes_are_recognised_by_the_environment(environment, monkeypatch):
     assert joined(environment, monkeypatch) == [(None, None, None)]
-    assert joined(environment, monkeypatch, processes=1) == []  # told to be alone
+    assert joined(environment, monkeypatch, processes=1) == []  # the argument overrides the environment
 
 
 def joined(environment, monkeypatch, **told):
@@ -181,7 +184,7 @@ def joined(environment, monkeypatch, **told):
     return calls
 
 
-def test_told_of_others_but_not_where(monkeypatch):
+def test_several_processes_without_a_coordinator_are_refused(monkeypatch):
     def refuse(*_):
         raise ValueError("coordinator_address should be defined.")
 

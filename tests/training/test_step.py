@@ -50,7 +50,7 @@ def run(training: Training, batches, state: TrainState | None = None) -> tuple[T
 
 
 def loss_and_gradient(training: Training, params, batch):
-    """Of the whole batch at once, straight from the definition."""
+    """The loss of the whole batch, its terms and its gradient, by automatic differentiation of `losses.total`."""
 
     def loss(params):
         return losses.total(*training.forward(params, batch)[:2], batch, training.weights)
@@ -60,7 +60,10 @@ def loss_and_gradient(training: Training, params, batch):
 
 
 def assert_near(found, expected, tolerance=1e-5):
-    """Every array of a tree, relative to its largest value; those that are but rounding, to the largest of all."""
+    """Compares every array of a tree to `tolerance` of its largest value.
+
+    For an array that is small beside the others, its largest value counts as 1e-5 of theirs: it is mostly rounding.
+    """
     floor = 1e-5 * max(np.abs(x).max() for x in jax.tree.leaves(expected))
 
     def check(x, y):
@@ -82,7 +85,7 @@ def test_a_step_is_the_loss_and_an_optax_update_of_its_gradient():
     assert_near(state.params, optax.apply_updates(params, updates))
     assert scalars["loss"] == pytest.approx(float(loss), rel=1e-5)
     assert scalars["gradient_norm"] == pytest.approx(float(optax.tree.norm(gradient)), rel=1e-5)
-    assert scalars["gradient_norm"] > 0.5  # so that clipping had something to do
+    assert scalars["gradient_norm"] > 0.5  # so the gradient was clipped
     assert {name: scalars[name] for name in terms} == pytest.approx(jax.tree.map(float, terms), rel=1e-5)
     assert scalars["learning_rate"] == pytest.approx(0.01)
     assert int(state.step) == 1
@@ -134,7 +137,7 @@ def test_a_batch_with_nan_is_skipped_and_counted(field):
     jax.tree.map(np.testing.assert_array_equal, state.params, without.params)
 
 
-def test_the_mean_of_weights():
+def test_the_running_mean_of_weights():
     training = stand_in(ema_decay=0.5)
     params, batch = stand_in_params(), drawn_batch(4)
     mean, state = params, None
@@ -213,7 +216,7 @@ def test_evaluation_adds_up_to_the_loss():
 
 
 def gradient_of_the_model(dtype="float32", **changes):
-    """Loss and gradient of the very small model, compiled fast."""
+    """Loss, terms and gradient of the model of `small_config`, and the bytes of temporary memory of the program."""
     training = Training(small_config(dtype=dtype), WEIGHTS, OptimizerConfig(), 10, **changes)
     batch = {name: drawn_batch(2, steps=4)[name] for name in training.fields}
 

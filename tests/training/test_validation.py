@@ -1,4 +1,4 @@
-"""What is measured between steps: each memory against runs by hand, and the choice of the best weights."""
+"""Validation: its scores for each memory against explicit runs of the model, and the choice of the best weights."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ FRAMES, LENGTH = 12, 4  # of each video, of a clip
 
 
 class Log:
-    """Takes the place of the run's log."""
+    """Stands in for the run's log and keeps what it is given."""
 
     def validation(self, number, terms, memory):
         self.memory = memory
@@ -39,16 +39,16 @@ def training() -> Training:
 def videos() -> dict[str, np.ndarray]:
     """Two videos as two long clips."""
     batch = drawn_batch(2, steps=FRAMES, seed=3)
-    for name in ("mel", "face_map"):  # else they drown what is seen, which alone is remembered
+    for name in ("mel", "face_map"):  # smaller, so that the visual branch, which has a memory, counts
         batch[name] = batch[name] * np.float32(0.01)
-    batch["density"] = np.roll(batch["density"], 1, axis=0) + batch["density"]  # one of the two has none of its own
+    batch["density"] = np.roll(batch["density"], 1, axis=0) + batch["density"]  # `drawn_batch` gives clip 0 none
     return batch
 
 
 @pytest.fixture(scope="module")
 def run(training):
     params, compiled = drawn_params(training.model), jax.jit(training.forward)
-    params["fusion.head.kernel"] *= 20  # maps that are far from flat
+    params["fusion.head.kernel"] *= 20  # so that maps are far from uniform
     return params, lambda part: np.asarray(compiled(params, part)[0])
 
 
@@ -64,7 +64,7 @@ def by_hand(training, videos, logits) -> float:
 
 
 @pytest.mark.parametrize(
-    ("memory", "runs"),  # begin of a run, the frames of it that count
+    ("memory", "runs"),  # of each run: its first frame, and first and end of the frames that are scored
     [
         ("reset/4", [(0, 0, 4), (4, 4, 8), (8, 8, 12)]),
         ("continuous", [(0, 0, 12)]),
