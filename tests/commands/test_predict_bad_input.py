@@ -67,10 +67,10 @@ def _without_frames(folder: Path) -> Path:
     [
         (lambda folder: folder / "none.mp4", "no such file"),
         (lambda folder: folder / "none" / "none.mp4", "no such file"),
-        (lambda folder: folder, "is a folder or device"),
+        (lambda folder: folder, "is a folder, expected a video; for a folder of frames say"),
         (lambda folder: Path("/dev/zero"), "is a folder or device"),
         (lambda folder: folder / ("n" * 300), "no such file"),
-        (lambda folder: Path(""), "is a folder or device"),
+        (lambda folder: Path(""), "is a folder, expected a video"),
         (_fifo, "is a folder or device"),
         (_file("empty.mp4", b""), "not a video"),
         (_file("text.mp4", b"not a video at all\n" * 200), "error: "),

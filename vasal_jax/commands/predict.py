@@ -1,11 +1,14 @@
 """Saliency maps for a video: what `predict.py` and `vasal predict` run."""
 
+import os
+from pathlib import Path
+
 from vasal_jax.commands.predict_args import PredictArgs, check_model, inputs_of, load_weights
 from vasal_jax.commands.predict_job import prepare_process
 from vasal_jax.commands.predict_many import predict_many
 from vasal_jax.commands.predict_video import predict_video
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.video import probe
+from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.outputs.prediction_files import Outputs, check
 from vasal_jax.prediction.streaming import Predictor
 from vasal_jax.system.terminal import progress_bar, say
@@ -20,10 +23,10 @@ def predict(args: PredictArgs) -> int:
         return predict_many(args)
     if args.more or args.recursive or args.overwrite or args.shard:
         raise InputError("several videos need a folder for their outputs; say --out DIR or --submission DIR")
-    info = probe(args.video)
+    info = probe(args.video, args.fps)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
     if not outputs.paths():
-        outputs = Outputs(overlay=args.video.with_name(f"{args.video.stem}_overlay.mp4"))
+        outputs = Outputs(overlay=_overlay_beside(info))
     check(outputs, inputs_of(args))
     predictor = Predictor(load_weights(args))
     check_model(args, predictor.model)
@@ -32,3 +35,10 @@ def predict(args: PredictArgs) -> int:
     for path in outputs.paths():
         say(f"wrote {path}")
     return 0
+
+
+def _overlay_beside(info: VideoInfo) -> Path:
+    if info.pictures:
+        folder = Path(os.path.abspath(info.path))  # "." has a name, too
+        return folder.with_name(f"{folder.name}_overlay.mp4")
+    return info.path.with_name(f"{info.path.stem}_overlay.mp4")

@@ -34,9 +34,11 @@ class PredictArgs:
     """Predict where people look in a video: maps for every frame, from pictures, sound and faces."""
 
     video: Positional[_Video] = None
-    """The video file. Any size, length and frame rate."""
+    """The video file. Any size, length and frame rate. With --fps, a folder of frames such as 00001.png."""
     more: Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO ...", help_behavior_hint="")]] = ()
     """More videos, with --out: files, folders of videos, patterns, and @LIST, a file with one of these a line."""
+    fps: Annotated[float | None, arg(metavar="N", help_behavior_hint="")] = None
+    """Frames a second, where VIDEO is a folder of frames."""
     out: _Folder = None
     """Write the outputs that --write names of all videos into this folder, by their names. A video whose outputs are
     there is skipped, one that cannot be read is told at the end."""

@@ -52,7 +52,7 @@ def _check(args: PredictArgs) -> Path:
     """The folder of the outputs. Raises `InputError` for arguments that do not go with many videos."""
     if args.out and args.submission:
         raise InputError("--out and --submission are two folders for the same videos; give one of them")
-    single = ("overlay", "saliency", "frames", "maps", "explain", "save_tracks", "sound", "tracks_size")
+    single = ("overlay", "saliency", "frames", "maps", "explain", "save_tracks", "sound", "tracks_size", "fps")
     if given := [name for name in single if getattr(args, name)]:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
         raise InputError(f"{flags}: about one video; with --out DIR say which outputs you want by --write")

@@ -36,7 +36,8 @@ def _write(
     options = {"sound": args.sound, "sound_track": args.sound_track, "memory": args.memory, "released": args.released}
     frames = _with_progress(predictor.stream(info, faces=faces, **options), info, args.released, progress)
     settings = settings_of(args, predictor.model)
-    writing = open_outputs(outputs, info, args.sound or info.path, settings, args.sound_track)
+    sound = args.sound or (None if info.pictures else info.path)
+    writing = open_outputs(outputs, info, sound, settings, args.sound_track)
     with writing as add, contextlib.closing(frames):  # an error is printed when the progress bar is gone
         for frame in frames:
             add(frame)
@@ -59,7 +60,7 @@ def _open_faces(args: PredictArgs, info: VideoInfo) -> Iterator[Faces]:
 def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces, progress: Progress) -> None:
     """Finds and saves the faces of a video without predicting on it."""
     task = progress.add_task("finding faces", total=info.frames)
-    for found in tracked_faces(info.path, detector=faces.detector):
+    for found in tracked_faces(info, detector=faces.detector):
         stopping.check()
         faces.record(found)
         progress.update(task, advance=1)

@@ -12,7 +12,7 @@ import numpy as np
 from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, input_shapes
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, window_indices
+from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, spectrogram, window_indices
 from vasal_jax.inputs.faces.found import SLOTS, FoundFaces
 from vasal_jax.inputs.faces.slots import FaceSlots, FacesOfFrame
 from vasal_jax.inputs.faces.sources import FaceSource, open_faces
@@ -84,7 +84,7 @@ class VideoClips:
         """Opens the video and the faces.
 
         Args:
-          video: a video file, or what `probe` found of it.
+          video: a video file, or what `probe` found of it or of a folder of frames.
           length: T, frames a clip.
           sound: a sound or video file to take the sound from; by default the video itself.
           sound_track: which of its sound tracks, from 1; by default the one a player takes.
@@ -98,12 +98,18 @@ class VideoClips:
         self._info = video if isinstance(video, VideoInfo) else probe(video)
         if self._info.variable_rate:
             rate = self._info.fps
-            logger.warning("%s: the frame rate varies (%.3g a second on average); time stamps are used", video, rate)
+            logger.warning(
+                "%s: the frame rate varies (%.3g a second on average); time stamps are used", self._info.path, rate
+            )
         self._faces = open_faces(faces, self._info)
         self._face_branch = face_branch
         self._known = None if self._faces.detector else self._faces.of_model(face_branch)
-        self._sound, self._sound_track = self._info.path if sound is None else sound, sound_track
+        # A folder of frames has no sound of its own.
+        self._sound = self._info.path if sound is None and not self._info.pictures else sound
+        self._sound_track = sound_track
         if sound_track is not None:
+            if self._sound is None:
+                raise InputError(f"{self._info.path}: a folder of frames has no sound tracks; name a file by --sound")
             check_track(self._sound, sound_track)
         self._length, self._released = length, released
         self.slots = (SLOTS[0] if self._known is None else self._known.slots) if face_branch else 0
@@ -121,13 +127,13 @@ class VideoClips:
         Raises:
           InputError: one of them cannot be read, or `released` and the video is shorter than one clip.
         """
-        video, track = self._info.path, load_spectrogram(self._sound, self._sound_track)
+        video, track = self._info.path, self._spectrogram()
         last, clips = None, 0
         faces = self._faces.of_model(self._face_branch) if self._known is None else self._known
 
         def frames() -> Iterator[Frame]:
             nonlocal last
-            for frame in read_frames(video):
+            for frame in read_frames(self._info):
                 last = frame
                 yield frame
 
@@ -139,6 +145,12 @@ class VideoClips:
                 needed = FRAME_OFFSET + self._length
                 raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
             self._warn_of_short_inputs(track, faces, last)
+
+    def _spectrogram(self) -> np.ndarray:
+        if self._sound is None:
+            logger.warning("%s: a folder of frames has no sound, silence is used", self._info.path)
+            return spectrogram(())
+        return load_spectrogram(self._sound, self._sound_track)
 
     def _warn_of_short_inputs(self, track: np.ndarray, faces: "ClipFaces", last: Frame) -> None:
         heard = (track.shape[1] - 1) * HOP / SAMPLE_RATE

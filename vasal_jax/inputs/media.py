@@ -16,6 +16,7 @@ from vasal_jax.inputs import limits
 
 MAX_SIDE = limits.MAX_SIDE
 FALLBACK_FPS = 25.0
+MIN_FPS, MAX_FPS = Fraction(1, 100), 10000  # outside, a rate is taken for nonsense
 MAX_DECODER_THREADS = 4
 
 _PLAYLISTS = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "image2", "image2pipe", "ism"}
@@ -104,7 +105,7 @@ def frame_rate(stream: av.VideoStream) -> tuple[float | None, bool]:
     mean, base = stream.average_rate, stream.base_rate
     # A pause of hours makes nothing of the mean.
     rate = base if mean and base and mean < 1 <= base <= 240 else mean or stream.guessed_rate or base
-    if not rate or not Fraction(1, 100) <= rate <= 10000:
+    if not rate or not MIN_FPS <= rate <= MAX_FPS:
         return None, False
     # A last frame of odd length moves the mean a little off the true rate.
     if base and abs(base / rate - 1) < 0.0005:

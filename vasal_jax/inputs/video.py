@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -14,8 +14,11 @@ from av.video.reformatter import VideoReformatter
 
 from vasal_jax.config import FRAME_SIZE, RGB_MEAN
 from vasal_jax.errors import InputError
+from vasal_jax.inputs.frame_folder import find_pictures, read_pictures
 from vasal_jax.inputs.media import (
     FALLBACK_FPS,
+    MAX_FPS,
+    MIN_FPS,
     check_size,
     declared_end,
     frame_rate,
@@ -42,6 +45,7 @@ class VideoInfo:
       duration: seconds from the first frame on, None where the container gives none.
       variable_rate: the container declares stamps that do not fit the mean rate. Some containers cannot tell;
         `Frame.time` is right either way.
+      pictures: of a folder of frames, its files in order; none of a video file.
     """
 
     path: Path
@@ -53,6 +57,7 @@ class VideoInfo:
     duration: float | None
     has_sound: bool
     variable_rate: bool
+    pictures: tuple[Path, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +69,22 @@ class Frame:
     image: np.ndarray
 
 
-def probe(path: str | os.PathLike) -> VideoInfo:
+def probe(path: str | os.PathLike, fps: float | None = None) -> VideoInfo:
     """Reads a video's header and decodes one frame of it.
 
+    Args:
+      path: a video file, or with `fps` a folder of frames, as `find_pictures` finds them.
+      fps: frames a second of a folder of frames, which says nothing of it.
+
     Raises:
-      InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side.
+      InputError: no such file, not a video, no frame that can be decoded, more than `MAX_SIDE` a side, or `fps` is
+        missing or not to be given.
     """
     path = Path(path)
+    if os.path.isdir(path):
+        return _probe_folder(path, fps)
+    if fps is not None:
+        raise InputError(f"{path}: --fps is about a folder of frames; a video file says its own, leave it out")
     with open_media(path) as container:
         stream = video_stream(container, path)
         frame = next(Timeline(container).frames(stream, errors=[]), None)
@@ -94,22 +108,40 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         )
 
 
-def read_frames(path: str | os.PathLike, warn: Callable[..., object] = logger.warning) -> Iterator[Frame]:
+def _probe_folder(folder: Path, fps: float | None) -> VideoInfo:
+    if fps is None:
+        raise InputError(
+            f"{folder}: is a folder, expected a video; for a folder of frames say how many a second, as in --fps 25"
+        )
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise InputError(f"--fps: expected {float(MIN_FPS):g} to {MAX_FPS} frames a second, found {fps:g}")
+    pictures = find_pictures(folder)
+    height, width, _ = next(read_pictures(pictures)).shape
+    count = len(pictures)
+    return VideoInfo(folder, width, height, fps, 0, count, count / fps, False, False, pictures)
+
+
+def read_frames(video: str | os.PathLike | VideoInfo, warn: Callable[..., object] = logger.warning) -> Iterator[Frame]:
     """Decodes a video frame by frame, holding one frame at a time (and the decoder's own few).
 
     Frames come as displayed: rotation and mirroring of the file's display matrix are applied, non-square pixels
     are not stretched. Times come from the file's time stamps, as `timeline` reads them, and increase strictly. Where
     a time is `k / fps` but for the rounding to the container's time base, it is exactly `k / fps`. Damaged or cut
-    files give the frames that can be decoded, and one warning.
+    files give the frames that can be decoded, and one warning. The frames of a folder of pictures come at `k / fps`.
 
     Args:
-      path: a video file.
+      video: a video file, or what `probe` found of one or of a folder of frames.
       warn: called as a logger's `warning` is, where decoding fails or the file ends early.
 
     Raises:
-      InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side.
+      InputError: no such file, not a video, no frame that can be decoded, or more than `MAX_SIDE` a side; a picture
+        of a folder cannot be read.
     """
-    path = Path(path)
+    if isinstance(video, VideoInfo) and video.pictures:
+        for index, image in enumerate(read_pictures(video.pictures)):
+            yield Frame(index, index / video.fps, image)
+        return
+    path = video.path if isinstance(video, VideoInfo) else Path(video)
     with open_media(path) as container:
         stream = video_stream(container, path)
         fps, _ = frame_rate(stream)

@@ -81,14 +81,14 @@ def check(outputs: Outputs, inputs: list[Path]) -> None:
 
 @contextlib.contextmanager
 def open_outputs(
-    outputs: Outputs, info: VideoInfo, sound: Path, settings: dict[str, Any], sound_track: int | None = None
+    outputs: Outputs, info: VideoInfo, sound: Path | None, settings: dict[str, Any], sound_track: int | None = None
 ) -> Iterator[Add]:
     """Opens all outputs; they take their final names when the block ends well.
 
     Args:
       outputs: what to write.
       info: the video that is predicted on.
-      sound: the file whose sound goes into overlay and explanation.
+      sound: the file whose sound goes into overlay and explanation; None for none.
       settings: what the maps were made with, for the maps file; anything JSON can hold.
       sound_track: which sound track of the file, from 1; by default the one a player takes.
 

@@ -112,8 +112,8 @@ def stream(
 
     Args:
       model: from `vasal_jax.load`.
-      video: a video file, or what `vasal_jax.inputs.video.probe` found of it.
-      sound: a sound or video file; by default the video's own sound.
+      video: a video file, or what `vasal_jax.inputs.video.probe` found of it or of a folder of frames.
+      sound: a sound or video file; by default the video's own sound, silence for a folder of frames.
       sound_track: which sound track of the file, from 1; by default the one a player takes.
       faces: "auto" to find and track them as the video goes by; an MVVA tracking file `.npy` in pixels of the video;
         arrays (boxes, mask), (F,N,4) x1, y1, x2, y2 in 0..1 and bool (F,N), from `vasal_jax.inputs.faces.load_tracks`

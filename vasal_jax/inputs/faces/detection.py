@@ -13,7 +13,7 @@ from vasal_jax.inputs.faces.mtcnn import mtcnn_detector
 from vasal_jax.inputs.faces.tracking import MAX_GAP, TrackedFaces, Tracker, stacked
 from vasal_jax.inputs.faces.tracks import MAX_FACES, LargestFaces
 from vasal_jax.inputs.faces.yunet import yunet_detector
-from vasal_jax.inputs.video import read_frames
+from vasal_jax.inputs.video import VideoInfo, read_frames
 
 DETECTORS = {"yunet": yunet_detector, "mtcnn": mtcnn_detector}
 EVERY = 3
@@ -52,7 +52,7 @@ def detect_tracks(
 
 
 def tracked_faces(
-    video: str | os.PathLike,
+    video: str | os.PathLike | VideoInfo,
     *,
     every: int = EVERY,
     detector: str | Detector = "yunet",
@@ -60,7 +60,8 @@ def tracked_faces(
 ) -> Iterator[TrackedFaces]:
     """The faces of a video frame by frame, as `detect_tracks` has them, in memory of a few frames."""
     images = (frame.image for frame in read_frames(video))
-    for done, faces in enumerate(follow_faces(images, video, every=every, detector=detector), 1):
+    source = video.path if isinstance(video, VideoInfo) else video
+    for done, faces in enumerate(follow_faces(images, source, every=every, detector=detector), 1):
         yield faces
         if progress is not None:
             progress(done)
