@@ -19,6 +19,10 @@ class ClipOptions:
 
     length: int = 12
     """T, frames of a clip."""
+    warm_up: int = 0
+    """Frames at the start of a clip that no loss is taken of, unless the clip begins with its video: the state
+    warms up. With half the length, an empty state means the start of a video and nothing else, as it does with the
+    memory `overlap`, which shows no map of a younger state."""
     faces: int = 6
     """N, faces of a clip: those that cover most of it where a video has more."""
     max_stride: int = 1
@@ -36,6 +40,8 @@ class ClipOptions:
         for name, low, high in (("length", 1, 512), ("faces", 1, 64), ("max_stride", 1, 16)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"clips: expected {name} from {low} to {high}, found {getattr(self, name)}")
+        if not 0 <= self.warm_up < self.length:
+            raise InputError(f"clips: expected warm_up from 0 to {self.length - 1}, found {self.warm_up}")
         if not 0 <= self.colour < 1 or not 0 <= self.gain <= 80:
             raise InputError(f"clips: expected colour in 0..1 and gain in 0..80, found {self.colour}, {self.gain}")
 
@@ -158,8 +164,14 @@ def sampled_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOpti
     flip, reverse = rng.random(2) < 0.5
     colour = 1 + options.colour * rng.uniform(-1, 1, 3)
     gain = options.gain * rng.uniform(-1, 1)
-    return _clip(part.video, indices, options.reverse and reverse)._replace(
-        flip=np.bool_(options.flip and flip), colour=colour.astype(np.float32), gain=np.float32(gain)
+    clip = _clip(part.video, indices, options.reverse and reverse)
+    begins = clip.frame[0] == 0 and not clip.reverse
+    warm = begins | (np.arange(options.length) >= options.warm_up)
+    return clip._replace(
+        valid=clip.valid & warm,
+        flip=np.bool_(options.flip and flip),
+        colour=colour.astype(np.float32),
+        gain=np.float32(gain),
     )
 
 

@@ -215,6 +215,27 @@ def test_every_frame_of_a_video_is_seen_alike(options):
         assert 0.9 < counts.mean() / epochs < 1.6  # and about once an epoch
 
 
+def test_a_state_warms_up_but_for_that_of_a_start():
+    """Then frames of the start count more than the others, and all others alike."""
+    video, options = PreparedVideo("a", 0, 60, 25.0, 1, Path("a")), ClipOptions(length=12, warm_up=6)
+    parts, seen = training_parts([video], options), np.zeros(60)
+    for place in range(500 * len(parts)):
+        clip, cold = (sampled_clip(parts, place, 0, o) for o in (options, ClipOptions(length=12)))
+        np.testing.assert_array_equal(clip.frame, cold.frame)
+        begins = clip.frame[0] == 0
+        np.testing.assert_array_equal(clip.valid[6:], cold.valid[6:])
+        assert (clip.valid[:6] == (cold.valid[:6] & begins)).all()
+        np.add.at(seen, clip.frame[clip.valid], 1)
+    np.testing.assert_allclose(seen[12:] / seen[12:].mean(), 1, atol=0.2)
+    assert seen[0] > 1.8 * seen[12:].mean()
+
+
+@pytest.mark.parametrize("warm_up", [-1, 12])
+def test_a_state_that_warms_up_for_whole_clips_is_refused(warm_up):
+    with pytest.raises(InputError, match=r"warm_up from 0 to 11"):
+        ClipOptions(length=12, warm_up=warm_up)
+
+
 def test_a_clip_that_overhangs_begins_with_the_first_frame_or_ends_with_the_last(prepared):
     clips = joined(take(training_batches(prepared, 1, 0, STILL), 40))
     frames = {video.id: video.frames for video in PreparedSplit(prepared, "training").videos}
