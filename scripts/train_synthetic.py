@@ -303,7 +303,8 @@ def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
         clips=dataclasses.replace(config.clips, length=32),  # affordable here, and speakers change in it
         batch_size=3,
         updates=updates,
-        loss=LossWeights(kl=0.0, talking=1.0, speaker=1.0),
+        # Without `faces` the share for "no face" falls to 0, also where all look at the middle of the picture.
+        loss=LossWeights(kl=0.0, faces=1.0, talking=1.0, speaker=1.0),
         optimizer=dataclasses.replace(
             config.optimizer, warmup=min(20, updates // 4), freeze=("visual.*", "audio.*", "fusion.*")
         ),
