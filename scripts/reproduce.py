@@ -61,9 +61,9 @@ class ReproduceArgs:
     retrain: tuple[Literal["sound", "faces"], ...] = ()
     """Senses to train without as well, a training each; else they are only taken from the trained model."""
     train: str = ""
-    """Further arguments of train.py, such as "--init start.safetensors --updates 20000"."""
+    """Further arguments of train.py, as in --train="--init start.safetensors --updates 20000"."""
     evaluate: str = ""
-    """Further arguments of evaluate.py, such as "--resolution 160x90"."""
+    """Further arguments of evaluate.py, as in --evaluate="--resolution 160x90"."""
 
 
 @dataclasses.dataclass(frozen=True)
