@@ -246,6 +246,7 @@ PRESETS = {
     "tiny_full": ModelConfig.tiny_full,
     "tiny_full_audio_faces": ModelConfig.tiny_full_audio_faces,
 }
+"""Sizes of the model by name. The presets of training are in `configs`."""
 
 
 def _is_width(value: Any) -> bool:
