@@ -1,4 +1,4 @@
-"""The challenges' layout: found, read, judged; and what is wrong with it is named."""
+"""The layout of the challenges: it is recognised and read, and errors in it are named."""
 
 import json
 import pickle
@@ -41,7 +41,7 @@ def test_records():
 
 
 def test_fixations_are_turned_into_x_and_y():
-    """Rows come first in the file. Gaze follows the ground truth's bright places, which tells the two apart."""
+    """The file has (row, column). Fixations lie where the ground truth is bright only in the right order."""
     for record in by_name(FIXTURE)[0].values():
         points, pairs = record.fixations(), read_fixations(record.fixation_file)
         np.testing.assert_array_equal(points[0, : len(pairs[0])], pairs[0][:, ::-1])

@@ -1,4 +1,4 @@
-"""Why do the simulated subjects look where they look?"""
+"""The simulated gaze: what draws it, with which delays, and the law that it is drawn from."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from vasal_jax.scenes import Scene
 
 @pytest.fixture(scope="module")
 def scenes():
-    """24 scenes of 8 s and the gaze on them."""
+    """24 scenes of 8 s, each with the simulated gaze on it."""
     subjects = Subjects.sample(np.random.default_rng(0), Gaze())
     scenes = [Scene.make(seed, width=128, height=72) for seed in range(24)]
     return [(scene, sample_gaze(scene, subjects, np.random.default_rng(scene_seed), Gaze()))
@@ -92,8 +92,8 @@ def test_clips_begin_in_the_middle(scenes):
     np.testing.assert_allclose(start.std(axis=0), Gaze().centre_scatter, rtol=0.2)
 
 
-def test_who_knows_the_speaker_beats_the_centre_prior(scenes):
-    """KL and NSS of three predictions at 32x32: a centre prior, all faces alike, and who spoke 0.4 s ago."""
+def test_knowing_the_speaker_beats_the_centre_prior(scenes):
+    """KL and NSS of three maps at 32x32: a centre prior, all faces equally, and whoever spoke 0.4 s before."""
     cells = (np.stack(np.meshgrid(*[np.arange(32)] * 2), axis=-1) + 0.5) / 32 * PICTURE
     prior = np.exp(-0.5 * (((cells - PICTURE / 2) / (0.2 * PICTURE)) ** 2).sum(-1))
     scores = {"prior": [], "faces": [], "speaker": []}
@@ -137,8 +137,8 @@ def test_gaze_is_recorded_like_gaze(scenes):
     assert 1 < jumps < 5  # a second
 
 
-def test_the_law_is_the_density_of_ever_more_people():
-    """Of 3000 people, none of whom the law was counted over; 34 are ten times as far from it."""
+def test_the_law_is_the_limit_of_the_density_of_many_people():
+    """The density of 3000 people, drawn apart from the law, is near it; that of 34 is ten times as far away."""
     scene, size = Scene.make(5, 4.0, 24.0, 320, 180), (36, 64)
     law = gaze_law(scene, np.random.default_rng(0), Gaze())
     np.testing.assert_allclose(law.weights.sum(1), 1, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""A small MVVA release with all its dirt, written in both layouts and read back."""
+"""A small MVVA release with the faults of the real one, written in both layouts and read back."""
 
 import os
 import pickle

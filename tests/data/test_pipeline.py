@@ -1,4 +1,4 @@
-"""Batches of a prepared synthetic release: are they what the videos are, and the same wherever they are made?"""
+"""Batches of a prepared synthetic release against its videos, over seeds, steps, processes and augmentations."""
 
 import itertools
 import shutil
@@ -188,10 +188,10 @@ def test_an_epoch_takes_every_part_of_every_video_once(prepared):
         clips = joined(take(training_batches(prepared, 1, 0, STILL, start=epoch * parts), parts))
         for video in videos:
             here = clips["video"] == video.id
-            # Of a clip that overhangs the start, which begins with frame 0, the frames that it lacks tell where.
+            # A clip that overhangs the start shows frame 0 first; the number of frames that it lacks gives its start.
             lacking = np.where(clips["frame"][here][:, 0] == 0, (~clips["valid"][here]).sum(1), 0)
             starts = np.sort(clips["frame"][here][:, 0] - lacking)
-            # The k-th of n starts lies in the k-th n-th of all that are possible.
+            # The possible starts are cut into n equal parts, and the k-th of n starts lies in the k-th part.
             count = -(-(video.frames + 3) // 4)
             edges = np.arange(count + 1) / count * (video.frames + 3) - 3
             assert (starts >= np.floor(edges[:-1])).all()
@@ -202,7 +202,7 @@ def test_an_epoch_takes_every_part_of_every_video_once(prepared):
     "options",
     [ClipOptions(length=16), ClipOptions(length=5, max_stride=3), ClipOptions(length=12, reverse=True)],
 )
-def test_every_frame_of_a_video_is_seen_alike(options):
+def test_every_frame_of_a_video_is_seen_equally_often(options):
     """Counted over 3000 epochs: each is in as many clips as any other, the first and the last ones too."""
     videos = [PreparedVideo("a", 0, 40, 25.0, 1, Path("a")), PreparedVideo("b", 40, 9, 25.0, 1, Path("b"))]
     parts, epochs = training_parts(videos, options), 3000
@@ -394,7 +394,7 @@ def test_options_out_of_range_are_refused(change):
 
 
 def test_faces_without_flags_are_unknown_in_batches(release, tmp_path):
-    """Faces with two rows of flags among them: what the others do is not known, which is not silence."""
+    """Only two faces have rows of flags. Whether the others talk is unknown, which differs from silence."""
     copy = tmp_path / "copy"
     shutil.copytree(release, copy)
     for path in (copy / "face_talking").glob("*.npy"):

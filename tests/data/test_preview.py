@@ -1,4 +1,4 @@
-"""Previews of a synthetic release and of a STAViS folder: are things drawn where they belong?"""
+"""Previews of a synthetic release and of a STAViS folder: boxes, dots and heat are drawn in their places."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The stored example, once: what is stored by its description is what is parsed by it."""
+"""The description of the stored example: what is stored with it is parsed with it, unchanged."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""A synthetic dataset is called what it is, wherever a reader starts, and its gaze's law is read again."""
+"""Synthetic datasets are recognised as such in any of their folders, and the law of their gaze is read back."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def test_a_dataset_written_before_the_law_was_kept(folder, tmp_path):
 
 
 def test_the_law_gives_the_density_of_the_recorded_gaze_its_place(folder):
-    """34 people scatter around it: the density is as far from theirs as from each other's, not further."""
+    """The middle of the density in each frame lies near the mean fixation of 34 people."""
     record = next(record for record in mvva.read_release(folder, progress=False)[0].records if record.id == "100")
     density = record.gaze_density(range(record.n_frames), (36, 64), 28.0)
     assert density.shape == (24, 36, 64)

@@ -1,4 +1,4 @@
-"""Scores by what is known of the frames, over time, and face weights against the gaze."""
+"""Scores of groups of frames, scores over time, and face weights against the shares of the gaze."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_groups_are_means_over_their_frames_that_have_scores():
     notes = {
         "a": {"seconds": np.arange(3), "faces": np.array([0, 2, 2]), "speaking": np.array([0, 1, 2])},
         "b": {"seconds": np.arange(2), "faces": np.array([2, 9]), "speaking": np.array([3, 0])},
-        "c": {"seconds": np.arange(1)},  # nobody said
+        "c": {"seconds": np.arange(1)},  # the dataset has neither faces nor flags
     }
     faces = split_by(scores, notes, "faces", FACES)
     assert [(group.name, group.frames, group.videos) for group in faces] == [
@@ -50,7 +50,7 @@ def test_over_time(window, expected):
     np.testing.assert_allclose(windowed_means(np.array([1, np.nan, 3, 5, np.nan]), window), expected)
 
 
-def test_frames_of_which_it_is_not_known_are_in_no_group():
+def test_frames_without_talking_flags_are_in_no_group():
     notes = {"a": {"seconds": np.arange(3), "speaking": np.array([np.nan, 1, 1])}}
     (group,) = split_by(scores_of(a=[1, 2, 3]), notes, "speaking", SPEAKING)
     assert (group.name, group.frames, group.means["model"]["CC"]) == (SPEAKING[1], 2, 2.5)

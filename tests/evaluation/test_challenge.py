@@ -1,4 +1,4 @@
-"""The challenge through the command: its scores, what stands in the files, submissions that are refused."""
+"""`evaluate.py --protocol challenge`: its scores, its files, and submissions that are refused."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def test_the_leaderboard_s_numbers(tmp_path, capfd):
         assert f"{row['subsets']['private_test']['NSS']:.3f}" in text
 
 
-def test_without_the_protocol_nothing_of_it_is_there(tmp_path):
+def test_without_the_protocol_no_challenge_table_is_written(tmp_path):
     words = [str(FIXTURE), "--maps", str(FIXTURE / "Submission"), "--resolution", "64x36", "--out", tmp_path / "r.json"]
     assert main([*map(str, words), "--report", str(tmp_path / "page")]) == 0
     assert "challenge" not in json.loads((tmp_path / "r.json").read_text())
@@ -59,7 +59,7 @@ def test_without_the_protocol_nothing_of_it_is_there(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["missing frames", "surplus frames", "missing video", "damaged"])
-def test_submissions_that_are_none(tmp_path, capfd, change):
+def test_submissions_with_wrong_or_damaged_videos_are_refused(tmp_path, capfd, change):
     shutil.copytree(FIXTURE / "Submission", tmp_path / "maps")
     path = tmp_path / "maps/0017.mp4"
     grey = [maps.astype(np.uint8) for maps in read_maps(path)]

@@ -68,7 +68,7 @@ def test_what_cannot_be_compared():
         compare(first, elsewhere)
 
 
-def test_rows_of_different_truths_are_no_pair():
+def test_rows_of_different_truths_are_refused():
     scores = {"m": drawn(1), "m, against half": drawn(2)}
     both = statistics.summarise(scores, SETTINGS, {"m, against half": "half of the subjects"})
     expected = "same truth, found m against all subjects and m, against half against half of the subjects"
@@ -78,7 +78,7 @@ def test_rows_of_different_truths_are_no_pair():
 
 @pytest.fixture
 def halved(tmp_path):
-    """Files of the same scores, the second without every other frame; of random numbers, so that the means differ."""
+    """Two files of the same random scores; the second lacks every other frame, so that its means differ."""
     rng = np.random.default_rng(0)
     scores = {str(v): frames(*rng.normal(v, 1, 40)) for v in range(13)}
     missing = {
@@ -98,7 +98,7 @@ def compared(first, second):
 
 
 def test_only_frames_that_both_have_are_compared(halved):
-    """The same scores differ by nothing, however many of them one side lacks."""
+    """On common frames both files have the same scores, so every difference is 0."""
     means = [result_files.read_json(path)["rows"][0]["mean_over_videos"]["CC"] for path in halved]
     assert abs(means[0] - means[1]) > 0.01
     for metric, numbers in compared(*halved).items():
@@ -108,7 +108,7 @@ def test_only_frames_that_both_have_are_compared(halved):
 
 
 def test_what_people_would_reach_is_compared_on_its_own_frames(halved):
-    """It has no scores of single frames, so those of the other row are taken on the frames that it has."""
+    """An extrapolated row has no scores of single frames; the other row is averaged over the frames behind it."""
     whole, people = (result_files.read_json(path) for path in halved)
     people["rows"][0]["extrapolated_from"] = {}
     found = compare(whole, people, None, None, partial(result_files.read_frames, halved[0]), None)

@@ -1,4 +1,4 @@
-"""Conventions a model with a face branch: its faces come from the dataset, its weights are kept beside the maps."""
+"""Evaluating a model with a face branch: its faces are those of the dataset, its face weights are kept."""
 
 import jax
 import numpy as np
@@ -23,7 +23,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """One of four faces, one of which nobody knows the faces, one of three faces that share two slots."""
+    """Videos with four faces, with unknown faces, and with three faces that share two slots."""
     folder, rng = tmp_path_factory.mktemp("media"), np.random.default_rng(2)
     box, changing = np.array([0.1, 0.2, 0.4, 0.6], np.float32), np.zeros((15, 3), bool)
     changing[:6, 0] = changing[3:, 2] = changing[9:, 1] = True  # column 1 takes the slot that column 0 leaves
@@ -66,7 +66,7 @@ def test_maps_and_weights_are_those_of_prediction(evaluated, videos, rows, model
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_without_faces_no_face_has_the_weight(evaluated, videos, rows):
+def test_without_faces_all_weight_is_on_no_face(evaluated, videos, rows):
     evaluation, _ = evaluated
     for video in videos:
         weights = evaluation.face_weights(rows[1], video)
@@ -75,7 +75,7 @@ def test_without_faces_no_face_has_the_weight(evaluated, videos, rows):
     assert not np.allclose(evaluation.maps(rows[0], videos[0]), evaluation.maps(rows[1], videos[0]), rtol=1e-4)
 
 
-def test_gone_on_with_it_is_the_same(evaluated, rows, model):
+def test_a_second_run_returns_the_kept_scores(evaluated, rows, model):
     evaluation, scores = evaluated
     again = evaluation.run(rows, model=model)  # all there: nothing is computed
     jax.tree.map(np.testing.assert_array_equal, again, scores)

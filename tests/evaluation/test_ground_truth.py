@@ -1,4 +1,4 @@
-"""GroundTruth at a resolution, and what is drawn or learnt from it."""
+"""`GroundTruth` at a resolution, its halves, the centre prior, the negatives and the derangement of sounds."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ CONVENTIONS = Conventions(size=(45, 80), sigma=60.0, negatives=50, seed=1)
 
 
 def video(name: str, seed: int, frames: int = 6, subjects: int = 9) -> RecordedVideo:
-    """Fixations around a place of its own; the last subject was never measured."""
+    """A video with fixations around one random place; the last subject has none."""
     rng = np.random.default_rng(seed)
     points = rng.uniform((200, 100), (1000, 600)) + rng.normal(0, 60, (frames, subjects, 2))
     points[:, -1] = np.nan
@@ -49,7 +49,7 @@ def test_density_is_that_of_the_points_or_the_dataset_s_own(videos):
     assert not GroundTruth.of(videos[0]).halves(CONVENTIONS)[0].has_pictures
 
 
-def test_halves_part_the_subjects(videos):
+def test_halves_split_the_subjects_who_looked(videos):
     truth = GroundTruth.of(videos[0])
     halves = [np.isfinite(half.points[..., 0]).any(0) for half in truth.halves(CONVENTIONS)]
     assert [half.sum() for half in halves] == [4, 4]

@@ -1,4 +1,4 @@
-"""Maps of other programs: found under many names, complete or not, sound or not."""
+"""Maps of other programs: their names, their numbering, missing maps and damaged ones."""
 
 import io
 import zipfile
@@ -90,7 +90,10 @@ def test_pictures_count_from_one_only_where_there_is_a_frame_1_and_no_frame_0(tm
 
 
 def test_the_whole_folder_decides_where_pictures_count_from(tmp_path, caplog):
-    """Video 7 ends in the number of its frames; the last map of video 8 is missing; video 9 is not asked for."""
+    """Video 7 has a map numbered 3 for 3 frames, so the folder counts from 1, and video 8 lacks its last map.
+
+    A map numbered 0, even of video 9, which is not evaluated, makes the folder count from 0.
+    """
     pictures(tmp_path / "7", ["1.png", "2.png", "3.png"])
     pictures(tmp_path / "8", ["1.png", "2.png"])
     lengths = {"8": 3, "7": 3}

@@ -1,4 +1,4 @@
-"""What people reach, on gaze whose law is known: independent draws from a mixture that moves from frame to frame."""
+"""The scores of human observers on gaze drawn independently from a moving mixture, whose best scores are known."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def watched(name: str, frames: int = 50, subjects: int = 34, crowd: int = 3000) 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """By line the mean over videos of every metric; and the whole of the extrapolated row."""
+    """The means over videos of every metric by line of the table, and the extrapolated row."""
     videos = [watched(name) for name in "abcdefgh"]
     truths, prior = [GroundTruth.of(video) for video in videos], centre_prior(videos, CONVENTIONS)
     rows = [*map(also_against_half, baseline_rows(truths, prior, CONVENTIONS)), half_row(CONVENTIONS)]
@@ -44,7 +44,7 @@ def results(tmp_path_factory):
 
 
 def test_infinitely_many_people_reach_what_the_law_reaches(results):
-    """Against the same half. What 17 people reach is no such bound: it is much less."""
+    """Both are scored against the same half. The score of 17 people is much lower, so it is no bound."""
     people, half, law = (results[name] for name in (EXTRAPOLATED, HALVES, f"{GAZE}, against half"))
     assert people["truth"] == half["truth"] == law["truth"] == "half of the subjects"
     for metric, tolerance in {"CC": 0.02, "SIM": 0.03, "NSS": 0.03, "KL": 0.1, "AUC-J": 0.01, "IG": 0.15}.items():
@@ -57,11 +57,11 @@ def test_infinitely_many_people_reach_what_the_law_reaches(results):
 
 
 def test_the_law_scores_more_against_all_than_against_half(results):
-    """So a model against all and people against half are no pair."""
+    """So a model's score against all subjects must not be compared with people's against half of them."""
     assert results[GAZE]["mean_over_videos"]["CC"] > results[f"{GAZE}, against half"]["mean_over_videos"]["CC"] + 0.02
 
 
-def test_it_is_said_what_was_extrapolated_from(results):
+def test_the_row_says_what_it_was_extrapolated_from(results):
     people = results[EXTRAPOLATED]
     assert list(people["extrapolated_from"]) == ["2", "4", "8", "17"]
     reached = [means["NSS"] for means in people["extrapolated_from"].values()]
@@ -90,5 +90,5 @@ def test_a_line_is_followed_to_its_end():
         -1,
     )
     np.testing.assert_allclose(extrapolated(n, scores), limits, rtol=1e-9)
-    scores[0, 0] = -0.01  # worse than chance: there is no line to follow
+    scores[0, 0] = -0.01  # worse than chance, so there is no extrapolation
     assert np.isnan(extrapolated(n, scores)).tolist() == [True] + [False] * 7

@@ -1,4 +1,4 @@
-"""Conventions of videos, against the metrics called by hand on maps and truth put together by hand."""
+"""`Evaluation` against metrics computed in float64 from maps and fixations, its rows, and resuming."""
 
 import dataclasses
 import json
@@ -65,7 +65,7 @@ def evaluation_of(videos, work: Path, conventions: Conventions = CONVENTIONS) ->
 
 
 def assert_equal(first, second) -> None:
-    """Bit for bit, NaN equal to NaN."""
+    """Compares bit for bit; NaN equals NaN."""
     assert jax.tree.structure(first) == jax.tree.structure(second)
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
@@ -116,14 +116,14 @@ def test_maps_are_those_of_a_stream(videos, model, tmp_path):
 
 
 def test_every_row_has_the_memory_of_a_stream(videos, model, tmp_path):
-    """Two lanes with three videos of different lengths, so that their borders come at different times."""
+    """Three videos of different lengths share two lanes, so that a lane changes its video while the other runs on."""
     videos = [dataclasses.replace(video, n_frames=n, boxes=None) for video, n in zip(videos, (30, 23, 17), strict=True)]
     memories = [Memory.parse(words) for words in ("continuous", "reset/4", "overlap/8")]
     rows = [row for memory in memories for row in model_rows(str(memory), {}, [], memory)]
     evaluation = evaluation_of(videos, tmp_path)
     evaluation.run(rows, model=model, batch=2)
     for video in videos:
-        heard = slice(None if video.n_frames == 30 else video.n_frames - 8)  # what is cut off is not heard before
+        heard = slice(None if video.n_frames == 30 else video.n_frames - 8)  # the last frames hear sound beyond the cut
         maps = {row.name: evaluation.maps(row, video)[heard] for row in rows}
         for words, found in maps.items():
             expected = predict(model, video.video, sound=video.sound, memory=words)[: len(found)]
@@ -160,7 +160,7 @@ def test_stopping_and_going_on_gives_the_same(videos, model, tmp_path):
 
 
 def test_only_what_is_new_is_computed(videos, model, tmp_path):
-    """Another row needs no model; another seed, another model and a damaged file are scored again."""
+    """A new row is scored alone. With another seed or model, or a damaged file, rows are scored again."""
     run = lambda rows, **kwargs: evaluation_of(videos[1:], tmp_path, **kwargs).run(rows, model=model)  # noqa: E731
     rows = model_rows("m", {"weights": 1}, [])
     first = run(rows)
@@ -193,7 +193,7 @@ def test_files_of_an_earlier_version_are_told_of_and_never_taken(videos, tmp_pat
 
 
 def test_ablations_take_away_what_they_say(videos, model, tmp_path):
-    """Each equals the whole model on videos that lack it."""
+    """The row of an ablation equals the model's own row on videos without what the ablation takes away."""
     rows = model_rows("m", {}, list(ABLATIONS))
     evaluation = evaluation_of(videos, tmp_path)
     evaluation.run(rows, model=model)
@@ -212,14 +212,14 @@ def test_ablations_take_away_what_they_say(videos, model, tmp_path):
     assert equals("m, muted", sound=None) == everything
     assert equals("m, no faces", boxes=None) == everything
     heard = [equals("m, another video's sound", sound=video.sound) for video in videos]
-    assert sorted(chain.from_iterable(heard)) == everything  # each is heard once,
-    assert all(video.id not in ids for video, ids in zip(videos, heard, strict=True))  # and none with its own picture
+    assert sorted(chain.from_iterable(heard)) == everything  # each sound is used once,
+    assert all(video.id not in ids for video, ids in zip(videos, heard, strict=True))  # and never with its own video
     for row in names[1:]:
         assert all(np.abs(maps[row][video] - maps["m"][video]).max() > 1e-6 for video in everything), row
 
 
 def maps_folder(root: Path, videos, conventions: Conventions = CONVENTIONS) -> Path:
-    """The truth itself as maps."""
+    """Writes the densities of the videos as maps."""
     root.mkdir()
     for video in videos:
         density = fixation_density(video.fixations(), conventions.size, GRID, conventions.sigma)
@@ -279,7 +279,7 @@ def test_baselines(videos, tmp_path):
 
 
 def test_a_line_against_half_is_that_of_the_second_half_s_own_fixations(videos, model, tmp_path):
-    """The same maps, and the same half as people are held against; a model is run once for both of its lines."""
+    """Both lines have the same maps, from one run of the model; the half is that of the row `half against half`."""
     (row,) = model_rows("m", {}, [])
     evaluation = evaluation_of(videos, tmp_path / "both")
     scores = evaluation.run([also_against_half(row), half_row(CONVENTIONS)], model=model)
@@ -296,7 +296,7 @@ def test_a_line_against_half_is_that_of_the_second_half_s_own_fixations(videos, 
 
 
 def test_the_density_of_the_gaze_itself_where_it_is_known(videos, tmp_path):
-    """The truth of all subjects stands for it here, so it is perfect against them."""
+    """Here the density of the subjects' own fixations stands in for the law, so CC against them is 1."""
     for video in videos:
         density = fixation_density(video.fixations(), CONVENTIONS.size, GRID, CONVENTIONS.sigma)
         video.law = np.where(density.any((1, 2), keepdims=True), density, 1 / density[0].size)
@@ -335,7 +335,7 @@ def test_notes_of_frames(videos):
 
 
 def test_faces_without_flags_are_not_silent(videos):
-    """Frames with a face of which nobody said whether it talks are in no group."""
+    """A frame with a face without a talking flag belongs to no group by speaker."""
     known = np.ones((2, 12), bool)
     known[1, 4:] = False
     notes = frame_notes(dataclasses.replace(videos[1], known=known))
