@@ -85,7 +85,7 @@ def test_a_run_leaves_its_config_curves_and_weights(unbroken, data):
     assert list((unbroken / "tensorboard").glob("events.*"))
     best = min(validation, key=lambda row: float(row["kl"]))
     model = vasal_jax.load(unbroken / "best.safetensors")
-    assert model.config.texture == (1,) * 6
+    assert model.config.texture == SMALL.texture
     assert str(model.memory) == "reset/2"
     assert float(best["kl"]) > 0
 
