@@ -7,12 +7,17 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
+from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
+
+MediaStream = av.VideoStream | av.AudioStream
 
 MAX_SIDE = limits.MAX_SIDE
 FALLBACK_FPS = 25.0
@@ -25,7 +30,7 @@ _DEVICES = {"tty", "lavfi", "alsa", "fbdev", "jack", "kmsgrab", "oss", "pulse", 
 _MAX_READ_ERRORS = 100  # in one file; a demuxer that fails more often has lost its way
 
 # Titles in any encoding are no reason to stop; from 19 on av asks no more.
-_ANY_TITLES = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+_ANY_TITLES: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 _playlists_allowed = False
@@ -50,7 +55,7 @@ def _is_playlist(path: str | os.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
+def open_media(path: str | os.PathLike) -> Iterator[InputContainer]:
     """Opens a local video or sound file; `InputError` where that is impossible."""
     # os.path, because Path raises where a folder above is closed to us or a name is too long.
     if not os.path.exists(path):
@@ -65,7 +70,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
         container = av.open(os.path.abspath(path), options=options, **_ANY_TITLES)
     except MemoryError:
         raise
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         if not _playlists_allowed and _is_playlist(path):
             raise InputError(
                 f"{path}: is a playlist, which may name any file on this disk; if you trust it, say --allow-playlists"
@@ -78,7 +83,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
         yield container
 
 
-def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     """The video stream that is shown; `InputError` where there is none to decode."""
     streams = _moving_pictures(container)
     if not streams:
@@ -89,13 +94,13 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     return streams[0]
 
 
-def shown_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+def shown_stream(container: InputContainer) -> av.VideoStream | None:
     """As `video_stream`, but None where there is none to decode."""
     streams = _moving_pictures(container)
     return streams[0] if streams and streams[0].codec_context is not None else None
 
 
-def sound_streams(container: av.container.InputContainer) -> list[av.AudioStream]:
+def sound_streams(container: InputContainer) -> list[av.AudioStream]:
     """The sound tracks that can be decoded, in the file's order."""
     return [stream for stream in container.streams.audio if stream.codec_context is not None]
 
@@ -113,7 +118,7 @@ def frame_rate(stream: av.VideoStream) -> tuple[float | None, bool]:
     return float(rate), bool(base) and abs(base / rate - 1) > 0.01
 
 
-def declared_end(container: av.container.InputContainer, stream: av.stream.Stream) -> float | None:
+def declared_end(container: InputContainer, stream: MediaStream) -> float | None:
     """The stamp, in seconds, at which the container says that a stream ends; None where it says nothing.
 
     Where the container knows only how long its longest stream is, this is the end of that.
@@ -130,9 +135,7 @@ def declared_end(container: av.container.InputContainer, stream: av.stream.Strea
     return (begin + container.duration) / av.time_base
 
 
-def read_packets(
-    container: av.container.InputContainer, streams: Iterable[av.stream.Stream], errors: list[str]
-) -> Iterator[av.Packet]:
+def read_packets(container: InputContainer, streams: Iterable[MediaStream], errors: list[str]) -> Iterator[av.Packet]:
     """The packets of some streams in the order of the file; what FFmpeg cannot read goes to `errors`.
 
     Empty packets, which would end the decoding, are left out.
@@ -142,7 +145,7 @@ def read_packets(
         try:
             yield from (packet for packet in container.demux(streams) if packet.size)
             return
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             errors.append(first_line(error))
         except IndexError:
             return  # all is read: PyAV stumbles at the end over streams that appeared on the way
@@ -161,5 +164,5 @@ def check_size(width: int, height: int, path: Path) -> None:
         raise InputError(f"{path}: expected at most {limits.MAX_AREA} pixels a frame, found {width}x{height}")
 
 
-def _moving_pictures(container: av.container.InputContainer) -> list[av.VideoStream]:
+def _moving_pictures(container: InputContainer) -> list[av.VideoStream]:
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]

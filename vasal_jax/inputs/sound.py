@@ -5,13 +5,14 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 
 import av
 import numpy as np
 import soxr
+from av.container import InputContainer
 from av.stream import Disposition
 
 from vasal_jax.errors import InputError
@@ -71,7 +72,7 @@ def read_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[np
             logger.warning("%s: damaged sound, %d parts could not be decoded (%s)", path, len(errors), errors[0])
 
 
-def sound_stream(container: av.container.InputContainer, path: Path, track: int | None) -> av.AudioStream | None:
+def sound_stream(container: InputContainer, path: Path, track: int | None) -> av.AudioStream | None:
     """The sound track with a number from 1, or by default the one a player takes: the first that is marked as the
     default and is not meant for the hearing or visually impaired, nor a commentary; without one, the first.
 
@@ -99,7 +100,7 @@ def check_track(path: str | os.PathLike, track: int) -> None:
 
 
 def placed_sound(
-    container: av.container.InputContainer,
+    container: InputContainer,
     stream: av.AudioStream,
     zero: float | None,
     rate: int,
@@ -198,9 +199,9 @@ def _resampled(pieces: Iterable[tuple[int, np.ndarray]], rate: int) -> Iterator[
         if found == rate:
             yield from (samples for _, samples in run)
             continue
-        resampler = None
-        for _, samples in run:
-            resampler = resampler or soxr.ResampleStream(found, rate, samples.shape[1], quality="HQ")
+        blocks = (samples for _, samples in run)
+        first = next(blocks)
+        resampler = soxr.ResampleStream(found, rate, first.shape[1], quality="HQ")
+        for samples in chain([first], blocks):
             yield resampler.resample_chunk(samples)
-            rest = samples[:0]
-        yield resampler.resample_chunk(rest, last=True)
+        yield resampler.resample_chunk(first[:0], last=True)

@@ -16,15 +16,18 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import av
+from av.container import InputContainer
+from av.error import FFmpegError
 
 from vasal_jax.inputs import limits
 from vasal_jax.inputs.media import (
     FALLBACK_FPS,
     MAX_DECODER_THREADS,
+    MediaStream,
     first_line,
     frame_rate,
     open_media,
@@ -49,21 +52,23 @@ class Timeline:
 
     Attributes:
       pictures: the video stream that is shown, None without one.
+      streams: the pictures and all sounds by their indices in the file.
     """
 
-    def __init__(self, container: av.container.InputContainer):
+    def __init__(self, container: InputContainer):
         self.pictures = shown_stream(container)
         self._container = container
         self._gaps = 0.0  # seconds of jumps that were believed
         self._jumps = 0  # places that were looked at, each of which takes a while
         self._step = 1 / ((self.pictures and frame_rate(self.pictures)[0]) or FALLBACK_FPS)
         # All sounds, whichever is heard, so that the time of the pictures does not depend on the choice.
-        pictures = [self.pictures] if self.pictures else []
-        self._clocks = {stream.index: _Clock(stream) for stream in [*pictures, *sound_streams(container)]}
+        streams: list[MediaStream] = [*([self.pictures] if self.pictures else []), *sound_streams(container)]
+        self.streams = {stream.index: stream for stream in streams}
+        self._clocks = {index: _Clock(stream) for index, stream in self.streams.items()}
 
-    def packets(self, stream: av.stream.Stream, errors: list[str]) -> Iterator[av.Packet]:
+    def packets(self, stream: MediaStream, errors: list[str]) -> Iterator[av.Packet]:
         """The packets of one stream, stamps in seconds as `seconds` gives them; what cannot be read is in `errors`."""
-        source = read_packets(self._container, [clock.stream for clock in self._clocks.values()], errors)
+        source = read_packets(self._container, self.streams.values(), errors)
         ahead: deque[av.Packet] = deque()
         while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
             self._place(packet, ahead, source)
@@ -71,14 +76,14 @@ class Timeline:
                 yield packet
 
     def frames(
-        self, stream: av.stream.Stream, errors: list[str], convert: Callable[[Any], Any] = lambda frame: frame
+        self, stream: MediaStream, errors: list[str], convert: Callable[[Any], Any] = lambda frame: frame
     ) -> Iterator[Any]:
         """Yields `convert(frame)` of each frame of a stream; what FFmpeg cannot read or decode goes to `errors`.
 
         What lies before the first key picture is no error: it cannot be decoded in any player.
         """
         if stream is self.pictures:
-            stream.thread_type = "AUTO"
+            stream.codec_context.thread_type = "AUTO"
             # Each thread holds a frame; where one of these is damaged, the others under way are lost with it.
             stream.codec_context.thread_count = MAX_DECODER_THREADS
         # FFmpeg counts the packets of a transport stream, and the count starts again where files were joined.
@@ -88,7 +93,7 @@ class Timeline:
         def attempt(function: Callable, argument: Any) -> Any:
             try:
                 return function(argument)
-            except av.FFmpegError as error:
+            except FFmpegError as error:
                 if begun:
                     errors.append(first_line(error))
                 return None
@@ -122,9 +127,9 @@ class Timeline:
             return
         others = [other for other in self._clocks.values() if other is not clock and other.last is not None]
         if clock.last is None and others:
-            clock.shift = min(others, key=lambda other: abs(stamp - other.last)).shift
+            clock.shift = min(others, key=lambda other: other.distance(stamp)).shift
         if clock.jumps(stamp, others):
-            joined = [other for other in others if other.shift != clock.shift and abs(stamp - other.last) < _NEAR]
+            joined = [other for other in others if other.shift != clock.shift and other.distance(stamp) < _NEAR]
             if joined:
                 clock.begin(joined[0].shift, stamp)
             elif self._jumps == limits.MAX_JUMPS:
@@ -198,7 +203,7 @@ class Timeline:
         return begun, ends
 
 
-def time_zero(path: str | os.PathLike, track: av.stream.Stream | None = None) -> float | None:
+def time_zero(path: str | os.PathLike, track: av.AudioStream | None = None) -> float | None:
     """The stamp, in seconds on the `Timeline`, of a file's first decodable picture.
 
     Args:
@@ -217,8 +222,8 @@ def time_zero(path: str | os.PathLike, track: av.stream.Stream | None = None) ->
     for index in indices:
         # Opened anew, because what was read in search of pictures is gone.
         with open_media(path) as container:
-            frames = Timeline(container).frames(container.streams[index], errors=[])
-            for frame in islice(frames, 1):
+            timeline = Timeline(container)
+            for frame in islice(timeline.frames(timeline.streams[index], errors=[]), 1):
                 return frame.time
     return None
 
@@ -226,7 +231,7 @@ def time_zero(path: str | os.PathLike, track: av.stream.Stream | None = None) ->
 class _Clock:
     """Where one stream is: its last stamp in the file, and the time up to which it was shown or heard."""
 
-    def __init__(self, stream: av.stream.Stream):
+    def __init__(self, stream: MediaStream):
         self.stream = stream
         self.shift = 0.0  # from stamps of the file to the common time
         self.last: float | None = None
@@ -240,7 +245,7 @@ class _Clock:
         """What follows, from `stamp` on, is another part of the file, on its own clock."""
         self.shift = shift
         self.part += 1
-        self.restarted = stamp < self.last
+        self.restarted = self.last is not None and stamp < self.last
 
     def length(self, packet: av.Packet, step: float) -> float:
         """Seconds that a packet lasts; `step` for a picture that does not say it."""
@@ -250,13 +255,17 @@ class _Clock:
             self._usual = said
         return self._usual or (step if isinstance(self.stream, av.VideoStream) else 0.0)
 
+    def distance(self, stamp: float) -> float:
+        """Seconds between a stamp and the last one; infinite before the first."""
+        return inf if self.last is None else abs(stamp - self.last)
+
     def jumps(self, stamp: float, others: list["_Clock"]) -> bool:
         """Whether a stamp neither goes on from the last one nor is where the other streams are."""
         if self.last is None:
-            return bool(others) and all(abs(stamp - other.last) > MAX_GAP for other in others)
+            return bool(others) and all(other.distance(stamp) > MAX_GAP for other in others)
         if stamp < self.last - self.slack:
             return True
-        fits = (other.shift == self.shift and abs(stamp - other.last) < _NEAR for other in others)
+        fits = (other.shift == self.shift and other.distance(stamp) < _NEAR for other in others)
         return stamp > self.last + _NEAR and not any(fits)
 
     def take(self, packet: av.Packet, stamp: float | None, step: float) -> None:
@@ -296,14 +305,17 @@ def _slack(packet: av.Packet) -> float:
 
 
 def _shown(packet: av.Packet) -> float:
+    """Seconds at which a packet with a stamp is shown."""
     ticks = packet.dts if packet.pts is None else packet.pts
+    assert ticks is not None  # see `take`
     return float(ticks * packet.time_base)
 
 
-def _flush(stream: av.stream.Stream) -> av.Packet:
+def _flush(stream: MediaStream) -> av.Packet:
     """The empty packet at which a decoder gives what it still holds."""
     packet = av.Packet()
-    packet.time_base = stream.time_base
+    if stream.time_base:
+        packet.time_base = stream.time_base
     return packet
 
 

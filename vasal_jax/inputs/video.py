@@ -101,7 +101,7 @@ def probe(path: str | os.PathLike, fps: float | None = None) -> VideoInfo:
             height=height,
             fps=fps or FALLBACK_FPS,
             rotation=round(frame.rotation / 90) % 4 * 90,
-            frames=_declared_frames(container, stream, duration),
+            frames=_declared_frames(stream, duration),
             duration=duration,
             has_sound=bool(sound_streams(container)),
             variable_rate=variable,
@@ -203,7 +203,7 @@ class _RgbConverter:
     def __init__(self, path: Path):
         self._path = path
         self._reformatter = VideoReformatter()  # kept, because setting up a conversion costs more than one frame
-        self._size = None
+        self._size: tuple[int, int] | None = None
         self.is_incomplete = False
 
     def __call__(self, frame: av.VideoFrame) -> tuple[float | None, float, np.ndarray]:
@@ -213,14 +213,16 @@ class _RgbConverter:
         self.is_incomplete = frame.is_corrupt
         rgb = self._reformatter.reformat(frame, *self._size, format="rgb24")
         image = np.ascontiguousarray(_orient(rgb.to_ndarray(), _display_matrix(frame)))
-        tick = float(frame.time_base or 0)
-        return (None if frame.pts is None or not tick else float(frame.pts * frame.time_base)), tick, image
+        tick = frame.time_base
+        stamp = float(frame.pts * tick) if frame.pts is not None and tick else None
+        return stamp, float(tick or 0), image
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """(a, b, c, d) of x' = a x + c y, y' = b x + d y, with y downwards."""
     # `frame.side_data` is kept by the frame, which it keeps in turn, until garbage is collected.
-    side_data = SideDataContainer(frame).get("DISPLAYMATRIX")
+    container = SideDataContainer(frame)  # pyright: ignore[reportCallIssue] (its stub lacks the constructor)
+    side_data = container.get("DISPLAYMATRIX")
     if side_data is None or len(bytes(side_data)) < 36:
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].tolist()
@@ -245,7 +247,7 @@ def _frame_time(seconds: float, previous: float, fps: float, tick: float) -> flo
     return seconds if seconds > previous else previous + 1 / fps
 
 
-def _declared_frames(container, stream, duration: float | None) -> int | None:
+def _declared_frames(stream: av.VideoStream, duration: float | None) -> int | None:
     """How many frames the container says are shown."""
     # AVI and MP4 list every packet, and the list says which are hidden by an edit.
     if stream.frames and stream.frames == len(stream.index_entries):

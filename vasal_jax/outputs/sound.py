@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer, OutputContainer
 
 from vasal_jax.inputs.media import open_media
 from vasal_jax.inputs.sound import SAMPLE_RATE, placed_sound, samples_of, sound_stream
@@ -28,7 +29,7 @@ _BITS = 80_000  # a second and channel
 
 @contextlib.contextmanager
 def sound_packets(
-    output: av.container.OutputContainer, suffix: str, sound: Path | np.ndarray | None, track: int | None
+    output: OutputContainer, suffix: str, sound: Path | np.ndarray | None, track: int | None
 ) -> Iterator[Iterator[av.Packet]]:
     """Adds a sound stream to `output` and yields its packets, whose times count from the first picture.
 
@@ -59,7 +60,7 @@ def sound_packets(
             yield _encoded(output, blocks, rate, channels)
 
 
-def _can_be_copied(container: av.container.InputContainer, stream: av.AudioStream, suffix: str) -> bool:
+def _can_be_copied(container: InputContainer, stream: av.AudioStream, suffix: str) -> bool:
     context = stream.codec_context
     codec = context.codec.canonical_name
     if codec in ("aac", "alac") and not context.extradata:
@@ -69,7 +70,7 @@ def _can_be_copied(container: av.container.InputContainer, stream: av.AudioStrea
 
 
 def _copied(
-    output: av.container.OutputContainer, container: av.container.InputContainer, stream: av.AudioStream, zero: float
+    output: OutputContainer, container: InputContainer, stream: av.AudioStream, zero: float
 ) -> Iterator[av.Packet]:
     target = output.add_stream_from_template(stream)
     shift = round(zero / stream.time_base)
@@ -90,9 +91,7 @@ def _copied(
     return packets()
 
 
-def _encoded(
-    output: av.container.OutputContainer, blocks: Iterator[np.ndarray], rate: int, channels: int
-) -> Iterator[av.Packet]:
+def _encoded(output: OutputContainer, blocks: Iterator[np.ndarray], rate: int, channels: int) -> Iterator[av.Packet]:
     """Packets of AAC; blocks are float32 (n, channels)."""
     layout = _LAYOUTS[channels]
     target = output.add_stream("aac", rate=rate, layout=layout)

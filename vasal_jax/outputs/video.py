@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from vasal_jax.errors import InputError
@@ -132,7 +134,7 @@ def _in_background(function: Callable[..., None]) -> Iterator[Callable[..., None
 def _naming_encoder_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         reason = first_line(error)
         if error.errno in _FILE_SYSTEM_ERRORS:
             raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from None
@@ -152,7 +154,7 @@ def _video_frame(image: np.ndarray, context: av.VideoCodecContext, reformatter: 
 class _SoundMuxer:
     """Writes sound packets in step with the pictures, so that neither has to be held until the other comes."""
 
-    def __init__(self, output: av.container.OutputContainer, packets: Iterator[av.Packet]):
+    def __init__(self, output: OutputContainer, packets: Iterator[av.Packet]):
         self._output, self._packets, self._next = output, packets, None
 
     def go_on(self, until: float) -> None:
