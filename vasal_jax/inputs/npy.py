@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -62,8 +62,8 @@ def read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.
     try:
         version = np.lib.format.read_magic(file)
         shape, fortran, dtype = readers[version](file)
-    except KeyError:
-        raise InputError(f"{path}: expected a .npy file of version 1 or 2, found version {version}") from None
+    except KeyError as unknown:
+        raise InputError(f"{path}: expected a .npy file of version 1 or 2, found version {unknown}") from None
     # The header is a Python literal and a dtype description; crafted ones fail in many ways.
     except Exception as error:
         raise InputError(f"{path}: not a .npy array or cut short ({_one_line(error)})") from None
@@ -210,23 +210,25 @@ _FOREIGN = {
 """What a sound file may hold that is no array of numbers, by what it is."""
 
 
-def _refusing(what: str) -> Callable[[pickle._Unpickler], None]:
-    def refuse(_: pickle._Unpickler) -> None:
+# Of the unpickler in Python; the standard library's types name the one in C.
+_Instruction = Callable[[Any], None]
+
+
+def _refusing(what: str) -> _Instruction:
+    def refuse(_: "_NumbersUnpickler") -> None:
         raise pickle.UnpicklingError(what)
 
     return refuse
 
 
-class _CountedSteps(dict):
-    """The table of instructions; each look-up is one step."""
+def _counted(load: _Instruction) -> _Instruction:
+    """An instruction that takes a step of the budget."""
 
-    def __init__(self, table, budget: _Budget):
-        super().__init__(table)
-        self._budget = budget
+    def step(unpickler: "_NumbersUnpickler") -> None:
+        unpickler.budget.step()
+        load(unpickler)
 
-    def __getitem__(self, code):
-        self._budget.step()
-        return super().__getitem__(code)
+    return step
 
 
 class _Bounded:
@@ -244,15 +246,19 @@ class _Bounded:
 
 # The unpickler written in Python, because the one in C allocates whatever size a crafted memo index asks for.
 class _NumbersUnpickler(pickle._Unpickler):
+    # `load` sets these; the standard library's types leave them out.
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
+
     def __init__(self, file: IO[bytes], budget: _Budget):
         super().__init__(_Bounded(file), encoding="latin1")
-        self._budget = budget
-        self.dispatch = _CountedSteps(self.table, budget)
+        self.budget = budget
 
     def find_class(self, module: str, name: str):
         full = f"{module} {name}"
         if full in _NAMES_THAT_SPEND:
-            return partial(_NAMES_THAT_SPEND[full], self._budget)
+            return partial(_NAMES_THAT_SPEND[full], self.budget)
         try:
             return _NAMES[full]
         except KeyError:
@@ -264,7 +270,7 @@ class _NumbersUnpickler(pickle._Unpickler):
         state = self.stack.pop()
         if type(self.stack[-1]) not in (_Array, _DType):
             raise pickle.UnpicklingError("a state for something that is no array")
-        self.stack[-1].set_state(state, self._budget)
+        self.stack[-1].set_state(state, self.budget)
 
     def load_long1(self):
         size = self.read(1)[0]
@@ -272,10 +278,10 @@ class _NumbersUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError(f"a whole number of {size} bytes")
         self.append(pickle.decode_long(self.read(size)))
 
-    table: ClassVar = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES}
-    table |= {code[0]: _refusing(what) for what, codes in _FOREIGN.items() for code in codes}
-    table[pickle.BUILD[0]] = load_build
-    table[pickle.LONG1[0]] = load_long1
+    dispatch: ClassVar[dict[int, _Instruction]] = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES}
+    dispatch |= {code[0]: _refusing(what) for what, codes in _FOREIGN.items() for code in codes}
+    dispatch |= {pickle.BUILD[0]: load_build, pickle.LONG1[0]: load_long1}
+    dispatch = {code: _counted(load) for code, load in dispatch.items()}
 
 
 class _Builder:
@@ -293,16 +299,16 @@ class _Builder:
             self._budget.spend(_LIST_ELEMENT * (1 + len(thing)))
             return [self.build(item, depth + 1) for item in thing]
         if isinstance(thing, _Array) and thing.dtype is not None:
-            return self._array(thing, depth)
+            return self._array(thing, thing.dtype, depth)
         raise pickle.UnpicklingError(f"an element of type {type(thing).__name__.lstrip('_')}")
 
-    def _array(self, array: _Array, depth: int) -> np.ndarray:
-        size, holds_objects = math.prod(array.shape), array.dtype == np.dtype(object)
-        if len(array.data) != size * (1 if holds_objects else array.dtype.itemsize):
+    def _array(self, array: _Array, dtype: np.dtype, depth: int) -> np.ndarray:
+        size, holds_objects = math.prod(array.shape), dtype == np.dtype(object)
+        if len(array.data) != size * (1 if holds_objects else dtype.itemsize):
             raise pickle.UnpicklingError(f"data of length {len(array.data)} for shape {array.shape}")
-        self._budget.spend(_ARRAY + size * (_LIST_ELEMENT if holds_objects else array.dtype.itemsize))
+        self._budget.spend(_ARRAY + size * (_LIST_ELEMENT if holds_objects else dtype.itemsize))
         if not holds_objects:
-            values = np.frombuffer(array.data, array.dtype).copy()
+            values = np.frombuffer(array.data, dtype).copy()
             return values.reshape(array.shape, order="F" if array.fortran else "C")
         values = np.empty(size, object)
         for index, item in enumerate(array.data):

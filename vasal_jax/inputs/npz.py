@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class Archive:
             )
         return Rows(self, member)
 
-    def _exactly(self, file: BinaryIO, size: int) -> bytes:
+    def _exactly(self, file: IO[bytes], size: int) -> bytes:
         content = file.read(size)
         if len(content) != size:
             raise InputError(f"{self._path}: damaged or cut short")
@@ -83,7 +83,7 @@ class Rows:
     def __init__(self, archive: Archive, member: Member):
         self._archive, self._member = archive, member
         self._size = math.prod(member.shape[1:]) * member.dtype.itemsize
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
         self._next = 0
 
     def __getitem__(self, row: int) -> np.ndarray:
