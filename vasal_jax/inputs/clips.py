@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -15,7 +16,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, spectrogram, window_indices
 from vasal_jax.inputs.faces.found import SLOTS, FoundFaces
 from vasal_jax.inputs.faces.slots import FaceSlots, FacesOfFrame
-from vasal_jax.inputs.faces.sources import FaceSource, open_faces
+from vasal_jax.inputs.faces.sources import FaceSource, ModelFaces, open_faces
 from vasal_jax.inputs.sound import SAMPLE_RATE, check_track
 from vasal_jax.inputs.video import Frame, VideoInfo, model_frame, probe, read_frames
 
@@ -29,7 +30,8 @@ class ClipFaces(Protocol):
       lookahead: frames that must be seen, or the end, after those of a clip before `of_clip` can be asked.
     """
 
-    lookahead: int
+    @property
+    def lookahead(self) -> int: ...
 
     def see(self, image: np.ndarray) -> None:
         """Takes the next frame, uint8 (H,W,3) RGB."""
@@ -39,6 +41,7 @@ class ClipFaces(Protocol):
 
     def of_clip(self, frames: Sequence[Frame]) -> tuple[dict[str, np.ndarray], list[FacesOfFrame] | None]:
         """What the model takes of T frames, and who is in the slots of a face branch; each clip is asked for once."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,14 @@ class VideoClips:
                 raise InputError(f"{self._info.path}: a folder of frames has no sound tracks; name a file by --sound")
             check_track(self._sound, sound_track)
         self._length, self._released = length, released
-        self.slots = (SLOTS[0] if self._known is None else self._known.slots) if face_branch else 0
+        self.slots = self._known.slots if isinstance(self._known, FaceSlots) else SLOTS[0] if face_branch else 0
 
     def blank(self, slots: int | None = None) -> Batch:
         """Zeros of the shapes and types of a clip's batch with so many face slots. Nothing is read for them."""
         slots = self.slots if slots is None else slots
         shapes = input_shapes(slots if self._face_branch else None)
         kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
-        return {name: np.zeros((1, self._length, *shape), kinds[name]) for name, shape in shapes.items()}
+        return Batch(**{name: np.zeros((1, self._length, *shape), kinds[name]) for name, shape in shapes.items()})
 
     def __iter__(self) -> Generator[Clip]:
         """Reads the sound, then the frames as they are asked for.
@@ -128,13 +131,13 @@ class VideoClips:
           InputError: one of them cannot be read, or `released` and the video is shorter than one clip.
         """
         video, track = self._info.path, self._spectrogram()
-        last, clips = None, 0
+        clips = 0
+        last: deque[Frame] = deque(maxlen=1)
         faces = self._faces.of_model(self._face_branch) if self._known is None else self._known
 
         def frames() -> Iterator[Frame]:
-            nonlocal last
             for frame in read_frames(self._info):
-                last = frame
+                last.append(frame)
                 yield frame
 
         with contextlib.closing(faces) if isinstance(faces, FoundFaces) else contextlib.nullcontext():
@@ -143,8 +146,8 @@ class VideoClips:
                 clips += 1
             if not clips:
                 needed = FRAME_OFFSET + self._length
-                raise InputError(f"{video}: the released way needs {needed} frames or more, found {last.index + 1}")
-            self._warn_of_short_inputs(track, faces, last)
+                raise InputError(f"{video}: the released way needs {needed} frames or more, found {last[0].index + 1}")
+            self._warn_of_short_inputs(track, faces, last[0])
 
     def _spectrogram(self) -> np.ndarray:
         if self._sound is None:
@@ -152,7 +155,7 @@ class VideoClips:
             return spectrogram(())
         return load_spectrogram(self._sound, self._sound_track)
 
-    def _warn_of_short_inputs(self, track: np.ndarray, faces: "ClipFaces", last: Frame) -> None:
+    def _warn_of_short_inputs(self, track: np.ndarray, faces: ModelFaces, last: Frame) -> None:
         heard = (track.shape[1] - 1) * HOP / SAMPLE_RATE
         if track.any() and heard < last.time - 0.5:
             path = self._info.path
@@ -237,4 +240,4 @@ def _batch(frames: list[Frame], count: int, held: dict[int, _Held], faces: dict[
     windows = [window_indices(i, count) for i in indices]
     for name in held[indices[0]].pictures:
         clip[name] = np.array([[held[j].pictures[name] for j in window] for window in windows])[..., None]
-    return {name: value[None] for name, value in clip.items()}
+    return Batch(**{name: value[None] for name, value in clip.items()})

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -25,7 +24,7 @@ class FaceMaps:
     one more than the last frame it has.
     """
 
-    lookahead: ClassVar[int] = 0
+    lookahead = 0
 
     indices: Container[int]
     length: int

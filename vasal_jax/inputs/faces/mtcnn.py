@@ -36,6 +36,7 @@ def mtcnn_detector() -> Detector:
         try:
             import mtcnn
             import tensorflow as tf
+            from mtcnn import stages
         except ImportError as error:
             raise InputError(
                 f"face detection: the package {error.name or 'mtcnn'} is missing or cannot be loaded; "
@@ -45,13 +46,14 @@ def mtcnn_detector() -> Detector:
             tf.config.set_visible_devices([], "GPU")  # TensorFlow would take all its memory, which JAX needs
         # By their full paths: a bare name is looked for in the current folder first, and is a pickle.
         weights = importlib.resources.files("mtcnn.assets.weights")
-        stages = [getattr(mtcnn.stages, f"Stage{n}Net")(weights=str(weights / f"{n.lower()}net.lz4")) for n in "PRO"]
-        network = mtcnn.MTCNN(stages)
+        cascade = [getattr(stages, f"Stage{n}Net")(weights=str(weights / f"{n.lower()}net.lz4")) for n in "PRO"]
+        network = mtcnn.MTCNN(cascade)  # pyright: ignore[reportArgumentType] (inferred from a default, which is a name)
 
     def detect(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         options = {"box_format": "xyxy", "output_type": "numpy", "min_face_size": MIN_FACE, **THRESHOLDS}
-        found = network.detect_faces(grey, **options)  # (n,16): number of the picture, box, score, landmarks
+        # (n,16): number of the picture, box, score, landmarks
+        found = np.asarray(network.detect_faces(grey, **options))
         height, width = image.shape[:2]
         return found[:, 1:5] / (width, height, width, height), found[:, 5]
 

@@ -40,7 +40,7 @@ class Faces:
     detector: Detector | None = None
     record: Callable[[TrackedFaces], object] | None = None
 
-    def of_model(self, face_branch: bool) -> FaceMaps | FoundMaps | FaceSlots | FoundSlots:
+    def of_model(self, face_branch: bool) -> "ModelFaces":
         """What a model with or without a face branch takes: `slots` or `maps`."""
         return self.slots() if face_branch else self.maps()
 
@@ -49,6 +49,7 @@ class Faces:
         if self.detector:
             return FoundMaps(FaceFollower(self.detector, self.source), self.record)
         if self.tracks is None:
+            assert self.ready_made is not None  # all that is left
             return self.ready_made
         boxes, mask = self.tracks
         return FaceMaps(range(len(boxes)), len(boxes), lambda index: gaussian_mixture(boxes[index], mask[index]))
@@ -65,6 +66,7 @@ class Faces:
         return FaceSlots(*keep_largest(*self.tracks, BRANCH_FACES, self.source))
 
 
+ModelFaces = FaceMaps | FoundMaps | FaceSlots | FoundSlots
 FaceSource = str | os.PathLike | tuple[np.ndarray, np.ndarray] | Faces | None
 
 
@@ -120,7 +122,7 @@ def _checked(boxes: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarra
             "divide pixels by the picture's width and height"
         )
     boxes = np.clip(boxes, 0, 1)
-    usable = (boxes[..., 2:] > boxes[..., :2]).all(-1)
+    usable = np.all(boxes[..., 2:] > boxes[..., :2], axis=-1)
     if (left_out := np.count_nonzero(mask & ~usable)) > 0:
         logger.warning(
             "face boxes: %d of %d are not finite, without area or outside the picture, and left out",

@@ -176,7 +176,8 @@ class _Track:
     def boxes_at(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Where the face should be in a later frame, from where it was last found, and last found for sure."""
         motion = np.tile(self._speed, 2)
-        return tuple(find.box + motion * (frame - find.frame) for find in (self._finds[-1], self._sure))
+        found, sure = self._finds[-1], self._sure
+        return found.box + motion * (frame - found.frame), sure.box + motion * (frame - sure.frame)
 
     def add(self, frame: int, box: np.ndarray, score: float) -> None:
         find = _Find(frame, box, score >= SURE)
@@ -195,11 +196,12 @@ class _Track:
         after = [find for find in self._finds if find.frame >= frame]
         if not before or not after:
             return None
-        ends = before[-1], after[0]
-        sure = next((find for find in reversed(before) if find.sure), None), next((f for f in after if f.sure), None)
-        if None not in sure and sure[1].frame - sure[0].frame <= self._max_gap + 1:
-            ends = sure
-        (first, second), passed = ends, ends[1].frame - ends[0].frame
+        first, second = before[-1], after[0]
+        sure_before = next((find for find in reversed(before) if find.sure), None)
+        sure_after = next((find for find in after if find.sure), None)
+        if sure_before and sure_after and sure_after.frame - sure_before.frame <= self._max_gap + 1:
+            first, second = sure_before, sure_after
+        passed = second.frame - first.frame
         return first.box + (second.box - first.box) * ((frame - first.frame) / passed if passed else 0.0)
 
     def forget(self, frame: int) -> None:

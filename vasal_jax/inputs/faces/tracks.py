@@ -47,7 +47,7 @@ def load_tracks(
     """
     pixels = _dense_tracks(load_array(path), path)
     absent = np.isnan(pixels).all(-1) | (pixels == pixels[..., :1]).all(-1)
-    finite = np.isfinite(pixels).all(-1)
+    finite = np.all(np.isfinite(pixels), axis=-1)
     grid = np.array((size.width, size.height) * 2, np.float64)
     boxes = np.clip(np.where(finite[..., None], pixels, 0) / grid, 0, 1)
     mask = finite & (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
@@ -104,9 +104,10 @@ def tracks_file(path: str | os.PathLike, size: Size, columns: int = 0) -> Iterat
     Raises:
       InputError: another ending, or the file cannot be written.
     """
-    if Path(path).suffix.lower() != ".npy":
+    path = Path(path)
+    if path.suffix.lower() != ".npy":
         raise InputError(f"{path}: expected a name for face tracks that ends in .npy; choose another")
-    grid = np.float32((size.width, size.height) * 2)
+    grid = np.array((size.width, size.height) * 2, np.float32)
     frames = 0
     with replacing(path) as temporary, tempfile.TemporaryFile(dir=temporary.parent) as waiting:
 
@@ -178,14 +179,7 @@ def _dense_tracks(tracks: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     dense_boxes = tracks.dtype.kind in "iuf" and tracks.ndim == 3 and tracks.shape[2] == 4
     if not dense_boxes and (tracks.dtype != object or tracks.ndim == 0):
         raise InputError(f"{expected}, found {tracks.dtype} of shape {tracks.shape}")
-    frames = tracks if dense_boxes else []
-    if not dense_boxes:
-        for index, frame in enumerate(tracks):
-            try:
-                frames.append(_frame_boxes(frame))
-            except (TypeError, ValueError):
-                found = f"shape {np.shape(frame)}" if isinstance(frame, np.ndarray) else repr(frame)[:80]
-                raise InputError(f"{expected}, found in frame {index}: {found}") from None
+    frames = tracks if dense_boxes else _ragged_boxes(tracks, expected)
     most = max((len(frame) for frame in frames), default=0)
     if most > MAX_COLUMNS or len(frames) * most > MAX_BOXES:
         found = f"{len(frames)} frames of {most}"
@@ -194,6 +188,18 @@ def _dense_tracks(tracks: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     for index, frame in enumerate(frames):
         dense[index, : len(frame)] = frame
     return dense
+
+
+def _ragged_boxes(tracks: np.ndarray, expected: str) -> list[np.ndarray]:
+    """float64 (n,4) of each frame of an object array."""
+    frames: list[np.ndarray] = []
+    for index, frame in enumerate(tracks):
+        try:
+            frames.append(_frame_boxes(frame))
+        except (TypeError, ValueError):
+            found = f"shape {np.shape(frame)}" if isinstance(frame, np.ndarray) else repr(frame)[:80]
+            raise InputError(f"{expected}, found in frame {index}: {found}") from None
+    return frames
 
 
 def _frame_boxes(frame) -> np.ndarray:

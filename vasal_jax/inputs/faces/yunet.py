@@ -12,6 +12,11 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+try:
+    from cv2.utils.logging import getLogLevel, setLogLevel
+except ImportError:
+    from cv2 import getLogLevel, setLogLevel  # pyright: ignore[reportAttributeAccessIssue] (only OpenCV 4 has them)
+
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.detector import LONGER_SIDE, Detector
 
@@ -19,8 +24,6 @@ MODEL = "face_detection_yunet_2023mar.onnx"
 MIN_SCORE = 0.5  # below OpenCV's own 0.9: the tracker asks for one high score a track
 MAX_OVERLAP = 0.3  # intersection over union of two faces
 MAX_FACES = 5000  # before overlapping ones are left out
-
-_logging = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, or OpenCV 4
 
 
 def yunet_detector() -> Detector:
@@ -45,7 +48,7 @@ def yunet_detector() -> Detector:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         faces = faces[np.isfinite(faces).all(1)]  # OpenCV 4 gives others on pictures a pixel wide
         corners = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1)
-        boxes = np.clip(corners / np.float32((width, height, width, height)), 0, 1)
+        boxes = np.clip(corners / np.array((width, height, width, height), np.float32), 0, 1)
         inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
         return boxes[inside], faces[inside, 14]
 
@@ -70,9 +73,9 @@ def _naming_opencv_errors() -> Iterator[None]:
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
     """Drops OpenCV's warnings: version 5 says that its new engine has but one target."""
-    level = _logging.getLogLevel()
-    _logging.setLogLevel(2)  # errors
+    level = getLogLevel()
+    setLogLevel(2)  # errors
     try:
         yield
     finally:
-        _logging.setLogLevel(level)
+        setLogLevel(level)
