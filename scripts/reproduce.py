@@ -55,7 +55,7 @@ class ReproduceArgs:
     """In the STAViS layout: which of the datasets, such as DIEM."""
     split_rule: str | None = None
     """Which video is in which split, as in "test=281-343 validation=220-280"; the default is the dataset's."""
-    preset: Literal["", *PRESETS] = ""
+    preset: str = ""
     """What to train; by default mvva_full for datasets with face tracks, mvva for those without, challenge and
     synthetic_tiny for what they are named after."""
     retrain: tuple[Literal["sound", "faces"], ...] = ()
@@ -64,6 +64,10 @@ class ReproduceArgs:
     """Further arguments of train.py, as in --train="--init start.safetensors --updates 20000"."""
     evaluate: str = ""
     """Further arguments of evaluate.py, as in --evaluate="--resolution 160x90"."""
+
+    def __post_init__(self) -> None:
+        if self.preset and self.preset not in PRESETS:
+            raise InputError(f"--preset: expected one of {', '.join(PRESETS)}, found {self.preset!r}")
 
 
 @dataclasses.dataclass(frozen=True)

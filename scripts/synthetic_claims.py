@@ -72,7 +72,7 @@ def claims(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
     for row in ("all", "visual, faces"):
         shares = [_speaker_shares(of.speaker[row]) for of in results]
         found.append(_claim(f"the speaker weighs most, {row}, against chance", "share", shares, results))
-    both = [tuple(_speaker_shares(of.speaker[row])[0] for row in ("all", "visual, faces")) for of in results]
+    both = [(_speaker_shares(of.speaker["all"])[0], _speaker_shares(of.speaker["visual, faces"])[0]) for of in results]
     found.append(_claim("the speaker weighs most, with sound against without", "share", both, results))
     return found
 

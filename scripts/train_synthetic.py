@@ -17,7 +17,7 @@ import itertools
 import math
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +31,6 @@ from configs import synthetic_tiny
 from configs.train_config import TrainConfig
 from data import builder, synthetic
 from data.datasets import open_dataset
-from data.records import VideoRecord
 from data.splits import canonical
 from data.synthetic_files import read_truth
 from scripts.blind_baseline import baseline
@@ -40,7 +39,7 @@ from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.people import half_row
 from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
@@ -220,7 +219,13 @@ def learn(name: str, args: ProofArgs) -> int:
 def trained(config: TrainConfig) -> int:
     """Trains to the end; returns the exit code, which is not 0 where a signal stopped it. Raises `InputError`."""
     code = train(config)
-    return 0 if config.export.exists() else code or 128 + signal.SIGTERM
+    return 0 if exported(config).exists() else code or 128 + signal.SIGTERM
+
+
+def exported(config: TrainConfig) -> Path:
+    """Where the weights of a training go."""
+    assert config.export is not None  # each of this script's trainings exports
+    return config.export
 
 
 def best_kl(config: TrainConfig) -> float:
@@ -270,8 +275,8 @@ def further_rounds(name: str, args: ProofArgs) -> list[TrainConfig]:
 def best_weights(name: str, args: ProofArgs) -> Path:
     """The weights of a variant with the lowest KL in validation, of all rounds that there were."""
     *_, first = stages(name, args)
-    done = [config for config in (first, *further_rounds(name, args)) if config.export.exists()]
-    return min(done, key=best_kl, default=first).export
+    done = [config for config in (first, *further_rounds(name, args)) if exported(config).exists()]
+    return exported(min(done, key=best_kl, default=first))
 
 
 def run_of(name: str, args: ProofArgs) -> Path:
@@ -337,18 +342,18 @@ def rows_of(name: str, args: ProofArgs) -> list[ModelRow]:
     return rows
 
 
-def hard_frames(root: Path, video: VideoRecord) -> np.ndarray:
+def hard_frames(root: Path, video: Video) -> np.ndarray:
     """bool (F,): one face moves its mouth in silence while another speaks, and there are at least three."""
     moving, (mask, talking) = read_truth(root, video.id).mouth_moving, _seen_and_talking(video)
     return (moving & ~talking.T).any(0) & talking.any(1) & (mask.sum(1) >= 3)
 
 
-def speaker_found(videos: list[VideoRecord], face_weights: dict[str, np.ndarray]) -> tuple[float, float, int]:
+def speaker_found(videos: Sequence[Video], face_weights: dict[str, np.ndarray]) -> tuple[float, float, int]:
     """How often the speaker has the highest of the faces' weights, how often by chance, and in how many frames."""
     return pooled([speaker_frames(video, face_weights[video.id]) for video in videos])
 
 
-def speaker_frames(video: VideoRecord, face_weights: np.ndarray) -> SpeakerFrames:
+def speaker_frames(video: Video, face_weights: np.ndarray) -> SpeakerFrames:
     """Whether the speaker has the highest weight, in the frames with one speaker among at least three faces."""
     mask, talking = _seen_and_talking(video)
     asked = (mask.sum(1) >= 3) & ((talking & mask).sum(1) == 1)
@@ -357,7 +362,7 @@ def speaker_frames(video: VideoRecord, face_weights: np.ndarray) -> SpeakerFrame
     return SpeakerFrames(right, (1 / np.maximum(mask.sum(1), 1))[asked])
 
 
-def _seen_and_talking(video: VideoRecord) -> tuple[np.ndarray, np.ndarray]:
+def _seen_and_talking(video: Video) -> tuple[np.ndarray, np.ndarray]:
     """Which faces are there and which talk, bool (F, N) each."""
     tracks, talking = video.tracks(), video.talking()
     assert tracks is not None  # every synthetic video has both
