@@ -27,9 +27,9 @@ from tyro.conf import Positional, arg
 from data.datasets import open_dataset, own_name
 from data.records import VideoRecord
 from data.splits import NAMES
-from data.workers import in_processes
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
+from vasal_jax.system.engines import Engine, Name, RayAddress
 from vasal_jax.system.files import naming_file_errors
 from vasal_jax.system.locks import only_one
 from vasal_jax.system.terminal import end_without, progress_bar, run, say
@@ -73,9 +73,17 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS = (config_of(),)
     MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder that the MVVA archives were unpacked in, or one of data.synthetic."
 
-    def __init__(self, *, processes: int = os.cpu_count() or 1, file_format: str | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        *,
+        processes: int = os.cpu_count() or 1,
+        engine: Name = "local",
+        ray_address: str | None = None,
+        file_format: str | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(file_format=file_format or "array_record", **kwargs)
-        self._processes = processes
+        self._engine = Engine(engine, ray_address, processes)
 
     def download_and_prepare(self, **options: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """As TFDS has it, with its options, by one program at a time.
@@ -148,7 +156,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         jobs = [(record, self._choice.sigma, folder, self._choice.find_faces) for record in records]
         with progress_bar() as progress:
             task = progress.add_task("preparing videos", total=len(jobs))
-            for video, shard, problem in in_processes(make_shard, jobs, self._processes):
+            for video, shard, problem in self._engine.run(make_shard, jobs, _lost):
                 progress.advance(task)
                 if problem is None:
                     made[video] = shard
@@ -170,6 +178,12 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
 
     def _post_download_and_prepare_hook(self) -> None:
         shutil.rmtree(self._workshop, ignore_errors=True)
+
+
+def _lost(job: tuple, reason: str) -> tuple[str, None, str]:
+    """What `make_shard` gives for a video that was left out."""
+    record, *_ = job
+    return record.id, None, reason
 
 
 def _metadata(builder: FaceSaliency) -> Any:
@@ -205,6 +219,10 @@ class BuilderArgs:
     """annotated: those that the dataset brings; auto: for videos of which it brings none, those that are found."""
     processes: int = os.cpu_count() or 1
     """How many videos to prepare at a time."""
+    engine: Name = "local"
+    """ray has workers of Ray prepare, on a cluster for example; it needs pip install "vasal-jax[ray]"."""
+    ray_address: RayAddress = None
+    """With --engine ray: the cluster, which sees the same files. By default one on this machine, for this command."""
 
 
 def build(args: BuilderArgs) -> int:
@@ -217,6 +235,7 @@ def build(args: BuilderArgs) -> int:
         raise InputError(f"--sigma: expected more than 0 pixels, found {sigma:g}")
     if not 1 <= args.processes <= 256:
         raise InputError(f"--processes: expected 1 to 256, found {args.processes}")
+    Engine(args.engine, args.ray_address, args.processes).check()
     with naming_file_errors(args.out):
         args.out.mkdir(parents=True, exist_ok=True)
     find_faces = args.faces == "auto"
@@ -224,7 +243,8 @@ def build(args: BuilderArgs) -> int:
     tfds.disable_progress_bar()
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of a config that is not in its list
     known = config.name in FaceSaliency.builder_configs  # TFDS wants those by name
-    builder = FaceSaliency(data_dir=args.out, config=config.name if known else config, processes=args.processes)
+    how = {"processes": args.processes, "engine": args.engine, "ray_address": args.ray_address}
+    builder = FaceSaliency(data_dir=args.out, config=config.name if known else config, **how)
     there = Path(builder.data_dir).exists()
     # TFDS speaks of downloads and makes a folder for them.
     with contextlib.redirect_stdout(None), tempfile.TemporaryDirectory() as downloads:

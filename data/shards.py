@@ -13,10 +13,10 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from data.examples import frame_examples
 from data.records import VideoRecord
 from data.schema import features
-from data.workers import check_stop
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.detection import follow_faces
 from vasal_jax.inputs.faces.tracking import stacked
+from vasal_jax.system import stopping
 from vasal_jax.system.files import replacing
 from vasal_jax.system.reading import read_json
 
@@ -113,7 +113,7 @@ def _write(path: Path, examples: _Reading) -> None:
         writer = ArrayRecordWriter(str(path), "group_size:1")
     try:
         for example in examples:
-            check_stop()
+            stopping.check()
             record = serializer.serialize_example(encoder.encode_example(example))
             with _naming_writer_errors():
                 writer.write(record)

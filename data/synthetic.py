@@ -32,12 +32,12 @@ import tyro
 
 from data.gaze import Gaze, Subjects, gaze_law, grid_scale, sample_gaze
 from data.synthetic_files import SETTINGS_FILE, SceneTruth, truth_path, write_truth
-from data.workers import check_stop, in_processes
 from vasal_jax.errors import InputError
 from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
 from vasal_jax.scenes.voices import SAMPLE_RATE
 from vasal_jax.size import Size
+from vasal_jax.system import engines, stopping
 from vasal_jax.system.files import naming_file_errors, replacing, sweep
 from vasal_jax.system.locks import LOCK_NAME, only_one
 from vasal_jax.system.reading import read_json
@@ -70,6 +70,10 @@ class SyntheticArgs:
     heads that turn, hands before mouths, laughter, overlapping speech, echo and louder music."""
     workers: int = os.cpu_count() or 1
     """Processes."""
+    engine: engines.Name = "local"
+    """ray has workers of Ray paint, on a cluster for example; it needs pip install "vasal-jax[ray]"."""
+    ray_address: engines.RayAddress = None
+    """With --engine ray: the cluster. By default one on this machine, for this command alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,22 +96,28 @@ def generate(args: SyntheticArgs, gaze: Gaze = Gaze()) -> int:  # noqa: B008, fr
     Raises:
       InputError: settings out of range, a folder with something else in it, or that cannot be written.
     """
-    settings = _settings(args, gaze)
+    settings, engine = _settings(args, gaze), engines.Engine(args.engine, args.ray_address, args.workers)
+    engine.check()
     _check_folder(args.folder)
     with only_one(args.folder, "writing a synthetic dataset"):
-        return _generate(args, settings)
+        return _generate(args, settings, engine)
 
 
-def _generate(args: SyntheticArgs, settings: _Settings) -> int:
+def _generate(args: SyntheticArgs, settings: _Settings, engine: engines.Engine) -> int:
     _prepare(args.folder, settings, args.videos)
     ids = video_ids(args.videos)
     todo = [video for video in ids if not all(path.exists() for path in _paths(args.folder, video).values())]
     with progress_bar() as progress:
         task = progress.add_task("painting videos", total=len(ids), completed=len(ids) - len(todo))
-        for _ in in_processes(_write, [(args.folder, settings, video) for video in todo], args.workers):
+        for _ in engine.run(_write, [(args.folder, settings, video) for video in todo], _lost):
             progress.advance(task)
     say(f"{args.folder}: {len(ids)} videos, {len(ids) - len(todo)} of them there before")
     return 0
+
+
+def _lost(job: tuple, reason: str) -> None:
+    folder, _, video = job
+    raise InputError(f"{folder}: video {video} was left out, {reason}; run again to go on")
 
 
 def video_ids(count: int) -> list[str]:
@@ -225,7 +235,7 @@ def _write(folder: Path, settings: _Settings, video: str) -> None:
         _write_wav(temporary, scene.sound)
     with video_writer(paths["video"], scene.width, scene.height, scene.fps, scene.sound) as write:
         for index in range(scene.n_frames):
-            check_stop()
+            stopping.check()
             write(scene.frame(index), index / scene.fps)
 
 

@@ -1,6 +1,7 @@
 """Many videos in one command: each as if alone, a bad one told at the end, a stopped run goes on."""
 
 import errno
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -148,6 +149,9 @@ def test_programs_are_compiled_once_for_videos_of_any_size(films, model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"ray_address": "auto"}, "is about --engine ray"),
+        ({"workers": 2}, "--workers is about --engine ray"),
+        ({"shard": "5/4"}, "--shard: expected 1 to N"),
         ({"overlay": Path("o.mp4")}, "--overlay: about one video"),
         ({"sound": Path("s.wav")}, "--sound: about one video"),
         ({"submission": Path("s")}, "give one of them"),
@@ -157,6 +161,15 @@ def test_programs_are_compiled_once_for_videos_of_any_size(films, model):
 def test_mistakes_end_with_2_and_leave_nothing(films, model, tmp_path, capfd, options, message):
     assert command(films, model, out=tmp_path / "out", **options) == 2
     assert message in capfd.readouterr().err
+    assert not files(tmp_path)
+
+
+def test_ray_that_is_not_installed_is_told(films, model, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert command(films, model, out=tmp_path / "out", engine="ray") == 2
+    assert capfd.readouterr().err == (
+        "error: --engine ray needs Ray, which is not installed: pip install 'vasal-jax[ray]'\n"
+    )
     assert not files(tmp_path)
 
 

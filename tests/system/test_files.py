@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from vasal_jax.errors import InputError
+from vasal_jax.system import files, stopping
 from vasal_jax.system.files import LISTING, check_own, check_writable, remove_temporaries, replacing
 
 
@@ -71,6 +73,19 @@ def test_kinds_are_not_mixed(tmp_path, wrong):
         temporary.write_text("x") if wrong == "file over folder" else temporary.mkdir()
     assert path.is_dir() if wrong == "file over folder" else path.read_text() == "before"
     assert names(tmp_path) == ["a"]
+
+
+def test_a_request_to_stop_while_it_begins_leaves_nothing(tmp_path, monkeypatch):
+    begin = files._locked_folder
+
+    def asked_to_stop(parent):
+        signal.raise_signal(signal.SIGINT)
+        return begin(parent)
+
+    monkeypatch.setattr(files, "_locked_folder", asked_to_stop)
+    with stopping.heard(), pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a.txt"):
+        pytest.fail("the block must not run")
+    assert names(tmp_path) == []
 
 
 LEAVES = """

@@ -35,6 +35,27 @@ def test_freed_memory_is_kept_until_it_is_given_back(keep):
     assert after < 50
 
 
+FRAYS = """
+import sys, time
+from pathlib import Path
+from vasal_jax.system import memory
+
+memory._TRIM_PERIOD = float(sys.argv[1])
+memory.tune("evaluate")
+blocks = [b"x" * 2**20 for _ in range(200)]
+del blocks
+time.sleep(0.5)
+print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
+def test_a_kept_heap_is_trimmed_now_and_then():
+    commands = ([sys.executable, "-c", FRAYS, period] for period in ("9", ".1"))
+    rarely, often = (float(subprocess.run(words, capture_output=True, check=True).stdout) for words in commands)
+    assert rarely > often + 150
+
+
 COMPILES = """
 import sys
 from vasal_jax.system import memory

@@ -18,11 +18,11 @@ def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
-    prepare_process(args)
     if args.out or args.submission:
         return predict_many(args)
-    if args.more or args.recursive or args.overwrite or args.shard:
+    if args.more or args.recursive or args.overwrite or args.shard or args.engine != "local" or args.ray_address:
         raise InputError("several videos need a folder for their outputs; say --out DIR or --submission DIR")
+    prepare_process(args)
     info = probe(args.video, args.fps)
     outputs = Outputs(args.overlay, args.saliency, args.frames, args.maps, args.explain, args.save_tracks)
     if not outputs.paths():

@@ -14,6 +14,7 @@ from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.media import MAX_SIDE
 from vasal_jax.models.vasal import VASal
+from vasal_jax.system import engines
 from vasal_jax.system.terminal import Flag, MemoryArgument, OptionalFile, OptionalSize
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,12 @@ class PredictArgs:
     shard: Annotated[str | None, arg(metavar="I/N|auto|auto/N", help_behavior_hint="")] = None
     """With --out or --submission: every Nth video from the Ith on, so that N commands share the videos. auto asks the
     environment: a SLURM array, an indexed job of Kubernetes (say auto/N), an array of AWS Batch, a job of Cloud Run."""
+    engine: engines.Name = "local"
+    """With --out or --submission: ray has workers of Ray predict, which needs pip install "vasal-jax[ray]"."""
+    ray_address: engines.RayAddress = None
+    """With --engine ray: the cluster. By default one on this machine, for this command alone."""
+    workers: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """With --engine ray: how many. By default one a GPU, or one for every four cores."""
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
     faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "auto"

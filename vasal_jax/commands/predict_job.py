@@ -82,17 +82,21 @@ def of_video(args: PredictArgs, path: Path, outputs: Outputs) -> PredictArgs:
 
 
 class VideoWorker:
-    """Does one job after the other with one predictor, which is made at the first job.
+    """Does one job after the other with one predictor, which is made when it is first needed.
 
-    A worker that has done nothing yet can be pickled, and sent to where its work is to be done.
+    A worker can be pickled, and sent to where its work is to be done; its predictor is made there.
     """
 
     def __init__(self, args: PredictArgs):
         self._args = args
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_args": self._args}
+
     @cached_property
     def predictor(self) -> Predictor:
         """With the weights that the arguments name. Raises `InputError`."""
+        prepare_process(self._args)
         return Predictor(load_weights(self._args))
 
     def __call__(self, job: VideoJob, progress: Progress | None = None) -> VideoResult:
@@ -120,13 +124,14 @@ class VideoWorker:
         missing = record.missing(outputs, self._args.overwrite)
         if not missing.paths():
             return None
+        predictor = self.predictor
         info = probe(video)
         with naming_file_errors(job.folder):
             (job.folder / job.video.name).parent.mkdir(parents=True, exist_ok=True)
         single = of_video(self._args, video, missing)
         check(missing, inputs_of(single))
         record.begin(missing)
-        predict_video(single, info, missing, self.predictor, progress)
+        predict_video(single, info, missing, predictor, progress)
         record.finish()
         return info.frames
 

@@ -4,6 +4,7 @@ Each output is whole or absent. A record of each video says which of its outputs
 second run of the same command skips such videos, so that a run that was stopped goes on.
 """
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.table import Table
 
 from vasal_jax.commands.predict_args import PredictArgs, check_model, settings_of
@@ -18,6 +20,7 @@ from vasal_jax.commands.predict_job import VideoJob, VideoResult, VideoWorker, o
 from vasal_jax.commands.shards import Shard
 from vasal_jax.commands.video_list import NamedVideo, find_videos
 from vasal_jax.errors import InputError
+from vasal_jax.system.engines import Engine
 from vasal_jax.system.files import check_writable, naming_file_errors, replacing
 from vasal_jax.system.terminal import progress_bar, say, show
 from vasal_jax.system.text import printable
@@ -29,7 +32,8 @@ def predict_many(args: PredictArgs) -> int:
     `summary.json` in the folder of the outputs lists every video with its outputs or what was wrong with it; that of a
     shard is `summary-3-of-16.json`.
     """
-    folder = _check(args)
+    folder, engine = _check(args), Engine(args.engine, args.ray_address, args.workers)
+    engine.check()
     shard = Shard.parse(args.shard) if args.shard else None
     videos = find_videos([path for path in (args.video, *args.more) if path], args.recursive, folder)
     _check_outputs(args, folder, videos)
@@ -38,11 +42,13 @@ def predict_many(args: PredictArgs) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     summary = folder / (f"summary-{shard.number}-of-{shard.count}.json" if shard else "summary.json")
     check_writable(summary)
+    if engine.name == "ray":
+        jax.config.update("jax_platforms", "cpu")  # the devices are for the workers
     worker = VideoWorker(args)
     model = worker.predictor.model
     check_model(of_video(args, videos[0].path, outputs_of(args, folder, videos[0].name)), model)
     settings = {name: value for name, value in settings_of(args, model).items() if name != "video"}
-    results = list(_results(worker, [VideoJob(video, folder, settings) for video in mine]))
+    results = list(_results(engine, worker, [VideoJob(video, folder, settings) for video in mine]))
     _write_summary(summary, folder, results, settings)
     _print_table(results, summary)
     return int(any(result.status == "failed" for result in results))
@@ -52,6 +58,8 @@ def _check(args: PredictArgs) -> Path:
     """The folder of the outputs. Raises `InputError` for arguments that do not go with many videos."""
     if args.out and args.submission:
         raise InputError("--out and --submission are two folders for the same videos; give one of them")
+    if args.workers is not None and args.engine != "ray":
+        raise InputError("--workers is about --engine ray, which is not given; say it too")
     single = ("overlay", "saliency", "frames", "maps", "explain", "save_tracks", "sound", "tracks_size", "fps")
     if given := [name for name in single if getattr(args, name)]:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
@@ -76,19 +84,29 @@ def _check_outputs(args: PredictArgs, folder: Path, videos: Sequence[NamedVideo]
                 raise InputError(f"{above}: would hold the frames of {other} and outputs of {path}; rename one of them")
 
 
-def _results(worker: VideoWorker, jobs: Sequence[VideoJob]) -> Iterator[VideoResult]:
+def _results(engine: Engine, worker: VideoWorker, jobs: Sequence[VideoJob]) -> Iterator[VideoResult]:
     """How each video went, as it is done. Raises `InputError` where the disk is full."""
     failed = 0
     with progress_bar() as progress:
         task = progress.add_task("all videos", total=len(jobs))
-        for result in map(partial(worker, progress=progress), jobs):
-            for finished in progress.task_ids[1:]:
-                progress.remove_task(finished)
-            failed += result.status == "failed"
-            progress.update(task, advance=1, note=f"{failed} failed" if failed else "")
-            if result.disk_full:
-                raise InputError(f"{result.problem}; the outputs that are there are whole, the same command goes on")
-            yield result
+        here = engine.name == "local"  # where the progress of the video under way can be shown
+        function = partial(worker, progress=progress) if here else worker
+        with contextlib.closing(engine.run(function, [(job,) for job in jobs], _lost, on_devices=True)) as results:
+            for result in results:
+                for finished in progress.task_ids[1:]:
+                    progress.remove_task(finished)
+                failed += result.status == "failed"
+                progress.update(task, advance=1, note=f"{failed} failed" if failed else "")
+                if result.disk_full:
+                    raise InputError(
+                        f"{result.problem}; the outputs that are there are whole, the same command goes on"
+                    )
+                yield result
+
+
+def _lost(arguments: tuple, reason: str) -> VideoResult:
+    (job,) = arguments
+    return VideoResult(job.video.path, "failed", problem=f"{job.video.path}: left out, {reason}")
 
 
 def _write_summary(path: Path, folder: Path, results: Sequence[VideoResult], settings: Mapping[str, Any]) -> None:

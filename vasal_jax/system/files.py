@@ -134,22 +134,30 @@ def _place(path: Path) -> Path:
 @contextmanager
 def _private_folder(parent: Path) -> Iterator[Path]:
     """A new folder that only this user may enter, locked until the block's end, when it is removed."""
-    with stopping.held():
-        made = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=parent))
-        lock = FileLock(made / _LOCK, timeout=0)
-        with contextlib.suppress(Timeout, OSError, NotImplementedError):  # a file system without locks
-            lock.acquire()
-        # Only under the new name it may be swept, so that no other program finds it before it is locked.
-        folder = made.with_name(_PARTIAL + made.name.removeprefix(_UNLOCKED))
-        os.rename(made, folder)
-        _live.add(folder)
+    made: tuple[Path, FileLock] | None = None
     try:
-        yield folder
+        with stopping.held():  # at whose end a request to stop is raised
+            made = _locked_folder(parent)
+        yield made[0]
     finally:
-        with stopping.held():
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
-            _live.discard(folder)
+        if made is not None:
+            folder, lock = made
+            with stopping.held():
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
+                _live.discard(folder)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, FileLock]:
+    made = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=parent))
+    lock = FileLock(made / _LOCK, timeout=0)
+    with contextlib.suppress(Timeout, OSError, NotImplementedError):  # a file system without locks
+        lock.acquire()
+    # Only under the new name it may be swept, so that no other program finds it before it is locked.
+    folder = made.with_name(_PARTIAL + made.name.removeprefix(_UNLOCKED))
+    os.rename(made, folder)
+    _live.add(folder)
+    return folder, lock
 
 
 def _own_private(entry: os.DirEntry) -> bool:

@@ -31,16 +31,29 @@ _holding = 0  # nested `held` blocks
 _handled = threading.Event()
 
 
+def _never() -> bool:
+    return False
+
+
+_unwanted: Callable[[], bool] = _never
+
+
 def check() -> None:
-    """Raises `KeyboardInterrupt` in the main thread if the program was asked to stop; to be called between pieces of
-    work."""
-    if _requested is not None and _in_main_thread():
+    """Raises `KeyboardInterrupt` in the main thread if the program was asked to stop, and in any thread of a worker
+    whose work is not wanted any more; to be called between pieces of work."""
+    if (_requested is not None and _in_main_thread()) or _unwanted():
         raise KeyboardInterrupt
 
 
 def requested() -> bool:
     """Whether the program was asked to stop."""
-    return _requested is not None
+    return _requested is not None or _unwanted()
+
+
+def stop_when(unwanted: Callable[[], bool]) -> None:
+    """Has a worker stop once `unwanted` says so, which is asked at each `check`."""
+    global _unwanted
+    _unwanted = unwanted
 
 
 def say_stopped() -> None:

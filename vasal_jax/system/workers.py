@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -14,14 +14,12 @@ from typing import Any
 from vasal_jax.errors import InputError
 from vasal_jax.system import stopping
 
-_stop: Event | None = None
 
-
-def in_processes(function: Callable, jobs: list[tuple], workers: int) -> Iterator[Any]:
+def in_processes(function: Callable, jobs: Sequence[tuple], workers: int) -> Iterator[Any]:
     """Yields `function(*job)` of every job as each is done, from up to `workers` processes.
 
     With one worker all is done in this process, in order. If the consumer stops or a job fails, jobs under way are told
-    so and find out at their next `check_stop`.
+    so and find out at their next `stopping.check`.
 
     Raises:
       InputError: a worker was killed.
@@ -47,13 +45,6 @@ def in_processes(function: Callable, jobs: list[tuple], workers: int) -> Iterato
             raise
 
 
-def check_stop() -> None:
-    """Raises `KeyboardInterrupt` in a worker whose work is no longer wanted; to be called every now and then."""
-    stopping.check()  # where the work is done in the first process
-    if _stop is not None and _stop.is_set():
-        raise KeyboardInterrupt
-
-
 @contextmanager
 def _ctrl_c_kept_from_children() -> Iterator[None]:
     """Ctrl-C goes to all processes: the first one decides, and the workers clean up when it says so.
@@ -72,8 +63,7 @@ def _ctrl_c_kept_from_children() -> Iterator[None]:
 
 
 def _start_worker(stop: Event) -> None:
-    global _stop
-    _stop = stop
+    stopping.stop_when(stop.is_set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for where it could not be blocked before
     # Were the first process killed, its workers would wait for it for ever.
     parent = multiprocessing.parent_process()
