@@ -17,8 +17,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Float
 
-from vasal_jax.models.layers import Conv, at_least_float32
-from vasal_jax.ops import Array, PreparedKernel, conv2d, flipped, scan_steps
+from vasal_jax.models.layers import Conv, at_least_float32, bias_of
+from vasal_jax.ops import Array, PreparedKernel, conv2d, custom_vjp, flipped, scan_steps
 
 State = tuple[Array, Array]  # h in the compute type and c in float32, each (B, H, W, hidden)
 LSTMCarry = tuple[State, ...]  # one state a cell
@@ -43,7 +43,7 @@ class ConvLSTM(nnx.Module):
         Returns:
           The last cell's h at every step, (B, T, H, W, hidden[-1]), and the carry after step T.
         """
-        states = []
+        x, states = jnp.asarray(x), []
         for index, cell in enumerate(self.cells):
             x, state = cell(x, None if carry is None else carry[index])
             states.append(state)
@@ -62,7 +62,8 @@ class ConvLSTMCell(nnx.Module):
         self.recurrent = Conv((3, 3), hidden, 4 * hidden, use_bias=False, dtype=dtype, rngs=rngs)
         # A forget gate that starts open lets gradients reach far back from the first step of training on
         # (Jozefowicz et al. 2015).
-        self.input.bias[...] = self.input.bias[...].at[hidden : 2 * hidden].set(1.0)
+        bias = bias_of(self.input)
+        bias[...] = bias[...].at[hidden : 2 * hidden].set(1.0)
         self.hidden = hidden
         self.dtype = jnp.dtype(dtype)
         # c is a sum over all steps with forget gates near 1. In bfloat16 such a gate is 1 or 0.996, and a small input
@@ -87,7 +88,7 @@ class ConvLSTMCell(nnx.Module):
         return jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.cell_dtype)
 
 
-@jax.custom_vjp
+@custom_vjp()
 def scan_cell(
     gates: Float[Array, "t b h w gates"],
     kernel: Float[Array, "3 3 c gates"] | PreparedKernel,

@@ -31,7 +31,7 @@ from vasal_jax.config import (
     SIGMA_SCALE,
     ModelConfig,
 )
-from vasal_jax.models.layers import Conv, at_least_float32
+from vasal_jax.models.layers import Conv, at_least_float32, bias_of
 from vasal_jax.ops import Array, map_frames, max_pool, scan_steps
 
 # Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
@@ -48,7 +48,7 @@ class FaceCarry(NamedTuple):
     h: jax.Array  # (B, N, hidden), of the LSTM, in the compute type
     c: jax.Array  # the same, float32
     features: jax.Array  # (B, N, features) of the frame before, in the compute type
-    seen: jax.Array  # bool (B, N), whether the frame before had the face
+    seen: Array  # bool (B, N), whether the frame before had the face
 
 
 class FaceLogits(NamedTuple):
@@ -86,7 +86,8 @@ class FaceBranch(nnx.Module):
         self.lstm_input = linear(inputs, 4 * hidden)
         self.lstm_recurrent = nnx.Linear(hidden, 4 * hidden, use_bias=False, dtype=config.dtype, rngs=rngs)
         # A forget gate that starts open, as in the ConvLSTM.
-        self.lstm_input.bias[...] = self.lstm_input.bias[...].at[hidden : 2 * hidden].set(1.0)
+        bias = bias_of(self.lstm_input)
+        bias[...] = bias[...].at[hidden : 2 * hidden].set(1.0)
         self.own, self.everyone = linear(hidden, hidden), linear(hidden, hidden)
         head = partial(nnx.Linear, hidden, 1, dtype=at_least_float32(config.dtype), rngs=rngs)
         self.weight, self.talking, self.none = head(), head(), head()
@@ -94,7 +95,7 @@ class FaceBranch(nnx.Module):
         # ready-made one, which the released fusion knows.
         for head in (self.weight, self.none):
             head.kernel[...] = 0.1 * head.kernel[...]
-        self.none.bias[...] = self.none.bias[...] - 3.0
+        bias_of(self.none)[...] -= 3.0
         self.sizes = features, hidden
         self.dtype, self.cell_dtype = jnp.dtype(config.dtype), jnp.dtype(at_least_float32(config.dtype))
 
@@ -131,6 +132,8 @@ class FaceBranch(nnx.Module):
         look = jnp.concatenate([look, jnp.where(seen, _CHANGE_SCALE * (look - before), 0)], axis=-1)
         inputs = [look, _places(jnp.where(present, boxes, 0)).astype(look.dtype)]
         if self.hears:
+            assert audio is not None
+            assert mel is not None
             sound = self._sound(audio, mel)[:, :, None]
             inputs += [sound * self.look(look), jnp.broadcast_to(sound, (*mask.shape, sound.shape[-1]))]
         h, (last_h, last_c) = self._remember(self.lstm_input(jnp.concatenate(inputs, -1)), present, carry)
@@ -181,7 +184,7 @@ class FaceBranch(nnx.Module):
         state, h = scan_steps(step, state, (gates.swapaxes(0, 1), present.swapaxes(0, 1)))
         return h.swapaxes(0, 1), state
 
-    def _weigh(self, h: Float[Array, "b t n c"], mask: Bool[Array, "b t n"]) -> FaceLogits:
+    def _weigh(self, h: Float[jax.Array, "b t n c"], mask: Bool[Array, "b t n"]) -> FaceLogits:
         """Computes the logits of the frames' faces from h of `_remember`: each face is compared with the mean face."""
         x = jax.nn.relu(self.own(h) + self.everyone(_mean_face(h, mask)))
         none = self.none(_mean_face(x, mask))[..., 0]

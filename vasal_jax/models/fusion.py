@@ -1,12 +1,15 @@
 """Fusion module: visual, audio and face features joined into one saliency map."""
 
+import operator
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float
 
 from vasal_jax.config import ModelConfig
-from vasal_jax.models.layers import Conv, at_least_float32
+from vasal_jax.models.layers import Conv, at_least_float32, bias_of
 from vasal_jax.ops import Array, conv2d
 
 
@@ -35,12 +38,13 @@ class FusionModule(nnx.Module):
         # The second convolution of a sense reads [sum, sense]. A convolution of a concatenation is the sum of the
         # convolutions of its parts, so no concatenation is made: the part over the sense joins its first
         # convolution, and the parts over the sum are one convolution for all three.
-        total, own = 0.0, []
+        projections, own = [], []
         for x, first, second in zip((visual, audio, face), firsts, seconds, strict=True):
             x = x.reshape(-1, height, width, x.shape[-1]).astype(first.dtype)
             projected, part = jnp.split(_conv(x, first.kernel[...], second.kernel[:, :, -x.shape[-1] :]), 2, axis=-1)
-            total = total + jax.nn.relu(projected + first.bias[...].astype(x.dtype))
-            own.append(part + second.bias[...].astype(x.dtype))
+            projections.append(jax.nn.relu(projected + bias_of(first)[...].astype(x.dtype)))
+            own.append(part + bias_of(second)[...].astype(x.dtype))
+        total = reduce(operator.add, projections)
         shared = _conv(total, *(second.kernel[:, :, : total.shape[-1]] for second in seconds))
         logits = self.head(jax.nn.relu(shared + jnp.concatenate(own, axis=-1)))
         return logits.reshape(batch, steps, height, width).astype(jnp.float32)

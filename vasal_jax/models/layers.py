@@ -55,18 +55,27 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "n *size i"]) -> Float[jax.Array, "n *size2 o"]:
         """Maps (N, ..., in_features) to (N, ..., out_features), in the compute type."""
-        kernel, x = self.cast_kernel(), x.astype(self.dtype)
-        y = conv3d(x, kernel) if x.ndim == 5 else conv2d(x, kernel, self.stride, self.padding)
+        x = x.astype(self.dtype)
+        if x.ndim == 5:
+            y = conv3d(x, self.kernel[...].astype(self.dtype))
+        else:
+            y = conv2d(x, self.cast_kernel(), self.stride, self.padding)
         return y if self.bias is None else y + self.bias[...].astype(self.dtype)
 
     def pooled(self, x: Float[Array, "n h w i"]) -> Float[jax.Array, "n h//2 w//2 o"]:
         """The largest of every 2x2 pixels of the ReLU of `self(x)`, for a 2-D convolution of stride 1 with a bias."""
-        return conv_relu_pool(x.astype(self.dtype), self.cast_kernel(), self.bias[...].astype(self.dtype))
+        return conv_relu_pool(x.astype(self.dtype), self.cast_kernel(), bias_of(self)[...].astype(self.dtype))
 
     def cast_kernel(self) -> jax.Array | PreparedKernel:
         """The kernel in the compute type, with its transform where the model is `for_inference`."""
         kernel = self.kernel[...].astype(self.dtype)
         return kernel if self.transform is None else PreparedKernel(kernel, self.transform.get_value())
+
+
+def bias_of(layer: Conv | nnx.Linear) -> nnx.Param[jax.Array]:
+    """The bias of a layer that has one."""
+    assert layer.bias is not None
+    return layer.bias
 
 
 class ConvTranspose(nnx.Module):
@@ -95,7 +104,7 @@ def for_inference(model: Module) -> Module:
     model = nnx.merge(*nnx.split(model))
     for _, conv in nnx.iter_modules(model):
         if isinstance(conv, Conv) and conv.transform is None:
-            _, transform = prepare_kernel(conv.cast_kernel(), conv.stride, conv.padding)
+            _, transform = prepare_kernel(conv.kernel[...].astype(conv.dtype), conv.stride, conv.padding)
             if transform is not None:
                 conv.transform = nnx.data(nnx.Variable(transform))
     return model

@@ -119,13 +119,15 @@ class VASal(nnx.Module):
     ) -> ModelOutput:
         """The second part of a call, from `features` of the clip on."""
         visual_carry, face_carry = (None, None) if carry is None else carry
-        _check_faces(self.face, face_carry, faces)
         visual, visual_carry = self.visual.remember(features.visual, visual_carry, stages)
-        face_map, weighed = faces.map, None
-        if self.face is not None:
-            _, *of_faces = faces
-            weighed, face_carry = self.face(*of_faces, features.audio, mel, face_carry)
-            face_map = gaussian_map(faces.boxes, faces.mask, jax.nn.softmax(weighed.weights)[..., :-1])[..., None]
+        weighed = None
+        if self.face is None:
+            (face_map,) = _given(faces, "map")
+        else:
+            crops, boxes, mask = _given(faces, "crops", "boxes", "mask")
+            _check_slots(face_carry, mask)
+            weighed, face_carry = self.face(crops, boxes, mask, features.audio, mel, face_carry)
+            face_map = gaussian_map(boxes, mask, jax.nn.softmax(weighed.weights)[..., :-1])[..., None]
         logits = self.fusion(visual, features.audio, face_map)
         return ModelOutput(logits, weighed, Carry(visual_carry, face_carry))
 
@@ -141,15 +143,19 @@ def saliency(logits: Float[Array, "*b h w"]) -> Float[jax.Array, "*b h w"]:
     return flat.reshape(logits.shape)
 
 
-def _check_faces(branch: FaceBranch | None, carry: FaceCarry | None, faces: FaceInputs) -> None:
-    """Raises `InputError` unless there is what the model makes its face features of."""
-    expected = ("map",) if branch is None else ("crops", "boxes", "mask")
-    missing = [f"face_{name}" for name in expected if getattr(faces, name) is None]
-    if missing:
-        kind, listed = "without" if branch is None else "with", ", ".join(f"face_{name}" for name in expected)
-        raise InputError(f"VASal {kind} a face branch expects {listed}, found no {', '.join(missing)}")
-    if carry is not None and carry.seen.shape[-1] != faces.mask.shape[-1]:
+def _given(faces: FaceInputs, *names: str) -> list[Array]:
+    """The inputs that the model makes its face features of. Raises `InputError` for one that is missing."""
+    found: dict[str, Array | None] = {f"face_{name}": getattr(faces, name) for name in names}
+    if missing := [name for name, array in found.items() if array is None]:
+        kind = "without" if names == ("map",) else "with"
+        raise InputError(f"VASal {kind} a face branch expects {', '.join(found)}, found no {', '.join(missing)}")
+    return [array for array in found.values() if array is not None]
+
+
+def _check_slots(carry: FaceCarry | None, mask: Array) -> None:
+    """Raises `InputError` for another number of face slots than the carry's."""
+    if carry is not None and carry.seen.shape[-1] != mask.shape[-1]:
         raise InputError(
-            f"face_mask: expected the {carry.seen.shape[-1]} face slots of the carry, found {faces.mask.shape[-1]}; "
+            f"face_mask: expected the {carry.seen.shape[-1]} face slots of the carry, found {mask.shape[-1]}; "
             "keep their number over a video, begin with initial_carry(batch, slots)"
         )

@@ -16,7 +16,7 @@ a CPU. With a GPU or TPU, forms.py and winograd.py need not be read.
 Arrays are channels last, pictures (N, H, W, C).
 """
 
-from vasal_jax.ops.control_flow import map_frames, scan_steps
+from vasal_jax.ops.control_flow import custom_vjp, map_frames, scan_steps
 from vasal_jax.ops.convolution import (
     PreparedKernel,
     conv2d,
@@ -36,6 +36,7 @@ __all__ = [
     "conv3d",
     "conv_relu_pool",
     "conv_transpose2d",
+    "custom_vjp",
     "flipped",
     "map_frames",
     "max_pool",

@@ -1,5 +1,6 @@
 """The convolutions with their gradients, and which form of each runs where."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -10,9 +11,12 @@ from jax import lax
 from jaxtyping import Float
 
 from vasal_jax.ops import forms, native, winograd
+from vasal_jax.ops.control_flow import custom_vjp
 from vasal_jax.ops.native import Convolution
 from vasal_jax.ops.squares import Array, unpool
 from vasal_jax.system import processor
+
+_Gradients = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]  # of (x, kernel, dy): dx, dkernel
 
 _WIDE = 64
 """Channels from which matrix products keep a CPU busy."""
@@ -41,7 +45,7 @@ def flipped(kernel: Float[Array, "*size i o"]) -> Float[jax.Array, "*size o i"]:
     return jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-2, -1)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@custom_vjp(2, 3)
 def conv2d(
     x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"] | PreparedKernel, stride: int = 1, padding: int = 1
 ) -> Float[jax.Array, "n h2 w2 o"]:
@@ -65,7 +69,9 @@ def _forms(x: Array, kernel: Array, stride: int, padding: int) -> dict[str, Conv
     return {"cpu": by_winograd or few, "default": default}
 
 
-def _winograd_form(x: Array, kernel: Array, stride: int, padding: int, of_bfloat16: bool = False) -> Convolution | None:
+def _winograd_form(
+    x: Array, kernel: Array, stride: int, padding: int, of_bfloat16: bool = False
+) -> winograd.Form | None:
     """Winograd's form, where it exists and is the fastest on a CPU."""
     pixels, channels = x.shape[1] * x.shape[2], min(kernel.shape[2:])
     # A smaller convolution does not keep all cores busy and is not worth the time that the transforms take to compile.
@@ -85,7 +91,7 @@ def _conv2d_forward(x, kernel, stride, padding):
     return lax.platform_dependent(x, kernel, **_forms(x, kernel, stride, padding)), (x, kernel)
 
 
-def _gradients(form: Convolution, x: Array, kernel: Array, dy: Array) -> tuple[jax.Array, jax.Array]:
+def _gradients(form: Convolution, x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jax.vjp(form, x, kernel)[1](dy)
 
 
@@ -94,17 +100,18 @@ def _conv2d_backward(stride, padding, saved, dy):
         dx, _ = _gradients(by_platform["cpu"], x, kernel, dy)
         return dx, forms.kernel_gradient(kernel.shape, padding, x, dy)
 
-    by_platform = _forms(*saved, stride, padding)
-    gradients = {name: partial(_gradients, form) for name, form in by_platform.items()}
-    if stride == 1 and not _winograd_form(*saved, stride, padding):
+    x, kernel = saved
+    by_platform = _forms(x, kernel, stride, padding)
+    gradients: dict[str, _Gradients] = {name: partial(_gradients, form) for name, form in by_platform.items()}
+    if stride == 1 and not _winograd_form(x, kernel, stride, padding):
         gradients["cpu"] = with_products
-    return lax.platform_dependent(*saved, dy, **gradients)
+    return lax.platform_dependent(x, kernel, dy, **gradients)
 
 
 conv2d.defvjp(_conv2d_forward, _conv2d_backward)
 
 
-@jax.custom_vjp
+@custom_vjp()
 def conv_relu_pool(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"] | PreparedKernel, bias: Float[Array, " o"]
 ) -> Float[jax.Array, "n h//2 w//2 o"]:
@@ -140,7 +147,7 @@ def _conv_relu_pool_backward(saved, dy):
 conv_relu_pool.defvjp(_conv_relu_pool_forward, _conv_relu_pool_backward)
 
 
-@jax.custom_vjp
+@custom_vjp()
 def conv_transpose2d(x: Float[Array, "n h w i"], kernel: Float[Array, "4 4 i o"]) -> Float[jax.Array, "n 2*h 2*w o"]:
     """Transposed convolution of stride 2 and padding 1, (N, H, W, I) with (4, 4, I, O): (N, 2H, 2W, O)."""
     cpu, default = forms.conv_transpose2d_by_phases, native.conv_transpose2d
@@ -160,7 +167,7 @@ def _conv_transpose2d_backward(saved, dy):
 conv_transpose2d.defvjp(lambda x, kernel: (conv_transpose2d(x, kernel), (x, kernel)), _conv_transpose2d_backward)
 
 
-@jax.custom_vjp
+@custom_vjp()
 def conv3d(x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]) -> Float[jax.Array, "n d h w o"]:
     """3-D convolution of (N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side: (N, D, H, W, O)."""
     cuda = native.conv3d_by_depth

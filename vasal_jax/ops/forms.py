@@ -5,6 +5,8 @@ Each names the operation of `native` that it equals.
 
 import itertools
 import math
+import operator
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,12 @@ from jax import lax
 from jaxtyping import Float
 
 from vasal_jax.ops import native
-from vasal_jax.ops.squares import Array, join_pixels
+from vasal_jax.ops.squares import join_pixels
 from vasal_jax.system import processor
 
 
 def conv2d_few_channels(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], stride: int = 1, padding: int = 1
+    x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "kh kw i o"], stride: int = 1, padding: int = 1
 ) -> Float[jax.Array, "n h2 w2 o"]:
     """`native.conv2d` for few channels, where XLA is slowest on a CPU.
 
@@ -34,7 +36,7 @@ def conv2d_few_channels(
     return y[..., : kernel.shape[3]]
 
 
-def conv2d_by_rows(x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[jax.Array, "n h w o"]:
+def conv2d_by_rows(x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "3 3 i o"]) -> Float[jax.Array, "n h w o"]:
     """`native.conv2d` at stride 1 with (3, 3, I, O), as one matrix product for each row of the kernel."""
     height, width, channels = x.shape[1:]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -43,11 +45,11 @@ def conv2d_by_rows(x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]) 
         jnp.matmul(beside[:, i : i + height], kernel[i].reshape(3 * channels, -1), preferred_element_type=jnp.float32)
         for i in range(3)
     )
-    return sum(products).astype(x.dtype)
+    return reduce(operator.add, products).astype(x.dtype)
 
 
 def conv_transpose2d_by_phases(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "4 4 i o"]
+    x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "4 4 i o"]
 ) -> Float[jax.Array, "n 2*h 2*w o"]:
     """`native.conv_transpose2d` without the zeros: even and odd rows and columns each see 2x2 of the 4x4 taps."""
     n, height, width, channels = x.shape
@@ -57,7 +59,7 @@ def conv_transpose2d_by_phases(
 
 
 def conv3d_side_by_side(
-    x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]
+    x: Float[jax.Array, "n d h w i"], kernel: Float[jax.Array, "3 3 3 i o"]
 ) -> Float[jax.Array, "n d h w o"]:
     """`native.conv3d_by_depth` with all depths in one picture, side by side, a column of zeros between them.
 
@@ -73,7 +75,7 @@ def conv3d_side_by_side(
 
 
 def kernel_gradient(
-    shape: tuple[int, ...], padding: int, x: Float[Array, "n *size i"], dy: Float[Array, "n *size2 o"]
+    shape: tuple[int, ...], padding: int, x: Float[jax.Array, "n *size i"], dy: Float[jax.Array, "n *size2 o"]
 ) -> Float[jax.Array, "*taps i o"]:
     """Gradient of a kernel, 2-D or 3-D, at stride 1, as one matrix product for a few pictures at a time.
 
@@ -109,8 +111,8 @@ def kernel_gradient(
         product = jnp.matmul(seen, given.reshape(-1, total.shape[1]), preferred_element_type=total_dtype)
         return total + product, None
 
-    by_group = [a.reshape(count // group, group, *a.shape[1:]) for a in (x, dy)]
+    groups, given = (a.reshape(count // group, group, *a.shape[1:]) for a in (x, dy))
     zeros = jnp.zeros((math.prod(taps[1:]) * inputs, taps[0] * outputs), total_dtype)
-    total, _ = lax.scan(add, zeros, tuple(by_group))
+    total, _ = lax.scan(add, zeros, (groups, given))
     total = total.reshape(*taps[1:], inputs, taps[0], outputs)
     return jnp.moveaxis(total, -2, 0)[::-1].reshape(shape).astype(dy.dtype)

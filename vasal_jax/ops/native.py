@@ -5,7 +5,9 @@ All other forms equal these in values and gradients (`tests/ops`).
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +16,11 @@ from jaxtyping import Float, UInt8
 
 from vasal_jax.ops.squares import Array, max_of_four, pixels_of_squares
 
-Convolution = Callable[[Array, Array], jax.Array]
+Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def conv2d(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], stride: int = 1, padding: int = 1
+    x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "kh kw i o"], stride: int = 1, padding: int = 1
 ) -> Float[jax.Array, "n h2 w2 o"]:
     """(N, H, W, I) with (kh, kw, I, O), `padding` zeros on every side: (N, H', W', O)."""
     sides = ((padding, padding),) * 2
@@ -26,26 +28,28 @@ def conv2d(
 
 
 def conv_pool(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], conv: Convolution = conv2d
+    x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "3 3 i o"], conv: Convolution = conv2d
 ) -> tuple[Float[jax.Array, "n h//2 w//2 o"], UInt8[jax.Array, "n h//2 w//2 o"]]:
     """The largest of every 2x2 pixels of `conv2d`, H and W even, and which it is: (N, H/2, W/2, O), uint8 the same."""
     return max_of_four(pixels_of_squares(conv(x, kernel)))
 
 
-def conv_transpose2d(x: Float[Array, "n h w i"], kernel: Float[Array, "4 4 i o"]) -> Float[jax.Array, "n 2*h 2*w o"]:
+def conv_transpose2d(
+    x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "4 4 i o"]
+) -> Float[jax.Array, "n 2*h 2*w o"]:
     """(N, H, W, I) with (4, 4, I, O), stride 2, padding 1: (N, 2H, 2W, O), a convolution of x with zeros between."""
     sides, dims = ((2, 2), (2, 2)), ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (1, 1), sides, lhs_dilation=(2, 2), dimension_numbers=dims)
 
 
-def conv3d(x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]) -> Float[jax.Array, "n d h w o"]:
+def conv3d(x: Float[jax.Array, "n d h w i"], kernel: Float[jax.Array, "3 3 3 i o"]) -> Float[jax.Array, "n d h w o"]:
     """(N, D, H, W, I) with (3, 3, 3, I, O), one zero on every side: (N, D, H, W, O)."""
     sides = ((1, 1),) * 3
     return lax.conv_general_dilated(x, kernel, (1, 1, 1), sides, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
 def conv3d_by_depth(
-    x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"], conv: Convolution = conv2d
+    x: Float[jax.Array, "n d h w i"], kernel: Float[jax.Array, "3 3 3 i o"], conv: Convolution = conv2d
 ) -> Float[jax.Array, "n d h w o"]:
     """`conv3d` on CUDA: one 2-D convolution over the channels of three neighbouring depths, every depth a picture."""
     neighbours, flat = three_depths(x, kernel)  # (N, D, H, W, 3I), (3, 3, 3I, O)
@@ -54,8 +58,8 @@ def conv3d_by_depth(
 
 
 def three_depths(
-    x: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]
-) -> tuple[Float[jax.Array, "n d h w 3*i"], Float[Array, "3 3 3*i o"]]:
+    x: Float[jax.Array, "n d h w i"], kernel: Float[jax.Array, "3 3 3 i o"]
+) -> tuple[Float[jax.Array, "n d h w 3*i"], Float[jax.Array, "3 3 3*i o"]]:
     """Each depth beside those before and behind it, (N, D, H, W, 3I), and the kernel for it, (3, 3, 3I, O)."""
     depth, padded = x.shape[1], jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
     neighbours = jnp.concatenate([padded[:, k : k + depth] for k in range(3)], axis=-1)
@@ -63,7 +67,7 @@ def three_depths(
 
 
 def conv2d_by_taps(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], stride: int = 1, padding: int = 1
+    x: Float[jax.Array, "n h w i"], kernel: Float[jax.Array, "kh kw i o"], stride: int = 1, padding: int = 1
 ) -> Float[jax.Array, "n h2 w2 o"]:
     """`conv2d` as a sum over the taps of the kernel, at least in float32. For kernels that `has_few_taps`."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
@@ -72,7 +76,7 @@ def conv2d_by_taps(
     rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
     seen = ((x[:, i : i + rows : stride, j : j + columns : stride, c, None], kernel[i, j, c]) for i, j, c in taps)
     total = jnp.promote_types(x.dtype, jnp.float32)
-    return sum(value.astype(total) * weights for value, weights in seen).astype(x.dtype)
+    return reduce(operator.add, (value.astype(total) * weights for value, weights in seen)).astype(x.dtype)
 
 
 def has_few_taps(kernel: Float[Array, "*size i o"]) -> bool:

@@ -10,10 +10,11 @@ from jax import lax
 from jaxtyping import Float
 
 from vasal_jax.ops import native
+from vasal_jax.ops.control_flow import custom_vjp
 from vasal_jax.ops.squares import Array
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@custom_vjp(1)
 def max_pool(x: Float[Array, "n *size c"], window: Sequence[int]) -> Float[jax.Array, "n *pooled c"]:
     """Maximum over blocks of `window` along the axes between the first and the last; a rest is dropped."""
     return native.max_pool(x, window)

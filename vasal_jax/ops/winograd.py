@@ -12,9 +12,10 @@ transforms are computed in float32, and the products take bfloat16 and give floa
 large picture uses F(4x4, 3x3), whose sixteen outputs take 36 multiplications in place of 144. It loses three bits.
 """
 
+import operator
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, UInt8
 
-from vasal_jax.ops.native import Convolution
+from vasal_jax.ops.control_flow import custom_vjp
 from vasal_jax.ops.squares import Array, join_pixels, max_of_four
 from vasal_jax.system import processor
 
@@ -45,7 +46,8 @@ class _Tiling(NamedTuple):
         g /= [[np.prod(point - rest)] for point, rest in zip(x, others, strict=True)]
         a, g = (np.vstack([m, np.eye(m.shape[1])[-1]]) for m in (a, g))
         b = [*(np.append(np.poly(rest)[::-1], 0) for rest in others), np.poly(x)[::-1]]
-        return cls(side, *(m.astype(np.float32) for m in (a, np.stack(b, axis=1), g)), values)
+        a, b, g = (m.astype(np.float32) for m in (a, np.stack(b, axis=1), g))
+        return cls(side, a, b, g, values)
 
 
 # XLA runs a loop over an array on one core for every 256 KiB of it. Much larger arrays leave the cache.
@@ -56,7 +58,14 @@ _TILES_4 = _Tiling.at(0.0, 0.75, -0.75, 1.5, -1.5, values=2**17)
 Transform = list[list[Array]]
 
 
-def form(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> Convolution | None:
+@runtime_checkable  # by beartype, in tests
+class Form(Protocol):
+    """A convolution of a picture and a kernel, whose transform may be given."""
+
+    def __call__(self, x: jax.Array, kernel: jax.Array, /, *, transform: Transform | None = None) -> jax.Array: ...
+
+
+def form(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> Form | None:
     """The function that convolves a picture and a kernel of these shapes; None where Winograd's form does not exist."""
     wide, narrow = (partial(convolve_stride2, padding=padding) for padding in (2, 1))
     forms = {(3, 1, 1): convolve, (5, 2, 2): wide, (4, 2, 1): narrow}
@@ -101,7 +110,7 @@ def _of_squares(kernel: Array, padding: int) -> Array:
     return cut.reshape(3, 3, 4 * kernel.shape[2], -1)
 
 
-@jax.custom_vjp
+@custom_vjp()
 def convolve(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], transform: Transform | None = None
 ) -> Float[jax.Array, "n h w o"]:
@@ -183,7 +192,7 @@ def _backward(saved, dy):
 convolve.defvjp(lambda x, kernel, transform: (convolve(x, kernel, transform), (x, kernel)), _backward)
 
 
-def _kernel_gradient(x: Array, dy: Array) -> Array:
+def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     """G^T [sum over tiles of (B^T x B) * (A dy A^T)] G, (3, 3, I, O)."""
     _, height, width, _ = x.shape
     large = height * width >= 64 * 64 and height % 4 == width % 4 == 0
@@ -191,7 +200,7 @@ def _kernel_gradient(x: Array, dy: Array) -> Array:
     strips, cut = _cut(tiling, x, max(x.shape[-1], dy.shape[-1]))
     side, places = tiling.side, tiling.side + 2
 
-    def add(total: list[list[Array]], pair: tuple[Array, Array]) -> tuple[list[list[Array]], None]:
+    def add(total: list[list[jax.Array]], pair: tuple[jax.Array, jax.Array]) -> tuple[list[list[jax.Array]], None]:
         i, given = pair
         rows = _sums(tiling.a, [given[i::side] for i in range(side)])
         outputs = [_sums(tiling.a, [row[:, j::side].reshape(-1, row.shape[-1]) for j in range(side)]) for row in rows]
@@ -222,4 +231,4 @@ def _transformed(x: Array | Sequence[Sequence[Array]], matrix: np.ndarray) -> li
 
 def _sums(matrix: np.ndarray, x: Array | Sequence[Array]) -> list[Array]:
     """matrix x, of arrays."""
-    return [sum(entry * part for entry, part in zip(row, x, strict=True) if entry) for row in matrix]
+    return [reduce(operator.add, (e * part for e, part in zip(row, x, strict=True) if e)) for row in matrix]
