@@ -205,8 +205,7 @@ def _rounded(cells: Sequence[str]) -> list[str]:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parsed = tyro.cli(ReproduceArgs, prog="python scripts/reproduce.py", args=args)
-    return run(lambda: reproduce(parsed))
+    return run(lambda: reproduce(tyro.cli(ReproduceArgs, prog="python scripts/reproduce.py", args=args)))
 
 
 if __name__ == "__main__":

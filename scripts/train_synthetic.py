@@ -370,10 +370,9 @@ def _seen_and_talking(video: Video) -> tuple[np.ndarray, np.ndarray]:
     return tracks[1], talking.T
 
 
-def main() -> int:
+def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    args = tyro.cli(ProofArgs, prog="python scripts/train_synthetic.py")
-    return run(lambda: prove(args))
+    return run(lambda: prove(tyro.cli(ProofArgs, prog="python scripts/train_synthetic.py", args=args)))
 
 
 if __name__ == "__main__":

@@ -85,8 +85,13 @@ def test_the_preset_suits_the_dataset(tmp_path):
     assert preset_of(args, "DIEM", False) == "mvva"
     assert preset_of(args, "synthetic (seed 4, 1 s, 128x72, version 2)", True) == "synthetic_tiny"
     assert preset_of(ReproduceArgs(tmp_path, tmp_path, preset="synthetic"), "mvva", True) == "synthetic"
-    with pytest.raises(InputError, match="expected one of synthetic_tiny"):
-        ReproduceArgs(tmp_path, tmp_path, preset="best")
+
+
+def test_a_preset_that_there_is_not_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        script.main([str(tmp_path), str(tmp_path), "--preset", "best"])
+    assert ended.value.code == 2
+    assert "expected one of synthetic_tiny" in " ".join(capsys.readouterr().err.split())
 
 
 def test_every_command_is_one_that_a_person_could_type(tmp_path):
