@@ -3,6 +3,11 @@
 `python evaluate.py --help` and `python evaluate.py compare --help` list the options.
 """
 
+from vasal_jax.system import address_space
+
+if __name__ == "__main__":
+    address_space.end_if_starved()
+
 import sys
 
 import tyro

@@ -1,8 +1,9 @@
 """Trains a model: `python train.py PRESET --data PREPARED --run FOLDER`."""
 
-from vasal_jax.system import memory
+from vasal_jax.system import address_space, memory
 
 if __name__ == "__main__":
+    address_space.end_if_starved()
     memory.tune("train")  # before the libraries are loaded
 
 import contextlib

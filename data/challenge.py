@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -29,7 +28,7 @@ from data.splits import Splits, canonical
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import probe
 from vasal_jax.size import Size
-from vasal_jax.system.terminal import run, show
+from vasal_jax.system.terminal import console, run, show
 from vasal_jax.system.text import printable
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,6 @@ def read_challenge(root: str | os.PathLike, progress: bool = True) -> tuple[Data
     folders = _Folders(root)
     records, problems = [], []
     listed = [(subset, name) for subset, videos in names.items() for name in videos]
-    console = Console(stderr=True)
     for subset, name in track(listed, "Reading the challenge", console=console, transient=True, disable=not progress):
         try:
             record, notes = _read_video(folders, subset, name)

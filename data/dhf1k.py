@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
@@ -29,6 +28,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.images import read_grey, read_rgb
 from vasal_jax.inputs.video import Frame, probe, read_frames
 from vasal_jax.size import Size
+from vasal_jax.system.terminal import console
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,6 @@ class _Source(NamedTuple):
 
 def _read(name: str, root: Path, sources: list[_Source], progress: bool) -> Dataset:
     records, problems = [], []
-    console = Console(stderr=True)
     title = escape(f"Reading {name}")
     for source in track(sources, title, console=console, transient=True, disable=not progress):
         try:

@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -23,12 +22,10 @@ from data.records import Dataset
 from data.synthetic_files import recognised
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.fixations import SIGMA
-from vasal_jax.system.terminal import show
+from vasal_jax.system.terminal import console, run, show
 from vasal_jax.system.text import printable
 
 logger = logging.getLogger(__name__)
-
-STDERR = Console(stderr=True)
 
 
 def read_release(root: str | os.PathLike, deep: bool = False, progress: bool = True) -> tuple[Dataset, Totals]:
@@ -47,7 +44,7 @@ def read_release(root: str | os.PathLike, deep: bool = False, progress: bool = T
     """
     videos = find_videos(root)
     records, problems, totals = [], [], Totals()
-    for files in track(videos, "Reading MVVA", console=STDERR, transient=True, disable=not progress):
+    for files in track(videos, "Reading MVVA", console=console, transient=True, disable=not progress):
         record, notes, part = read_video(files, deep)
         records += [recognised(record)] if record else []
         problems += notes
@@ -92,13 +89,6 @@ def problem_table(dataset: Dataset, totals: Totals) -> Table:
     return table
 
 
-class _LogLines(logging.Handler):
-    """Writes log records above the progress bar, one line each however narrow the terminal."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        STDERR.print(printable(self.format(record)), soft_wrap=True, markup=False, highlight=False)
-
-
 def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
     """Prints what is in an MVVA folder and what is wrong with it.
 
@@ -111,13 +101,12 @@ def check(folder: tyro.conf.Positional[Path], /, deep: bool = False) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code, 2 where the folder holds nothing usable."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines()])
-    try:
+
+    def command() -> int:
         tyro.extras.subcommand_cli_from_dict({"check": check}, prog="python -m data.mvva", args=args)
-    except InputError as error:
-        print(printable(error), file=sys.stderr)
-        return 2
-    return 0
+        return 0
+
+    return run(command)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
@@ -30,6 +29,7 @@ from vasal_jax.inputs.media import open_media
 from vasal_jax.inputs.video import Frame
 from vasal_jax.size import Size
 from vasal_jax.system.reading import open_regular
+from vasal_jax.system.terminal import console
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,6 @@ def read_fold(root: str | os.PathLike, dataset: str, fold: str | os.PathLike, pr
     """
     root, records, problems = Path(root), [], []
     entries = read_list(Path(fold))
-    console = Console(stderr=True)
     for video, listed, fps in track(
         entries, escape(f"Reading {dataset}"), console=console, transient=True, disable=not progress
     ):

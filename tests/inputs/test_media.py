@@ -1,8 +1,10 @@
 """Packets as they are read from files whose end or whose streams are odd."""
 
 import av
+import pytest
 
 from vasal_jax.inputs.media import read_packets
+from vasal_jax.system import address_space
 
 
 class _Container:
@@ -40,3 +42,17 @@ def test_a_file_that_cannot_be_read_at_all_ends():
     container = _Container(*[av.FFmpegError(5, "Input/output error")] * 5000)
     assert list(read_packets(container, [], errors)) == []
     assert len(errors) == 100
+
+
+@pytest.mark.parametrize("scarce", [True, False])
+def test_a_lack_of_memory_is_raised_and_an_absurd_size_is_not(monkeypatch, scarce):
+    """FFmpeg says the same of both."""
+    monkeypatch.setattr(address_space, "is_scarce", lambda: scarce)
+    errors = []
+    packets = read_packets(_Container(av.error.MemoryError(12, "Cannot allocate memory"), av.Packet(10)), [], errors)
+    if scarce:
+        with pytest.raises(MemoryError):
+            list(packets)
+    else:
+        assert len(list(packets)) == 1
+        assert errors == ["Cannot allocate memory"]

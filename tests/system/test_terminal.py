@@ -5,7 +5,11 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import warnings
 
+import av
+import cv2
 import pytest
 import tyro
 from rich.console import Console
@@ -85,3 +89,62 @@ def test_a_warning_is_said_once(capsys):
 
     assert terminal.run(command) == 0
     assert capsys.readouterr().err.splitlines() == ["warning: a.mp4: no sound", "warning: b.mp4: no sound"]
+
+
+def test_what_libraries_warn_of_has_the_same_form_and_is_said_once(capsys):
+    def command() -> int:
+        for _ in range(2):
+            warnings.warn("a value\nof NaN", RuntimeWarning, stacklevel=1)
+            logging.getLogger("some.library").warning("falling back to %s", "cpu")
+        return 0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert terminal.run(command) == 0
+    assert capsys.readouterr().err.splitlines() == [r"warning: a value\nof NaN", "warning: falling back to cpu"]
+
+
+class _OfXla(RuntimeError):
+    """As JAX raises it."""
+
+
+LACKS = [
+    MemoryError("Unable to allocate 3.00 GiB for an array"),
+    MemoryError(),
+    _OfXla("RESOURCE_EXHAUSTED: Out of memory allocating 5 bytes.\nBuffers:\n"),
+    RuntimeError("can't start new thread"),
+    av.error.MemoryError(12, "Cannot allocate memory"),
+    cv2.error("OpenCV: (-4:Insufficient memory) Failed to allocate 5 bytes in function 'OutOfMemoryError'"),
+]
+
+
+@pytest.mark.parametrize("error", LACKS, ids=repr)
+def test_a_lack_of_memory_costs_one_line_about_memory(error, capsys):
+    def fail() -> int:
+        raise error
+
+    assert terminal.run(fail) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: not enough memory (")
+    assert line.endswith("); free some, or raise the limit (ulimit -v)")
+
+
+def test_threads_that_run_out_of_memory_say_nothing(capsys):
+    def fail() -> None:
+        raise MemoryError
+
+    class Fails:
+        """Raises in its destructor."""
+
+        def __del__(self):
+            raise MemoryError
+
+    def command() -> int:
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        Fails()
+        return 0
+
+    assert terminal.run(command) == 0
+    assert capsys.readouterr().err == ""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import subcommand
 
-from vasal_jax.system import stopping
+from vasal_jax.system import address_space, stopping
 from vasal_jax.system.terminal import run
 
 Command = Callable[[], int]
@@ -68,6 +68,8 @@ def _command(name: str, args: Any) -> Command:
 
 def _loaded(name: str) -> tuple[type, Callable]:
     """The arguments and the function of a command."""
+    if name != "fetch":  # which needs no JAX
+        address_space.end_if_starved()
     module = import_module(f"vasal_jax.commands.{name}")
     return getattr(module, f"{name.capitalize()}Args"), getattr(module, name)
 

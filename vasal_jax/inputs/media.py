@@ -16,6 +16,7 @@ from av.stream import Disposition
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
+from vasal_jax.system import address_space
 
 MediaStream = av.VideoStream | av.AudioStream
 
@@ -68,9 +69,8 @@ def open_media(path: str | os.PathLike) -> Iterator[InputContainer]:
         if not _playlists_allowed:
             options["format_whitelist"] = _formats()
         container = av.open(os.path.abspath(path), options=options, **_ANY_TITLES)
-    except MemoryError:
-        raise
     except (FFmpegError, OSError, ValueError) as error:
+        raise_if_starved(error)
         if not _playlists_allowed and _is_playlist(path):
             raise InputError(
                 f"{path}: is a playlist, which may name any file on this disk; if you trust it, say --allow-playlists"
@@ -146,9 +146,19 @@ def read_packets(container: InputContainer, streams: Iterable[MediaStream], erro
             yield from (packet for packet in container.demux(streams) if packet.size)
             return
         except FFmpegError as error:
+            raise_if_starved(error)
             errors.append(first_line(error))
         except IndexError:
             return  # all is read: PyAV stumbles at the end over streams that appeared on the way
+
+
+def raise_if_starved(error: Exception) -> None:
+    """Raises an error of FFmpeg again where it is about memory, and not about the file.
+
+    FFmpeg says the same of absurd sizes in a damaged file, hence the look at what can be had.
+    """
+    if isinstance(error, MemoryError) and address_space.is_scarce():
+        raise error
 
 
 def first_line(error: Exception) -> str:

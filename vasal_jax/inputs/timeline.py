@@ -31,6 +31,7 @@ from vasal_jax.inputs.media import (
     first_line,
     frame_rate,
     open_media,
+    raise_if_starved,
     read_packets,
     shown_stream,
     sound_streams,
@@ -94,6 +95,7 @@ class Timeline:
             try:
                 return function(argument)
             except FFmpegError as error:
+                raise_if_starved(error)
                 if begun:
                     errors.append(first_line(error))
                 return None

@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from vasal_jax.errors import InputError
-from vasal_jax.inputs.media import first_line
+from vasal_jax.inputs.media import first_line, raise_if_starved
 from vasal_jax.outputs.sound import sound_packets
 from vasal_jax.system.files import replacing
 
@@ -135,6 +135,7 @@ def _naming_encoder_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FFmpegError as error:
+        raise_if_starved(error)
         reason = first_line(error)
         if error.errno in _FILE_SYSTEM_ERRORS:
             raise InputError(f"{path}: cannot be written ({reason}); free space or choose another place") from None

@@ -3,10 +3,13 @@
 import logging
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -81,9 +84,9 @@ def run(command: Callable[[], int]) -> int:
       The command's exit code; 2 with one line for a mistake or a lack of the system, 130 for a request to stop.
     """
     replace_closed_streams()
-    for package in ("vasal_jax", "data"):
-        logging.getLogger(package).handlers = [_LineHandler(logging.WARNING)]
-    with stopping.heard(clean_up=remove_temporaries):
+    lines, root = _LineHandler(logging.WARNING), logging.getLogger()
+    root.handlers = [lines, *(handler for handler in root.handlers if not isinstance(handler, _LineHandler))]
+    with _library_warnings(lines), _quiet_threads(), stopping.heard(clean_up=remove_temporaries):
         try:
             code = command()
             sys.stdout.flush()
@@ -97,6 +100,40 @@ def run(command: Callable[[], int]) -> int:
                 return _failed(error)
         stopping.say_stopped()
         return stopping.EXIT_CODE
+
+
+@contextmanager
+def _library_warnings(lines: "_LineHandler") -> Iterator[None]:
+    """What libraries warn of by Python's `warnings` in the form of all other lines, without the place in their code."""
+
+    def show_line(message: Warning | str, *_: object, **__: object) -> None:
+        lines.say("warning", str(message))
+
+    usual, warnings.showwarning = warnings.showwarning, show_line
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Threads and destructors that run out of memory say nothing: the main thread says it, or goes on without them."""
+    usual_thread, usual_destructor = threading.excepthook, sys.unraisablehook
+
+    def thread_failed(report: threading.ExceptHookArgs) -> None:
+        if not issubclass(report.exc_type, MemoryError):
+            usual_thread(report)
+
+    def destructor_failed(report: Any) -> None:
+        if not isinstance(report.exc_value, MemoryError):
+            usual_destructor(report)
+
+    threading.excepthook, sys.unraisablehook = thread_failed, destructor_failed
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = usual_thread, usual_destructor
 
 
 def replace_closed_streams() -> None:
@@ -116,6 +153,10 @@ def _failed(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):
         _give_up_stdout()
         return 141
+    if _is_lack_of_memory(error):
+        reason = printable(str(error).partition("\n")[0] or "an allocation failed", 200)
+        print(f"error: not enough memory ({reason}); free some, or raise the limit (ulimit -v)", file=sys.stderr)
+        return 2
     if isinstance(error, RuntimeError | AssertionError) and _raised_in(error) == "jax._src.xla_bridge":
         reason = " ".join(str(error).split())[:200] or "no such device was found"
         asked = os.environ.get("JAX_PLATFORMS") or "nothing"
@@ -127,6 +168,16 @@ def _failed(error: Exception) -> int:
         _give_up_stdout()
         return 2
     raise error
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # OpenCV, XLA and the start of a thread have no error of their own for it.
+    said = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, RuntimeError) and ("RESOURCE_EXHAUSTED" in said or said == "can't start new thread"))
+        or (type(error).__module__ == "cv2" and "Insufficient memory" in said)
+    )
 
 
 def _raised_in(error: BaseException) -> str:
@@ -169,7 +220,11 @@ class _LineHandler(logging.Handler):
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        self.say(record.levelname.lower(), record.getMessage())
+
+    def say(self, level: str, message: str) -> None:
+        """Prints a line unless it was printed before."""
+        line = f"{level}: {message}"
         if line in self._said:
             return
         self._said.add(line)
