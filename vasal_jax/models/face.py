@@ -36,10 +36,10 @@ from vasal_jax.ops import Array, map_frames, max_pool, scan_steps
 
 # Inputs of about unit variance: with the changes and the sound left at their own scales, the branch did not learn who
 # speaks in twice the time.
-_CROP_SCALE = 64.0  # about the standard deviation of crops
-_MEL_MEAN, _MEL_SCALE = 107.0, 51.0  # of log-mel pictures of speech
-_CHANGE_SCALE = 8.0  # a frame's features differ from those of the frame before by about an eighth of theirs
-_CELL = 4  # mel bands, and columns of 7 ms, that are averaged in the sound of a frame
+CROP_SCALE = 64.0  # about the standard deviation of crops
+MEL_MEAN, MEL_SCALE = 107.0, 51.0  # of log-mel pictures of speech
+CHANGE_SCALE = 8.0  # a frame's features differ from those of the frame before by about an eighth of theirs
+CELL = 4  # mel bands, and columns of 7 ms, that are averaged in the sound of a frame
 
 
 class FaceCarry(NamedTuple):
@@ -80,7 +80,7 @@ class FaceBranch(nnx.Module):
         inputs, common = 2 * features + 4, config.face_audio
         self.hears = common > 0
         if self.hears:
-            self.sound = linear(2 * config.audio[-1] + (MEL_SIZE // _CELL) ** 2, common)
+            self.sound = linear(2 * config.audio[-1] + (MEL_SIZE // CELL) ** 2, common)
             self.look = linear(2 * features, common)
             inputs += 2 * common
         self.lstm_input = linear(inputs, 4 * hidden)
@@ -129,7 +129,7 @@ class FaceBranch(nnx.Module):
         before = jnp.concatenate([carry.features[:, None].astype(look.dtype), look[:, :-1]], axis=1)
         seen = jnp.concatenate([carry.seen[:, None], mask[:, :-1]], axis=1)[..., None]
         kept = jnp.where(present[:, -1], look[:, -1], 0)
-        look = jnp.concatenate([look, jnp.where(seen, _CHANGE_SCALE * (look - before), 0)], axis=-1)
+        look = jnp.concatenate([look, jnp.where(seen, CHANGE_SCALE * (look - before), 0)], axis=-1)
         inputs = [look, _places(jnp.where(present, boxes, 0)).astype(look.dtype)]
         if self.hears:
             assert audio is not None
@@ -146,7 +146,7 @@ class FaceBranch(nnx.Module):
 
     def _of_frame(self, crops: Float[Array, "f n 64 64 3"]) -> Float[jax.Array, "f n features"]:
         """Crops of the faces of frames, (F, N, 64, 64, 3), to their features (F, N, features)."""
-        x = crops.reshape(-1, *crops.shape[2:]) / _CROP_SCALE
+        x = crops.reshape(-1, *crops.shape[2:]) / CROP_SCALE
         for conv in (self.conv1, self.conv2, self.conv3):
             x = max_pool(jax.nn.relu(conv(x)), (2, 2))
         return self.features(x.reshape(*crops.shape[:2], self.features.in_features))  # -1 fails without faces
@@ -161,9 +161,9 @@ class FaceBranch(nnx.Module):
         """
         heard = jnp.mean(audio, (2, 3))
         heard = heard * lax.rsqrt(jnp.mean(heard**2, -1, keepdims=True) + 1)  # its scale depends on its weights
-        picture = (mel[:, :, MEL_STEPS // 2, :, :, 0] - _MEL_MEAN) / _MEL_SCALE
-        cells = MEL_SIZE // _CELL
-        picture = picture.reshape(*picture.shape[:2], cells, _CELL, cells, _CELL).mean((3, 5))
+        picture = (mel[:, :, MEL_STEPS // 2, :, :, 0] - MEL_MEAN) / MEL_SCALE
+        cells = MEL_SIZE // CELL
+        picture = picture.reshape(*picture.shape[:2], cells, CELL, cells, CELL).mean((3, 5))
         picture = picture.reshape(*picture.shape[:2], -1).astype(heard.dtype)
         return self.sound(jnp.concatenate([heard, picture], -1))
 

@@ -70,6 +70,8 @@ def map_frames(method: Callable[..., R], module: nnx.Module, *arrays: Shaped[Arr
 
 def scan_steps(step: Callable[[S, Any], tuple[S, T]], state: S, steps: Any, reverse: bool = False) -> tuple[S, T]:
     """`lax.scan(step, state, steps)`; on a CUDA GPU all steps are unrolled, as a loop's control takes as long there as
-    the arithmetic of a step."""
+    the arithmetic of a step. A number of steps that is open, in a program that is exported, stays a loop everywhere."""
     loop, unrolled = (partial(lax.scan, step, reverse=reverse, unroll=unroll) for unroll in (1, True))
+    if not isinstance(jax.tree.leaves(steps)[0].shape[0], int):
+        return loop(state, steps)
     return lax.platform_dependent(state, steps, cuda=unrolled, default=loop)

@@ -79,10 +79,10 @@ class Predictor:
                     count += length
                     # JAX computes in the background: the consumer works on the clip before meanwhile.
                     if ready:
-                        yield from _frame_maps(*ready)
+                        yield from frame_maps(*ready)
                     ready = clip.frames, clip.faces, results
                 if ready:
-                    yield from _frame_maps(*ready)
+                    yield from frame_maps(*ready)
 
     def _programs(self, blank: Batch, slots: int, released: bool) -> tuple[Compiled, Compiled]:
         """The compiled `clip_features` and `clip_results` for clips like a blank one."""
@@ -149,7 +149,12 @@ def _pictures_and_sound(batch: Batch) -> Batch:
     return {name: batch[name] for name in ("frames", "frames_past", "mel")}
 
 
-def _frame_maps(frames: list[Frame], slots: list[FacesOfFrame] | None, results: ClipResults) -> Iterator[FrameMap]:
+def frame_maps(frames: list[Frame], slots: list[FacesOfFrame] | None, results: ClipResults) -> Iterator[FrameMap]:
+    """The maps of a clip's frames, with their faces where there are slots.
+
+    Raises:
+      InputError: a map is not finite.
+    """
     maps, weights, talking = (None if array is None else np.asarray(array[0]) for array in results)
     for step, frame in enumerate(frames):  # the rest repeats the last frame
         if not np.isfinite(maps[step]).all():
