@@ -1,3 +1,4 @@
+from . import exported as exported
 from .config import ModelConfig as ModelConfig
 from .errors import InputError as InputError
 from .models import VASal as VASal

@@ -16,11 +16,11 @@ from vasal_jax.system.terminal import run
 
 Command = Callable[[], int]
 
-_COMMANDS = ("predict", "convert", "demo", "fetch")  # each in the module of its name
+_COMMANDS = ("predict", "convert", "export", "demo", "fetch")  # each in the module of its name
 
 
 def main() -> None:
-    """`vasal predict|convert|demo|fetch`."""
+    """`vasal predict|convert|export|demo|fetch`."""
     _main(_vasal)
 
 

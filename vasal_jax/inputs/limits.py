@@ -56,3 +56,10 @@ MAX_PYTORCH_BYTES = 640 * 2**20
 """Of a PyTorch file: torchvision's VGG-16 has 553 million."""
 MAX_PYTORCH_STEPS = 2**20
 """Instructions of each pickle in a PyTorch file."""
+
+MAX_EXPORTED_BYTES = 320 * 2**20
+"""Of an exported program's file: 4 bytes for each of the most parameters, and as much again as the program may have."""
+MAX_PROGRAM_BYTES = 16 * 2**20
+"""Of the program in such a file, without its parameters; those of the presets have less than 1 MiB."""
+MAX_PROGRAM_NODES = 2000
+"""Operations of an ONNX program; those of the presets have under 300."""
