@@ -17,13 +17,13 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.faces.detection import follow_faces
 from vasal_jax.inputs.faces.tracking import stacked
 from vasal_jax.system import stopping
-from vasal_jax.system.files import replacing
+from vasal_jax.system.files import fitting_name, replacing
 from vasal_jax.system.reading import read_json
 
 
 def shard_path(folder: Path, video: str) -> Path:
     """Where the shard of a video lies before it is taken into a dataset."""
-    return folder / f"{video}.array_record"
+    return folder / fitting_name(video, ".array_record")
 
 
 def make_shard(
@@ -43,7 +43,7 @@ def make_shard(
     Raises:
       InputError: the shard cannot be written.
     """
-    path, label = shard_path(folder, record.id), folder / f"{record.id}.json"
+    path, label = shard_path(folder, record.id), folder / fitting_name(record.id, ".json")
     source = _source(record, sigma, find_faces)
     try:
         kept = read_json(label, "a label", 2**20)

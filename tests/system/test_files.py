@@ -10,7 +10,7 @@ import pytest
 
 from vasal_jax.errors import InputError
 from vasal_jax.system import files, stopping
-from vasal_jax.system.files import LISTING, check_own, check_writable, remove_temporaries, replacing
+from vasal_jax.system.files import LISTING, check_own, check_writable, fitting_name, remove_temporaries, replacing
 
 
 def names(folder) -> list[str]:
@@ -231,3 +231,27 @@ def test_a_planted_listing_removes_nothing_elsewhere(tmp_path):
 def test_a_check_leaves_nothing(tmp_path):
     check_writable(tmp_path / "a")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "é" * 120 + ".npz", "n." + "s" * 253, "n" * 240])
+def test_names_as_long_as_the_file_system_takes(tmp_path, name):
+    """Nothing that is made beside the result has a longer one, however often it is replaced."""
+    for _ in range(2):
+        with replacing(tmp_path / name) as temporary:
+            temporary.mkdir()
+            (temporary / "1.png").touch()
+    assert names(tmp_path) == [name]
+    with replacing(tmp_path / f"f{name[1:]}") as temporary:
+        temporary.touch()
+
+
+def test_a_name_that_does_not_fit_is_cut_and_stays_its_own():
+    assert fitting_name("a", "_overlay.mp4") == "a_overlay.mp4"
+    assert fitting_name("n" * 243, "_overlay.mp4") == "n" * 243 + "_overlay.mp4"
+    long = [
+        fitting_name(name, "_overlay.mp4") for name in ("n" * 244, "n" * 245, "é" * 125, os.fsdecode(b"\xff" * 250))
+    ]
+    assert len(set(long)) == 4
+    for name in long:
+        assert name.endswith("_overlay.mp4")
+        assert len(os.fsencode(name)) <= 255

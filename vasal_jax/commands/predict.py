@@ -11,6 +11,7 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs.video import VideoInfo, probe
 from vasal_jax.outputs.prediction_files import Outputs, check
 from vasal_jax.prediction.streaming import Predictor
+from vasal_jax.system.files import fitting_name
 from vasal_jax.system.terminal import progress_bar, say
 
 
@@ -40,5 +41,5 @@ def predict(args: PredictArgs) -> int:
 def _overlay_beside(info: VideoInfo) -> Path:
     if info.pictures:
         folder = Path(os.path.abspath(info.path))  # "." has a name, too
-        return folder.with_name(f"{folder.name}_overlay.mp4")
-    return info.path.with_name(f"{info.path.stem}_overlay.mp4")
+        return folder.with_name(fitting_name(folder.name, "_overlay.mp4"))
+    return info.path.with_name(fitting_name(info.path.stem, "_overlay.mp4"))

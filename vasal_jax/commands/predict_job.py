@@ -21,7 +21,7 @@ from vasal_jax.outputs.prediction_files import Outputs, check
 from vasal_jax.prediction.streaming import Predictor
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
-from vasal_jax.system.files import is_disk_full, naming_file_errors
+from vasal_jax.system.files import fitting_name, is_disk_full, naming_file_errors
 from vasal_jax.system.terminal import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,8 @@ def outputs_of(args: PredictArgs, folder: Path, name: str) -> Outputs:
     """Where the outputs of the video of a name go."""
     if args.submission:
         return Outputs(saliency=folder / f"{name}.mp4")
-    paths = {kind: folder / f"{name}{_ENDINGS[kind]}" for kind in args.write}
+    place, start = (folder / name).parent, Path(name).name
+    paths = {kind: place / fitting_name(start, _ENDINGS[kind]) for kind in args.write}
     if "explain" in paths:
         paths["explanation"] = paths.pop("explain")
     return Outputs(**paths)

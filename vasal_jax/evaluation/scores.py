@@ -23,7 +23,7 @@ from vasal_jax.evaluation.scorer import Result, score_videos
 from vasal_jax.inputs.npz import open_npz
 from vasal_jax.metrics.saliency import METRICS
 from vasal_jax.models.vasal import VASal
-from vasal_jax.system.files import naming_file_errors, replacing
+from vasal_jax.system.files import fitting_name, naming_file_errors, replacing
 from vasal_jax.system.reading import parse_json
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Evaluation:
             "files": self._stamps[key],
         }
         text = json.dumps(settings, sort_keys=True)
-        return self.work / f"{video.id}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz", text
+        return self.work / fitting_name(video.id, f"-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz"), text
 
     def _kept(self, row: Row, video: Video, name: str) -> Arrays:
         arrays = self._load(row, video, [name])

@@ -7,6 +7,7 @@ next run can tell them from what others have put there.
 
 import contextlib
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -31,6 +32,8 @@ LISTING = ".vasal_jax_files.json"
 _MAX_LISTING_BYTES = 64 * 2**20
 _PARTIAL, _UNLOCKED = ".vasal_jax.partial-", ".vasal_jax.new-"
 _LOCK = "lock"
+_MAX_NAME = 255  # bytes, in most file systems
+_MAX_SUFFIX = 16  # letters by which a writer may choose its format
 _live: set[Path] = set()  # the folders of temporary files of this process
 
 
@@ -55,11 +58,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
     with naming_file_errors(path):
         sweep(target.parent)
         with _private_folder(target.parent) as folder:
-            temporary = folder / f"partial{target.suffix}"
+            temporary = folder / f"partial{target.suffix if len(target.suffix) <= _MAX_SUFFIX else ''}"
             yield temporary
             with stopping.held():
                 stopping.check()
                 _take_place(temporary, target)
+
+
+def fitting_name(name: str, ending: str) -> str:
+    """`name` and `ending` as one file name of at most 255 bytes; a name that is too long is cut and ends in a hash."""
+    whole = name + ending
+    if len(os.fsencode(whole)) <= _MAX_NAME:
+        return whole
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    room = _MAX_NAME - len(os.fsencode(ending)) - len(digest) - 1
+    return f"{os.fsencode(name)[:room].decode(errors='ignore')}-{digest}{ending}"
 
 
 @contextmanager
@@ -187,7 +200,7 @@ def _take_place(new: Path, target: Path) -> None:
 def _replace_folder(new: Path, target: Path) -> None:
     """Puts a folder in place of another, and into it what others have put into the old one."""
     # A folder cannot be replaced in one step: the old one steps aside and comes back if the new one cannot follow.
-    aside = target.with_name(f"{target.name}.old-{secrets.token_hex(4)}")
+    aside = target.with_name(fitting_name(target.name, f".old-{secrets.token_hex(4)}"))
     os.rename(target, aside)
     try:
         os.rename(new, target)
