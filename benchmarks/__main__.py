@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from benchmarks.harness.runner import command_line, report, run
+from benchmarks.harness.runner import command_line, report
 from vasal_jax.errors import InputError
+from vasal_jax.system.terminal import run
 
 BENCHMARKS = {
     "forward": "a clip through the model, beside PyTorch",

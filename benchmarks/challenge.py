@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness.processes import in_fresh_process
-from benchmarks.harness.runner import run
 from vasal_jax.outputs.video import video_writer
 from vasal_jax.scenes import Scene
+from vasal_jax.system.terminal import run
 
 FPS, WIDTH, HEIGHT, FIXATIONS = 25, 1920, 1080, 70
 LIMIT = 1.1

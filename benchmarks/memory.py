@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness.processes import finished
-from benchmarks.harness.runner import run
 from benchmarks.harness.videos import FPS, HEIGHT, WIDTH, draw_pattern
+from vasal_jax.system.terminal import run
 
 LIMIT = 1.1
 

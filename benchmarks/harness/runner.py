@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness import machine
@@ -19,6 +18,7 @@ from benchmarks.harness.processes import ROOT
 from benchmarks.harness.side_by_side import Row, print_table
 from vasal_jax.errors import InputError
 from vasal_jax.system.files import check_writable, replacing
+from vasal_jax.system.terminal import run
 
 # glibc returns large blocks to the system, so each use faults their pages in again, which can double a convolution's
 # time. "kept" tells glibc to keep the blocks. Both sides of a comparison always run in the same setting.
@@ -31,15 +31,6 @@ ALLOCATORS = {
     },
 }
 ACCELERATOR = {"device": {}}  # memory there is the device's own
-
-
-def run(command: Callable[[], int]) -> int:
-    """The exit code of a command; 2, after one printed line, if it raises `InputError`."""
-    try:
-        return command()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
 
 
 def command_line(description: str, program: str) -> argparse.ArgumentParser:
