@@ -39,7 +39,7 @@ try:
 
     from data.examples import frame_examples
     from data.schema import features
-    from data.shards import make_shard, shard_path
+    from data.shards import make_shard, remove_shards, shard_path
 except ModuleNotFoundError as error:
     end_without("train", error)
 
@@ -177,7 +177,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         return tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size, filename_template=template)
 
     def _post_download_and_prepare_hook(self) -> None:
-        shutil.rmtree(self._workshop, ignore_errors=True)
+        remove_shards(self._workshop)
 
 
 def _lost(job: tuple, reason: str) -> tuple[str, None, str]:

@@ -20,10 +20,21 @@ from vasal_jax.system import stopping
 from vasal_jax.system.files import fitting_name, replacing
 from vasal_jax.system.reading import read_json
 
+_SHARD = ".array_record"
+
 
 def shard_path(folder: Path, video: str) -> Path:
     """Where the shard of a video lies before it is taken into a dataset."""
-    return folder / fitting_name(video, ".array_record")
+    return folder / fitting_name(video, _SHARD)
+
+
+def remove_shards(folder: Path) -> None:
+    """Removes all shards with their labels, and the folder, unless others have put something into it."""
+    for shard in folder.glob(f"*{_SHARD}"):
+        shard.with_suffix(".json").unlink(missing_ok=True)
+        shard.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def make_shard(
@@ -43,7 +54,8 @@ def make_shard(
     Raises:
       InputError: the shard cannot be written.
     """
-    path, label = shard_path(folder, record.id), folder / fitting_name(record.id, ".json")
+    path = shard_path(folder, record.id)
+    label = path.with_suffix(".json")
     source = _source(record, sigma, find_faces)
     try:
         kept = read_json(label, "a label", 2**20)

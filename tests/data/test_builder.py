@@ -69,6 +69,17 @@ def prepared(release, tmp_path_factory):
     return out
 
 
+def test_only_shards_are_removed_at_the_end(tmp_path):
+    for name in ("7.array_record", "7.json", "notes.json", "notes.txt"):
+        (tmp_path / name).touch()
+    shards.remove_shards(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.json", "notes.txt"]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "8.array_record").touch()
+    shards.remove_shards(tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
 def test_tensorflow_datasets_reads_every_frame_as_it_was_put_in(prepared, records):
     builder = tfds.builder_from_directory(prepared_folder(prepared))
     assert sum(split.num_examples for split in builder.info.splits.values()) == sum(

@@ -1,6 +1,7 @@
 """Checkpoints: what comes back, what is kept, and what happens to damaged ones."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -152,6 +153,33 @@ def test_training_replaces_and_deletes_damaged_checkpoints(tmp_path):
     saved(tmp_path, 2, keep=2)
     assert steps_in(tmp_path) == [1, 2]
     assert bits(checkpoints.restore_latest(drawn_state(0))[0]) == bits(drawn_state(2, seed=2))
+
+
+def test_what_others_put_there_stays_when_a_checkpoint_goes(tmp_path):
+    checkpoints = saved(tmp_path, 1, 2)
+    (tmp_path / "00000001" / "notes.txt").write_text("the one of the paper")
+    (tmp_path / "00000002" / "state" / "mine").mkdir()
+    (tmp_path / "00000002" / "state" / "mine" / "plot.png").touch()
+    (tmp_path / "00000000" / "results").mkdir(parents=True)
+    (tmp_path / "00000000" / "results" / "state").touch()
+    outside = tmp_path.parent / f"{tmp_path.name}_outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (tmp_path / "00000003").mkdir()
+    (tmp_path / "00000003" / "state").symlink_to(outside)
+    seal = {"files": {"../../" + outside.name + "/kept": {}}, "score": None}
+    digest = hashlib.sha256(json.dumps(seal, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "00000003" / "checkpoint.json").write_text(json.dumps({"sha256": digest, "content": seal}))
+
+    checkpoints.config = CheckpointConfig(keep=1)
+    checkpoints.save(drawn_state(4), {})
+    checkpoints.wait()
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if not path.is_dir())
+    assert [name for name in left if not name.startswith("00000004/")] == [
+        "00000000/results/state", "00000001/notes.txt", "00000002/state/mine/plot.png",
+    ]  # fmt: skip
+    assert (tmp_path / "00000003" / "state").is_symlink()
+    assert (outside / "kept").exists()
 
 
 def test_nothing_is_restored_if_every_checkpoint_is_damaged(tmp_path, caplog):

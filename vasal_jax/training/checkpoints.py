@@ -10,13 +10,14 @@ older ones go only when a newer one is complete. Orbax's own `training.Checkpoin
 alone and reads the metrics of damaged ones too, which is why only its saving and loading are used here.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import math
+import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 State = TypeVar("State")
 Position = dict[str, Any]
 
-_SEAL = "checkpoint.json"
+_SEAL, _STATE = "checkpoint.json", "state"
 _MAX_SEAL_BYTES = 16 * 2**20
 _CLOCK_STEPS = 20  # steps between two looks of several processes at the clock of the first
 
@@ -110,10 +111,10 @@ class Checkpoints:
         with self._naming_write_errors(home):
             if jax.process_index() == 0:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(home, ignore_errors=True)  # one of this step that was passed over
-                home.mkdir()
+                _remove(home)  # one of this step that was passed over
+                home.mkdir(exist_ok=True)
             _meet(f"checkpoint {step}")
-            response = ocp.save_async(home / "state", arrays)
+            response = ocp.save_async(home / _STATE, arrays)
         self._writing = self._writer.submit(self._finish, response, home, content)
         self._last_save = time.monotonic()
 
@@ -146,7 +147,7 @@ class Checkpoints:
         response.result()
         if jax.process_index() != 0:
             return
-        files = sorted(path for path in (home / "state").rglob("*") if path.is_file())
+        files = sorted(path for path in (home / _STATE).rglob("*") if path.is_file())
         content["files"] = {path.relative_to(home).as_posix(): _fingerprint(path) for path in files}
         with replacing(home / _SEAL) as temporary:
             temporary.write_text(json.dumps({"sha256": _digest(content), "content": content}))
@@ -164,7 +165,7 @@ class Checkpoints:
         kept = sorted(scores)[-self.config.keep :] + _lowest(scores)
         for known in self._steps():
             if known not in kept:
-                shutil.rmtree(self._home(known), ignore_errors=True)
+                _remove(self._home(known))
 
     def _newest(self) -> int | None:
         """The newest step whose checkpoint is whole."""
@@ -203,7 +204,7 @@ class Checkpoints:
                 f"and {found.get(name, 'missing')} here; give the config it was trained with or another folder"
             )
         abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for name, x in wanted.items()}
-        loaded = ocp.load(home / "state", abstract)
+        loaded = ocp.load(home / _STATE, abstract)
         leaves = [loaded[name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(like), leaves), content["position"]
 
@@ -284,6 +285,29 @@ def _check(home: Path) -> dict[str, Any]:
         except OSError as error:
             raise _Damaged(f"{name} cannot be read ({error.strerror})") from None
     return content
+
+
+def _remove(home: Path) -> None:
+    """Removes a checkpoint, but nothing that others have put into its folder.
+
+    These are the files that its seal lists, or, where it was cut short, the folders that Orbax writes.
+    """
+    try:
+        written = {home / name for name in _read_seal(home)["files"]}
+    except (_Damaged, KeyError, TypeError):
+        written = None
+    folders = [home / _STATE, *home.glob(f"{_STATE}.orbax-checkpoint-tmp*")]  # the second while it is written
+    for folder in (folder for folder in folders if folder.is_dir() and not folder.is_symlink()):
+        for place, _, names in os.walk(folder, topdown=False):
+            for file in (Path(place, name) for name in names):
+                if written is None or file in written:
+                    file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # something is left in it
+                os.rmdir(place)
+    with contextlib.suppress(OSError):
+        (home / _SEAL).unlink()
+    with contextlib.suppress(OSError):
+        home.rmdir()
 
 
 def _meet(name: str) -> None:
