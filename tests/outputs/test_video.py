@@ -6,16 +6,20 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
+import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from tests.helpers.media import write_wav
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.sound import read_sound
 from vasal_jax.inputs.video import probe, read_frames
 from vasal_jax.outputs import video
+from vasal_jax.outputs.heatmap import grey_map, overlay
 from vasal_jax.outputs.video import check_name, video_writer
 
 FLASH = 30  # the frame that is white, at 1.2 s, where the sound clicks
@@ -165,6 +169,26 @@ def test_colours_and_greys_come_back(tmp_path):
     assert {image.shape for image in found} == {(48, 64, 3)}
     for index, image in enumerate(found):
         assert np.abs(image.astype(int) - 51 * index).max() <= 3
+
+
+@pytest.mark.parametrize(("height", "width", "colour_levels"), [(720, 1280, 2), (51, 77, 4)])
+def test_heat_laid_over_planes_is_the_overlay_within_two_levels(height, width, colour_levels):
+    """Of pictures of every hue. Colours have half the resolution, which tells where a map is hardly smaller."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:32, :32]
+    smooth = np.exp(-((rows - 12) ** 2 + (columns - 20) ** 2) / 30)
+    context = SimpleNamespace(height=height + height % 2, width=width + width % 2, time_base=Fraction(1, 25))
+    reformatter = VideoReformatter()
+    image = cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    for saliency in (smooth, smooth + rng.random((32, 32)) / 20, np.zeros((32, 32))):
+        grey = grey_map(saliency.astype(np.float32), width, height)
+        before = image.copy()
+        found = video._video_frame(image, grey, context, reformatter).to_ndarray()
+        expected = video._video_frame(overlay(image, grey), None, context, reformatter).to_ndarray()
+        off = np.abs(found.astype(int) - expected)
+        assert off[: context.height].max() <= 2
+        assert off[context.height :].max() <= colour_levels
+        np.testing.assert_array_equal(image, before)
 
 
 def test_the_same_pictures_make_the_same_file_whatever_memory_held_before(tmp_path):

@@ -21,7 +21,7 @@ from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.outputs import video
 from vasal_jax.outputs.explanation import CSV_HEADER, Explanation, csv_rows
 from vasal_jax.outputs.frame_map import FrameMap
-from vasal_jax.outputs.heatmap import grey_map, overlay
+from vasal_jax.outputs.heatmap import grey_map
 from vasal_jax.system.files import check_own, check_writable, naming_file_errors, replacing
 
 Add = Callable[[FrameMap], None]
@@ -103,7 +103,7 @@ def open_outputs(
         adders: list[_Adder] = []
         if outputs.overlay:
             write = stack.enter_context(video.video_writer(outputs.overlay, *size, info.fps, sound, sound_track))
-            adders.append(lambda frame, grey: write(overlay(frame.image, grey()), frame.time))
+            adders.append(lambda frame, grey: write(frame.image, frame.time, grey()))
         if outputs.saliency:
             write_grey = stack.enter_context(video.video_writer(outputs.saliency, *size, info.fps))
             adders.append(lambda frame, grey: write_grey(grey(), frame.time))
