@@ -27,7 +27,7 @@ _CHUNK = 2**16
 
 
 class _Source(Protocol):
-    def read(self, size: int) -> bytes: ...
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Header(NamedTuple):

@@ -21,7 +21,7 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[Iterator[T]]:
     The thread begins with the block. An exception in `source` is raised to the consumer, after the items before it. The
     block's end ends the thread and closes `source`, at once or, at the latest, when its item under way is done.
     """
-    items: queue.SimpleQueue[tuple[bool, T | BaseException | None]] = queue.SimpleQueue()
+    items: queue.SimpleQueue[tuple[T] | BaseException | None] = queue.SimpleQueue()  # an item, an error, or the end
     room = threading.Semaphore(depth)
     stop = threading.Event()
 
@@ -31,24 +31,23 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[Iterator[T]]:
                 room.acquire()
                 if stop.is_set():
                     return
-                items.put((True, next(source)))
+                items.put((next(source),))
         except StopIteration:
-            items.put((False, None))
+            items.put(None)
         except BaseException as error:  # handed over, whatever it is
-            items.put((False, error))
+            items.put(error)
         finally:
             source.close()
 
     def taken() -> Iterator[T]:
         while True:
-            is_item, value = items.get()
+            item = items.get()
             room.release()
-            if is_item:
-                yield value
-            elif value is not None:
-                raise value
-            else:
+            if item is None:
                 return
+            if isinstance(item, BaseException):
+                raise item
+            yield item[0]
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()

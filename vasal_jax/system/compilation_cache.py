@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import jax
-import jaxlib
+from jaxlib.version import __version__ as jaxlib_version
 
 from vasal_jax.system.processor import cpuinfo
 
@@ -31,7 +31,7 @@ def use_compilation_cache() -> Path | None:
     """
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
-    named = jax.config.jax_compilation_cache_dir
+    named = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue] (JAX adds it as it runs)
     if named and "://" in named:  # a bucket of a cloud, whose owner says who may write
         return Path(named)
     try:
@@ -55,7 +55,7 @@ def use_compilation_cache() -> Path | None:
 def _own_folders() -> list[Path]:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     above = Path(base) / "vasal-jax"
-    return [above, above / f"jax-{jax.__version__}-{jaxlib.__version__}-{_processor()}"]
+    return [above, above / f"jax-{jax.__version__}-{jaxlib_version}-{_processor()}"]
 
 
 def _problem(folder: Path) -> str | None:

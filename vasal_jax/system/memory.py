@@ -126,7 +126,7 @@ def trim_after_compiling() -> None:
     jax.monitoring.register_event_duration_secs_listener(_trim_if_compiled)
 
 
-def _trim_if_compiled(event: str, _seconds: float, **_: Any) -> None:
+def _trim_if_compiled(event: str, duration_secs: float, **_: str | int) -> None:
     if event == "/jax/core/compile/backend_compile_duration":
         give_back_freed_memory()
 

@@ -74,6 +74,7 @@ def core_shares(parts: int) -> list[set[int]]:
 
 def failure(process: subprocess.Popen, log: IO) -> InputError:
     """The error that says how a process ended, with the last line of its log."""
+    assert isinstance(process.args, list)  # from `started`
     log.seek(0)
     last = (log.read().decode(errors="replace").strip().splitlines() or ["nothing said"])[-1]
-    return InputError(f"{' '.join(process.args[1:])}: ended with exit code {process.returncode} ({last})")
+    return InputError(f"{' '.join(map(str, process.args[1:]))}: ended with exit code {process.returncode} ({last})")

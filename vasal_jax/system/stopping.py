@@ -126,7 +126,7 @@ def heard(clean_up: Callable[[], object] = lambda: None) -> Iterator[None]:
 
 def _stop(number: int, _: FrameType | None) -> None:
     global _requested, _number
-    _number = number
+    _number = signal.Signals(number)
     again = _requested is not None and time.monotonic() - _requested < _SAME_REQUEST
     if not again:
         _requested = time.monotonic()

@@ -188,7 +188,7 @@ def _raised_in(error: BaseException) -> str:
 
 def end_without(extra: str, error: ModuleNotFoundError) -> NoReturn:
     """Ends a program whose imports showed that an extra is not installed: one line, exit code 2."""
-    package = error.name.partition(".")[0]
+    package = (error.name or str(error)).partition(".")[0]
     print(f"error: {package} is not installed; this needs pip install 'vasal-jax[{extra}]'", file=sys.stderr)
     sys.exit(2)
 
