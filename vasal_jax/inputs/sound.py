@@ -145,8 +145,11 @@ def _pictures_end(path: Path) -> float:
         timeline = Timeline(container)
         if timeline.pictures is None:
             return math.inf
-        stamped = (packet for packet in timeline.packets(timeline.pictures, errors=[]) if packet.pts is not None)
-        ends = (float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in stamped)
+        ends = (
+            float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            for packet in timeline.packets(timeline.pictures, errors=[])
+            if packet.pts is not None
+        )
         return max(ends, default=math.inf)
 
 

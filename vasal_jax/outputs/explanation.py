@@ -39,6 +39,7 @@ def csv_rows(frame: FrameMap) -> Iterator[tuple]:
 
     Boxes are in pixels of the video; the weights of a frame's rows sum to 1.
     """
+    assert frame.faces is not None  # of a model with a face branch
     faces, (height, width) = frame.faces, frame.image.shape[:2]
     place = frame.index, f"{frame.time:.4f}"
     for track, column, box, weight, talking in zip(
@@ -66,7 +67,8 @@ class Explanation:
 
     def draw(self, frame: FrameMap, grey: np.ndarray) -> np.ndarray:
         """The next frame, which has `faces`, with its grey map (H,W): uint8 (height,width,3) RGB."""
-        self._remember(frame)
+        assert frame.faces is not None
+        self._remember(frame.time, frame.faces)
         size = self.width, self._picture_height
         picture = cv2.resize(overlay(frame.image, grey), size, interpolation=cv2.INTER_CUBIC)
         # Large faces first, lest they cover small ones, and no box over what is written.
@@ -76,11 +78,10 @@ class Explanation:
                 draw(picture, frame.faces, face)
         return np.concatenate([picture, self._chart()])
 
-    def _remember(self, frame: FrameMap) -> None:
-        faces = frame.faces
+    def _remember(self, time: float, faces: FaceWeights) -> None:
         weights = dict(zip(faces.track.tolist(), faces.weights.tolist(), strict=True))
-        self._past.append(_Moment(frame.time, {None: faces.no_face, **weights}))
-        while self._past[0].time < frame.time - self._span:
+        self._past.append(_Moment(time, {None: faces.no_face, **weights}))
+        while self._past[0].time < time - self._span:
             self._past.popleft()
 
     def _corners(self, box: np.ndarray) -> list[int]:

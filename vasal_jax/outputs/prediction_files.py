@@ -111,7 +111,7 @@ def open_outputs(
             adders.append(stack.enter_context(_frame_folder(outputs.frames)))
         if outputs.maps:
             adders.append(stack.enter_context(_maps_file(outputs.maps, info.fps, settings)))
-        if outputs.explanation:
+        if outputs.explanation and outputs.explanation_csv:
             explanation = Explanation(info)
             sizes = explanation.width, explanation.height
             explain = stack.enter_context(video.video_writer(outputs.explanation, *sizes, info.fps, sound, sound_track))
@@ -134,7 +134,7 @@ def _frame_folder(folder: Path) -> Iterator[_Adder]:
         def add(frame: FrameMap, grey: _Grey) -> None:
             file = temporary / f"{frame.index:05d}.png"
             with naming_file_errors(folder):  # here, so that the error names this output and not another
-                file.write_bytes(cv2.imencode(".png", grey())[1])
+                file.write_bytes(cv2.imencode(".png", grey())[1].data)
 
         yield add
 
@@ -159,7 +159,7 @@ def _maps_file(path: Path, fps: float, settings: dict[str, Any]) -> Iterator[_Ad
 
         def add(frame: FrameMap, _: _Grey) -> None:
             with naming_file_errors(path):
-                raw.write(np.ascontiguousarray(frame.map, "<f4"))
+                raw.write(np.ascontiguousarray(frame.map, "<f4").data)
             indices.append(frame.index)
             times.append(frame.time)
 

@@ -73,7 +73,7 @@ def _copied(
     output: OutputContainer, container: InputContainer, stream: av.AudioStream, zero: float
 ) -> Iterator[av.Packet]:
     target = output.add_stream_from_template(stream)
-    shift = round(zero / stream.time_base)
+    shift = round(zero / stream.time_base) if stream.time_base else 0
 
     def packets() -> Iterator[av.Packet]:
         last = None

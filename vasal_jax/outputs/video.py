@@ -186,7 +186,7 @@ class _SoundMuxer:
         """Writes the packets that begin before `until` seconds."""
         while (packet := self._next or next(self._packets, None)) is not None:
             self._next = packet
-            if packet.pts * packet.time_base >= until:
+            if packet.pts is not None and packet.pts * packet.time_base >= until:
                 return
             self._output.mux(packet)
             self._next = None
