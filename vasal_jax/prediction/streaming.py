@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from typing import TypedDict, Unpack
 
 import jax
 import numpy as np
@@ -29,6 +30,16 @@ _STREAMED = 2
 
 _AT_ONCE = 2
 """Clips whose features are computed side by side: one of them alone keeps five sixths of two cores busy."""
+
+
+class StreamOptions(TypedDict, total=False):
+    """What may be said of a stream, by name, as in `stream`."""
+
+    sound: str | os.PathLike | None
+    sound_track: int | None
+    faces: FaceSource
+    memory: Memory | str | None
+    released: bool
 
 
 class Predictor:
@@ -130,8 +141,8 @@ def stream(
         map is not finite, `memory` is none of the above or not the released system's where `released`, or `released`
         and the video has under 17 frames.
     """
-    options = {"sound": sound, "sound_track": sound_track, "memory": memory, "released": released}
-    return Predictor(model).stream(video, faces=faces, **options)
+    predictor = Predictor(model)
+    return predictor.stream(video, sound=sound, sound_track=sound_track, faces=faces, memory=memory, released=released)
 
 
 def clip_length(memory: Memory) -> int:
@@ -139,14 +150,14 @@ def clip_length(memory: Memory) -> int:
     return memory.clip_length(CLIP_LENGTH if memory.period % _STREAMED else _STREAMED)
 
 
-def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: object) -> np.ndarray:
+def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: Unpack[StreamOptions]) -> np.ndarray:
     """Saliency maps of all frames of a video: float32 (n,32,32), each summing to 1. Options as in `stream`."""
     return np.stack([frame.map for frame in stream(model, video, **options)])
 
 
 def _pictures_and_sound(batch: Batch) -> Batch:
     """What features are made of, the same in all clips; the number of face slots may grow."""
-    return {name: batch[name] for name in ("frames", "frames_past", "mel")}
+    return Batch(**{name: batch[name] for name in ("frames", "frames_past", "mel")})
 
 
 def frame_maps(frames: list[Frame], slots: list[FacesOfFrame] | None, results: ClipResults) -> Iterator[FrameMap]:
@@ -155,12 +166,15 @@ def frame_maps(frames: list[Frame], slots: list[FacesOfFrame] | None, results: C
     Raises:
       InputError: a map is not finite.
     """
-    maps, weights, talking = (None if array is None else np.asarray(array[0]) for array in results)
-    for step, frame in enumerate(frames):  # the rest repeats the last frame
-        if not np.isfinite(maps[step]).all():
+    maps = np.asarray(results.maps[0])
+    faces: list[FaceWeights | None] = [None] * len(maps)
+    if slots is not None and results.weights is not None and results.talking is not None:
+        weights, talking = np.asarray(results.weights[0]), np.asarray(results.talking[0])
+        faces = list(map(_face_weights, slots, weights, talking))
+    for frame, saliency, its_faces in zip(frames, maps, faces, strict=False):  # the rest repeats the last frame
+        if not np.isfinite(saliency).all():
             raise InputError(f"frame {frame.index}: the map is not finite; the weights are damaged or of another model")
-        faces = weights if weights is None else _face_weights(slots[step], weights[step], talking[step])
-        yield FrameMap(frame.index, frame.time, frame.image, maps[step], faces)
+        yield FrameMap(frame.index, frame.time, frame.image, saliency, its_faces)
 
 
 def _face_weights(faces: FacesOfFrame, weights: np.ndarray, talking: np.ndarray) -> FaceWeights:
