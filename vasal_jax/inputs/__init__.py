@@ -5,6 +5,6 @@
 - `audio`: log-mel pictures of the sound.
 - `faces`: face detection, tracks, crops and face maps.
 - `fixations`: fixation points to fixation densities.
-- `images`, `frame_folder`, `map_videos`, `npy`, `npz`: pictures, saliency maps and arrays in files.
+- `images`, `frame_folder`, `map_videos`, `npy`, `object_arrays`, `npz`: pictures, saliency maps and arrays in files.
 - `limits`: the largest files, sizes and counts that are accepted.
 """
