@@ -1,7 +1,7 @@
 """Files to NumPy arrays, without JAX.
 
 - `clips`: a video as the clips that the model takes, from `video`, `audio` and `faces`.
-- `video`, `sound`, `media`, `timeline`, `truncation`: media files, their streams and their times.
+- `video`, `sound`, `media`, `timeline`, `stream_clock`, `truncation`: media files, their streams and their times.
 - `audio`: log-mel pictures of the sound.
 - `faces`: face detection, tracks, crops and face maps.
 - `fixations`: fixation points to fixation densities.

@@ -16,7 +16,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from math import ceil, inf
+from math import ceil
 from typing import Any
 
 import av
@@ -36,12 +36,8 @@ from vasal_jax.inputs.media import (
     shown_stream,
     sound_streams,
 )
+from vasal_jax.inputs.stream_clock import MAX_GAP, NEAR, StreamClock, shown_at, slack_after, stamp_of
 
-MAX_GAP = 3600.0  # seconds; a longer one is closed up
-
-_NEAR = 10.0  # seconds that streams may lie apart in a file whose packets are interleaved
-_BACK = 0.1  # seconds that a stamp may go back without having started again
-_REORDER = 2.0  # seconds that the times of pictures may go back where only these are said
 _JITTER = 1.0  # seconds that one stream may go back while the others go on
 _AHEAD = 400  # packets looked at after a jump
 _AHEAD_BYTES = 32 << 20
@@ -65,10 +61,10 @@ class Timeline:
         # All sounds, whichever is heard, so that the time of the pictures does not depend on the choice.
         streams: list[MediaStream] = [*([self.pictures] if self.pictures else []), *sound_streams(container)]
         self.streams = {stream.index: stream for stream in streams}
-        self._clocks = {index: _Clock(stream) for index, stream in self.streams.items()}
+        self._clocks = {index: StreamClock(stream) for index, stream in self.streams.items()}
 
     def packets(self, stream: MediaStream, errors: list[str]) -> Iterator[av.Packet]:
-        """The packets of one stream, stamps in seconds as `seconds` gives them; what cannot be read is in `errors`."""
+        """The packets of one stream, their stamps on the common time; what cannot be read goes to `errors`."""
         source = read_packets(self._container, self.streams.values(), errors)
         ahead: deque[av.Packet] = deque()
         while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
@@ -123,7 +119,7 @@ class Timeline:
 
     def _place(self, packet: av.Packet, ahead: deque[av.Packet], source: Iterator[av.Packet]) -> None:
         """Gives a packet its stamp on the common time; looks at packets `ahead` where its own stamp jumps."""
-        clock, stamp = self._clocks[packet.stream_index], _stamp(packet)
+        clock, stamp = self._clocks[packet.stream_index], stamp_of(packet)
         if stamp is None:
             clock.take(packet, None, self._step)
             return
@@ -131,7 +127,7 @@ class Timeline:
         if clock.last is None and others:
             clock.shift = min(others, key=lambda other: other.distance(stamp)).shift
         if clock.jumps(stamp, others):
-            joined = [other for other in others if other.shift != clock.shift and other.distance(stamp) < _NEAR]
+            joined = [other for other in others if other.shift != clock.shift and other.distance(stamp) < NEAR]
             if joined:
                 clock.begin(joined[0].shift, stamp)
             elif self._jumps == limits.MAX_JUMPS:
@@ -146,15 +142,15 @@ class Timeline:
                 self._bridge(packet, stamp, clock, ahead)
         clock.take(packet, stamp, self._step)
 
-    def _is_stray(self, packet: av.Packet, stamp: float, clock: "_Clock", ahead: deque[av.Packet]) -> bool:
+    def _is_stray(self, packet: av.Packet, stamp: float, clock: StreamClock, ahead: deque[av.Packet]) -> bool:
         """Whether the stream's next packet goes on where it was before this one."""
         if clock.last is None:
             return False
-        following = next((p for p in ahead if p.stream_index == packet.stream_index and _stamp(p) is not None), None)
-        after = None if following is None else _stamp(following)
+        following = next((p for p in ahead if p.stream_index == packet.stream_index and stamp_of(p) is not None), None)
+        after = None if following is None else stamp_of(following)
         return after is not None and 0 < after - clock.last < _JITTER < abs(after - stamp)
 
-    def _bridge(self, packet: av.Packet, stamp: float, clock: "_Clock", ahead: deque[av.Packet]) -> None:
+    def _bridge(self, packet: av.Packet, stamp: float, clock: StreamClock, ahead: deque[av.Packet]) -> None:
         """Chooses the shift of what begins with `packet`."""
         begun, ends = self._begun([packet, *ahead], clock, stamp)
         if clock.last is None:
@@ -179,7 +175,7 @@ class Timeline:
         clock.begin(shift + frames * self._step, stamp)
 
     def _begun(
-        self, window: list[av.Packet], founder: "_Clock", stamp: float
+        self, window: list[av.Packet], founder: StreamClock, stamp: float
     ) -> tuple[dict[int, list[float]], dict[int, float]]:
         """By stream, the first stamps of what begins anew in `window` close to `stamp`, and where it ended before."""
         last = {index: clock.last for index, clock in self._clocks.items()}
@@ -187,21 +183,21 @@ class Timeline:
         ends = {index: clock.end for index, clock in self._clocks.items()}
         begun: dict[int, list[float]] = {}
         for packet in window:
-            index, at = packet.stream_index, _stamp(packet)
+            index, at = packet.stream_index, stamp_of(packet)
             clock = self._clocks[index]
             if at is None or clock.shift != founder.shift:
                 continue
             before, last[index] = last[index], at
             if index not in begun:
-                begins = before is None or at < before - slack[index] or at > before + _NEAR
-                slack[index] = _slack(packet)
+                begins = before is None or at < before - slack[index] or at > before + NEAR
+                slack[index] = slack_after(packet)
                 if not begins:
-                    ends[index] = max(ends[index], _shown(packet) + clock.shift + clock.length(packet, self._step))
+                    ends[index] = max(ends[index], shown_at(packet) + clock.shift + clock.length(packet, self._step))
                     continue
-                if abs(at - stamp) > _NEAR:
+                if abs(at - stamp) > NEAR:
                     continue
             if len(begun.setdefault(index, [])) < _REORDERED:
-                begun[index].append(_shown(packet))
+                begun[index].append(shown_at(packet))
         return begun, ends
 
 
@@ -228,89 +224,6 @@ def time_zero(path: str | os.PathLike, track: av.AudioStream | None = None) -> f
             for frame in islice(timeline.frames(timeline.streams[index], errors=[]), 1):
                 return frame.time
     return None
-
-
-class _Clock:
-    """Where one stream is: its last stamp in the file, and the time up to which it was shown or heard."""
-
-    def __init__(self, stream: MediaStream):
-        self.stream = stream
-        self.shift = 0.0  # from stamps of the file to the common time
-        self.last: float | None = None
-        self.end = 0.0
-        self.slack = _REORDER  # seconds that the next stamp may go back
-        self._usual = 0.0  # seconds that the latest packet lasts
-        self.part = 0  # how often it began anew
-        self.restarted = False  # whether the stamps of this part lie before those of the part before
-
-    def begin(self, shift: float, stamp: float) -> None:
-        """What follows, from `stamp` on, is another part of the file, on its own clock."""
-        self.shift = shift
-        self.part += 1
-        self.restarted = self.last is not None and stamp < self.last
-
-    def length(self, packet: av.Packet, step: float) -> float:
-        """Seconds that a packet lasts; `step` for a picture that does not say it."""
-        said = float((packet.duration or 0) * packet.time_base)
-        # MP4 has a jump in the length of the packet before it.
-        if 0 < said <= MAX_GAP:
-            self._usual = said
-        return self._usual or (step if isinstance(self.stream, av.VideoStream) else 0.0)
-
-    def distance(self, stamp: float) -> float:
-        """Seconds between a stamp and the last one; infinite before the first."""
-        return inf if self.last is None else abs(stamp - self.last)
-
-    def jumps(self, stamp: float, others: list["_Clock"]) -> bool:
-        """Whether a stamp neither goes on from the last one nor is where the other streams are."""
-        if self.last is None:
-            return bool(others) and all(other.distance(stamp) > MAX_GAP for other in others)
-        if stamp < self.last - self.slack:
-            return True
-        fits = (other.shift == self.shift and other.distance(stamp) < _NEAR for other in others)
-        return stamp > self.last + _NEAR and not any(fits)
-
-    def take(self, packet: av.Packet, stamp: float | None, step: float) -> None:
-        """Moves a packet to the common time; `step` is the length of a picture whose own is not said."""
-        self.last = self.last if stamp is None else stamp
-        self.slack = _slack(packet)
-        if packet.pts is None and packet.dts is None:
-            return
-        ticks = round(self.shift / packet.time_base)
-        if ticks:
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
-        self.end = max(self.end, _shown(packet) + self.length(packet, step))
-
-    def replace(self, packet: av.Packet, step: float) -> None:
-        """Gives a packet whose stamp fits nothing the time at which the one before it ends."""
-        packet.pts = packet.dts = round(self.end / packet.time_base)
-        self.end += self.length(packet, step)
-
-
-def _stamp(packet: av.Packet) -> float | None:
-    """Seconds by which packets of a stream are in order; None where that is not said."""
-    ticks = packet.pts if _shown_alone(packet) else packet.dts
-    return None if ticks is None else float(ticks * packet.time_base)
-
-
-def _shown_alone(packet: av.Packet) -> bool:
-    """Whether a packet says when it is shown, but not when it is decoded, or nonsense of that."""
-    # FFmpeg works out when pictures of Matroska are decoded, and does so wrongly where their stamps jump.
-    return packet.dts is None or (packet.pts is not None and abs(packet.pts - packet.dts) * packet.time_base > _NEAR)
-
-
-def _slack(packet: av.Packet) -> float:
-    """Seconds that the stamp after a packet's may lie before it in a part of a file."""
-    # Pictures come in the order of their decoding, in which the times at which they are shown go back and forth.
-    return _REORDER if _shown_alone(packet) and isinstance(packet.stream, av.VideoStream) else _BACK
-
-
-def _shown(packet: av.Packet) -> float:
-    """Seconds at which a packet with a stamp is shown."""
-    ticks = packet.dts if packet.pts is None else packet.pts
-    assert ticks is not None  # see `take`
-    return float(ticks * packet.time_base)
 
 
 def _flush(stream: MediaStream) -> av.Packet:
