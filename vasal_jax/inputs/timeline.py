@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import av
 from av.container import InputContainer
@@ -37,6 +37,8 @@ from vasal_jax.inputs.media import (
     sound_streams,
 )
 from vasal_jax.inputs.stream_clock import MAX_GAP, NEAR, StreamClock, shown_at, slack_after, stamp_of
+
+T = TypeVar("T")
 
 _JITTER = 1.0  # seconds that one stream may go back while the others go on
 _AHEAD = 400  # packets looked at after a jump
@@ -72,6 +74,14 @@ class Timeline:
             if packet.stream_index == stream.index:
                 yield packet
 
+    @overload
+    def frames(self, stream: av.VideoStream, errors: list[str]) -> Iterator[av.VideoFrame]: ...
+    @overload
+    def frames(self, stream: av.AudioStream, errors: list[str]) -> Iterator[av.AudioFrame]: ...
+    @overload
+    def frames(
+        self, stream: av.VideoStream, errors: list[str], convert: Callable[[av.VideoFrame], T]
+    ) -> Iterator[T]: ...
     def frames(
         self, stream: MediaStream, errors: list[str], convert: Callable[[Any], Any] = lambda frame: frame
     ) -> Iterator[Any]:
