@@ -74,8 +74,9 @@ def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
     validation = Validation(validation_batches, config.validation_memory, config.best)
     stopped = fit(training, start, config.run, batches, validation, config.loop, config.checkpoints)
     if stopped:
-        print(f"stopped by {stopped.name} and saved; the same command goes on from here", file=sys.stderr)
-        return 130 if stopped == signal.SIGINT else 0
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            print(f"stopped by {stopped.name} and saved; the same command goes on from here", file=sys.stderr)
+        return 0 if stopped == signal.SIGTERM else 130
     if config.export is not None:
         export(training, config.run, config.export, config.trained_memory)
         say(f"wrote {config.export}")

@@ -23,6 +23,7 @@ from data.synthetic import SyntheticArgs, generate
 from train import main
 from vasal_jax.size import Size
 from vasal_jax.system.locks import LOCK_NAME, only_one
+from vasal_jax.training.loop import _Signals
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6
@@ -149,15 +150,33 @@ def test_after_20_kills_at_any_moment_the_curve_goes_on_to_the_bit(unbroken, dat
     assert rows(run, "validation.csv") == rows(unbroken, "validation.csv")
 
 
-def test_sigterm_saves_and_ends_with_0(unbroken, data, cache, tmp_path):
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_stops_a_training_between_two_steps(ignored):
+    """But not behind nohup."""
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with _Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.caught == (None if ignored else signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), pytest.param(signal.SIGHUP, 130, marks=pytest.mark.slow)]
+)
+def test_a_signal_saves_and_the_same_command_goes_on(unbroken, data, cache, tmp_path, number, code):
     run = tmp_path / "run"
     process = start(data, run, cache)
     wait_for_step(process, run, 1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0
-    if "stopped by SIGTERM" in errors:  # else it was at its last step
+    if f"stopped by {number.name} and saved" in errors:  # else it was at its last step
+        assert process.returncode == code
         assert len(rows(run)) < STEPS
+    assert "Traceback" not in errors
+    assert not [path for path in run.rglob("*") if ".partial" in path.name]
     assert main(command(data, run)) == 0
     assert rows(run) == rows(unbroken)
 

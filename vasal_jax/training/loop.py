@@ -16,6 +16,7 @@ from vasal_jax import weights
 from vasal_jax.batch import Batch
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
+from vasal_jax.system import stopping
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, place, replicate
@@ -77,7 +78,7 @@ def fit(
       config, checkpointing: the rest.
 
     Returns:
-      The signal (SIGINT or SIGTERM) that ended it early, with all that was done saved.
+      The signal (SIGINT, SIGTERM or SIGHUP) that ended it early, with all that was done saved.
 
     Raises:
       InputError: the data cannot be read, three batches in a row are not finite, or something cannot be written. What
@@ -219,13 +220,17 @@ def _profile(config: LoopConfig, number: int, folder: Path) -> None:
 
 
 class _Signals:
-    """SIGTERM (preemption) and Ctrl-C, heard during a block, acted on between two steps."""
+    """SIGTERM (preemption), Ctrl-C and a terminal that is closed, heard during a block, acted on between two steps."""
 
     def __init__(self) -> None:
         self.caught: signal.Signals | None = None
 
     def __enter__(self) -> "_Signals":
-        self._usual = {which: signal.signal(which, self._catch) for which in (signal.SIGTERM, signal.SIGINT)}
+        usual = {which: signal.getsignal(which) for which in stopping.SIGNALS}
+        # Behind nohup the program was started to ignore one of them.
+        self._usual = {which: before for which, before in usual.items() if before not in (signal.SIG_IGN, None)}
+        for which in self._usual:
+            signal.signal(which, self._catch)
         return self
 
     def __exit__(self, *_: object) -> None:
