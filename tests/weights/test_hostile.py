@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 
+import vasal_jax
 from tests.helpers.budget import refusal
 from vasal_jax.config import ModelConfig
+from vasal_jax.models import VASal
 from vasal_jax.weights.parameters import parameter_shapes
 
 READ, PYTORCH = "vasal_jax.weights:read", "vasal_jax.weights.pytorch:read"
@@ -124,11 +127,6 @@ def test_tensors_of_other_kinds(tmp_path, kind):
 
 @pytest.mark.parametrize("name", ["pipe", "link", "large metadata", "hole"])
 def test_orbax_folders(tmp_path, name):
-    from flax import nnx
-
-    import vasal_jax
-    from vasal_jax.models import VASal
-
     path = tmp_path / "w"
     vasal_jax.save(VASal(TINY, rngs=nnx.Rngs(0)), path)
     if name == "pipe":
@@ -140,3 +138,22 @@ def test_orbax_folders(tmp_path, name):
         with file.open("r+b" if file.exists() else "wb") as content:
             content.truncate(5 * 10**9)
     assert "Orbax weights folder" in refusal(READ, path)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "shard", "message"),
+    [(3 * 10**8, 3 * 10**8, "in chunks that are no larger"), (1, 2 * 10**9, "not an Orbax weights folder")],
+)
+def test_chunks_of_orbax_arrays_are_looked_at_first(tmp_path, chunk, shard, message):
+    import tensorstore
+
+    path = tmp_path / "w"
+    vasal_jax.save(VASal(TINY, rngs=nnx.Rngs(0)), path)
+    store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{path}/state/"}}
+    arrays = tensorstore.KvStore.open(store).result()
+    key = "visual.conv1_1.bias/zarr.json"
+    claims = json.loads(arrays.read(key).result().value)
+    claims["chunk_grid"]["configuration"]["chunk_shape"] = [shard]
+    claims["codecs"][0]["configuration"]["chunk_shape"] = [chunk]
+    arrays.write(key, json.dumps(claims).encode()).result()
+    assert message in refusal(READ, path)

@@ -52,6 +52,8 @@ MAX_WEIGHTS_HEADER_BYTES = 2**20
 """Of the header of a `.safetensors` file, or of an Orbax folder's metadata."""
 MAX_PARAMETERS = 2**26
 """Of a model that a weights file describes; the released one has 7,274,113."""
+MAX_ORBAX_CHUNKS = 2**16
+"""Chunks of all arrays in an Orbax folder: 600 arrays on a hundred devices."""
 MAX_PYTORCH_BYTES = 640 * 2**20
 """Of a PyTorch file: torchvision's VGG-16 has 553 million."""
 MAX_PYTORCH_STEPS = 2**20

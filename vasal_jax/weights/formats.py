@@ -23,6 +23,7 @@ from vasal_jax.inputs import limits
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
 from vasal_jax.system.reading import open_regular, parse_json
+from vasal_jax.weights.orbax_chunks import check_chunks
 from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, parameter_shapes
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
@@ -221,6 +222,7 @@ def _read_orbax(path: Path) -> _Stored:
     expected = 4 * sum(map(math.prod, shapes.values()))
     if size > 2 * expected + 2**24:
         raise InputError(f"{path}: a damaged Orbax weights folder (about {expected} bytes expected, found {size})")
+    check_chunks(path, shapes)
     with _orphaned_readers_silenced():
         try:
             values = ocp.load(path)
