@@ -58,6 +58,10 @@ class PreparedSplit:
         self.settings = {name: metadata[name] for name in ("dataset", "split_rule", "sigma")}
         videos, first = [], 0
         entries = metadata["videos"][split]
+        if not entries:
+            raise InputError(
+                f"{self.folder}: split {split!r} has no video; prepare the dataset again with another rule"
+            )
         for index, entry in enumerate(entries):
             shard = self.folder / f"face_saliency-{split}.array_record-{index:05d}-of-{len(entries):05d}"
             if not shard.is_file() or shard.stat().st_size != entry["bytes"]:
@@ -94,7 +98,17 @@ def _read_metadata(path: Path) -> dict:
     try:
         metadata = read_json(path, "the metadata of a prepared dataset", limits.MAX_JSON_BYTES)
         metadata["dataset"], metadata["split_rule"], metadata["sigma"]
-        dict(metadata["videos"])
-    except (ValueError, KeyError, TypeError):
+        for entry in (entry for entries in metadata["videos"].values() for entry in entries):
+            if not (isinstance(entry["id"], str) and entry["fps"] > 0 and all(map(_is_count, _counts(entry)))):
+                raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: damaged; delete {path.parent} and prepare the dataset again") from None
     return metadata
+
+
+def _counts(entry: dict) -> tuple:
+    return entry["frames"], entry["bytes"], entry["subjects"] + 1  # a video may have no subject
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 < value < 2**48
