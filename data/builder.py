@@ -85,6 +85,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._engine = Engine(engine, ray_address, processes)
 
+    # TFDS decorates its own, so its types take that for a variable.
     def download_and_prepare(self, **options: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """As TFDS has it, with its options, by one program at a time.
 

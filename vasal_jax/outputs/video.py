@@ -172,6 +172,7 @@ def _made_even(image: np.ndarray, context: av.VideoCodecContext) -> np.ndarray:
 
 def _as_array(plane: VideoPlane) -> np.ndarray:
     """The pixels (H,W) of a plane, in place."""
+    # PyAV's types do not say that a plane is a buffer.
     pixels = np.frombuffer(plane, np.uint8)  # pyright: ignore[reportCallIssue, reportArgumentType]
     return pixels.reshape(plane.height, plane.line_size)[:, : plane.width]
 
