@@ -5,31 +5,46 @@ Each case prints its seed before it is read, so that a crash or a hang names it.
 where an output is left behind half-written.
 """
 
+import json
 import resource
+import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import av
 import cv2
+import h5py
 import numpy as np
 import scipy.io
+from flax import nnx
 
+from data.challenge_files import SPLIT_FILE, read_fixations, read_split_file
+from data.mvva_arrays import load_fixations, load_talking
 from data.splits import read_list
 from data.stavis import read_fixation_map
 from tests.helpers.flashes import write_flash
+from tests.helpers.media import write_wav
 from tests.helpers.models import narrow_model
 from vasal_jax import weights
+from vasal_jax.config import MVVA_GRID, ModelConfig
 from vasal_jax.errors import InputError
+from vasal_jax.evaluation import result_files
 from vasal_jax.evaluation.map_folders import find_maps
 from vasal_jax.inputs.audio import load_spectrogram
-from vasal_jax.inputs.images import read_grey
+from vasal_jax.inputs.faces.tracks import load_tracks
+from vasal_jax.inputs.images import read_grey, read_rgb
+from vasal_jax.inputs.map_videos import read_maps
 from vasal_jax.inputs.npy import load_array
-from vasal_jax.inputs.video import probe, read_frames
+from vasal_jax.inputs.video import count_frames, probe, read_frames
+from vasal_jax.metrics.saliency import METRICS
+from vasal_jax.models import VASal
 from vasal_jax.outputs.video import video_writer
+from vasal_jax.weights import parameters, pytorch
 
 MAX_SECONDS = 30
 MAX_BYTES = 2 * 2**30
@@ -58,16 +73,46 @@ def draw(folder: Path) -> list[Path]:
     scipy.io.savemat(folder / "a.mat", {"eyeMap": rng.random((30, 40)) > 0.9})
     np.savez(folder / "312.npz", maps=rng.random((40, 8, 8)).astype(np.float32), frame_index=np.arange(40))
     (folder / "a.txt").write_text("".join(f"{number} 450 25\n" for number in range(220, 240)))
-    for name in ("a.png", "a.jpg"):
-        (folder / name).write_bytes(cv2.imencode(name[1:], rng.integers(0, 255, (60, 80), np.uint8))[1])
-    return files + [folder / name for name in OTHERS]
+    for name in ("a.png", "a.jpg", "frame_1.png"):
+        (folder / name).write_bytes(cv2.imencode(name[-4:], rng.integers(0, 255, (60, 80), np.uint8))[1])
+    write_wav(folder / "a.wav", rng.random(20_000) - 0.5)
+    with h5py.File(folder / "v73.mat", "w") as file:
+        file["eyeMap"] = (rng.random((40, 30)) > 0.9).astype(np.uint8)
+    pytorch.write(parameters.arrays(VASal(ModelConfig.tiny(), rngs=nnx.Rngs(0))), folder / "a.pth.tar")
+    weights.save(model, folder / "orbax")
+    _draw_texts(folder, rng)
+    return files + [folder / name for name in (*OTHERS, *(each.name for each in folder.glob("*.json")))]
 
 
-OTHERS = ("w.safetensors", "a.npy", "b.npy", "a.mat", "312.npz", "a.txt", "a.png", "a.jpg")
+def _draw_texts(folder: Path, rng: np.random.Generator) -> None:
+    numbers = dict.fromkeys(METRICS, 0.5)
+    row = {"name": "a", "truth": "all", "videos": {"7": numbers}, "frames": {"7": [[0, 3]]}}
+    row |= {"mean_over_videos": numbers, "mean_over_frames": numbers}
+    texts = {
+        "R.json": {"rows": [row], "settings": {}},
+        "fixations.json": rng.integers(0, 500, (20, 4, 2)).tolist(),
+        SPLIT_FILE: {"train": [f"{index}.mp4" for index in range(30)], "public_test": ["x.mp4"]},
+    }
+    for name, value in texts.items():
+        (folder / name).write_text(json.dumps(value))
+    lines = [",".join(["row", "video", "frame", *METRICS])]
+    lines += [",".join(["a", "7", str(frame), *["0.25"] * len(METRICS)]) for frame in range(30)]
+    (folder / "R_frames.csv").write_text("\n".join(lines))
+
+
+OTHERS = (
+    "w.safetensors", "a.npy", "b.npy", "a.mat", "v73.mat", "312.npz", "a.txt", "a.png", "a.jpg", "frame_1.png", "a.wav",
+    "a.pth.tar", "orbax", "R_frames.csv",
+)  # fmt: skip
 
 
 def damaged(source: Path, path: Path, rng: np.random.Generator) -> Path:
     """The file with bytes flipped, cut, moved or left out; of media, sometimes the packets and their stamps instead."""
+    if source.is_dir():
+        shutil.copytree(source, path)
+        files = sorted(file for file in path.rglob("*") if file.is_file() and file.stat().st_size)
+        chosen = files[int(rng.integers(0, len(files)))]
+        return damaged(chosen, chosen, rng) and path
     if source.suffix in (".mp4", ".mkv", ".ts", ".flv", ".mpg", ".avi") and rng.random() < 0.5:
         return _remuxed(source, path, rng)
     data = bytearray(source.read_bytes())
@@ -115,20 +160,35 @@ def _remuxed(source: Path, path: Path, rng: np.random.Generator) -> Path:
     return path
 
 
+READERS: dict[str, list[Callable]] = {
+    ".safetensors": [weights.load],
+    ".npy": [load_array, load_fixations, load_talking, partial(load_tracks, size=MVVA_GRID)],
+    ".mat": [read_fixation_map],
+    ".npz": [lambda path: [maps.open()(0) for maps in find_maps(path.parent, {"312": 40})[0].values()]],
+    ".txt": [read_list],
+    ".png": [read_grey, read_rgb],
+    ".jpg": [read_grey, read_rgb],
+    "frame_1.png": [lambda path: read_frames(probe(path.parent, 25))],
+    ".wav": [load_spectrogram],
+    ".tar": [pytorch.read, weights.read],
+    "orbax": [weights.load],
+    "R.json": [result_files.read_json],
+    "R_frames.csv": [lambda path: result_files.read_frames(path.with_name("R.json"), "a")],
+    "fixations.json": [read_fixations],
+    SPLIT_FILE: [lambda path: read_split_file(path.parent)],
+}
+
+
 def read(path: Path, out: Path) -> None:
     """Reads a file with every reader that takes its kind."""
-    readers: list[Callable[[], object]] = {
-        ".safetensors": [lambda: weights.load(path)],
-        ".npy": [lambda: load_array(path)],
-        ".mat": [lambda: read_fixation_map(path)],
-        ".npz": [lambda: [maps.open()(0) for maps in find_maps(path.parent, {"312": 40})[0].values()]],
-        ".txt": [lambda: read_list(path)],
-        ".png": [lambda: read_grey(path)],
-        ".jpg": [lambda: read_grey(path)],
-    }.get(path.suffix, [lambda: load_spectrogram(path), lambda: _overlay(path, out)])
+    readers = READERS.get(path.name) or READERS.get(path.suffix) or MEDIA_READERS
     for reader in readers:
         try:
-            reader()
+            if reader is _overlay:
+                _overlay(path, out)
+            elif isinstance(found := reader(path), Iterator):
+                for _ in found:
+                    pass
         except InputError as error:
             if path.name not in str(error) and str(path.parent) not in str(error):
                 raise ValueError("names no file") from error
@@ -141,6 +201,15 @@ def _overlay(path: Path, out: Path) -> None:
             write(frame.image, frame.time)
             if frame.index > 200:
                 break
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+# What prediction and an overlay read of a video, its maps, and the frames that a check of a dataset counts.
+MEDIA_READERS = [load_spectrogram, _overlay, read_maps, count_frames]
 
 
 def main(folder: Path, seed: int, seconds: float) -> int:
@@ -157,8 +226,7 @@ def main(folder: Path, seed: int, seconds: float) -> int:
         try:
             path = damaged(source, work / source.name, rng)
         except (av.FFmpegError, ValueError, OverflowError):
-            for each in work.iterdir():
-                each.unlink()
+            _empty(work)
             seed += 1
             continue  # the muxer refused all of it
         peak, out = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, work / "out.mp4"
@@ -176,8 +244,7 @@ def main(folder: Path, seed: int, seconds: float) -> int:
             failed += 1
             print(f"FAILED {seed} {source.name}", traceback.format_exc(), sep="\n", flush=True)
             path.rename(folder / f"failed_{seed}_{source.name}")
-        for each in work.iterdir():
-            each.unlink()
+        _empty(work)
         seed += 1
     return failed
 
