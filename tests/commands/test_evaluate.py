@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -196,6 +197,26 @@ def test_two_rows_of_one_name(faces, tmp_path, capfd):
 def test_comparing_what_is_no_result(tmp_path, capfd):
     assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 2
     assert capfd.readouterr().err.startswith("error: ")
+
+
+def test_dark_maps_of_16_bits_score_as_their_values_do(faces, tmp_path, capfd):
+    """They lost their low byte, and with it nearly all that they say."""
+    rng = np.random.default_rng(0)
+    for bits in (8, 16):
+        for video in ("100", "312"):
+            (tmp_path / f"maps{bits}" / video).mkdir(parents=True)
+    for video in ("100", "312"):
+        for frame in range(24):
+            values = rng.integers(0, 250, (36, 64))
+            for bits in (8, 16):
+                path = tmp_path / f"maps{bits}" / video / f"{frame}.png"
+                cv2.imwrite(str(path), values.astype(f"uint{bits}"))
+    maps = [str(tmp_path / f"maps{bits}") for bits in (8, 16)]
+    assert main([str(faces), "--maps", *maps, "--out", str(tmp_path / "R.json"), *SMALL, *SPLIT]) == 0
+    assert not lines(capfd)[1]
+    rows = {row["name"]: row["mean_over_videos"] for row in json.loads((tmp_path / "R.json").read_text())["rows"]}
+    for metric in METRICS:
+        assert rows["maps16"][metric] == pytest.approx(rows["maps8"][metric], abs=1e-3), metric
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"]])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 
 def picture(height: int = 48, width: int = 64) -> np.ndarray:
@@ -49,6 +50,27 @@ def write_video(
         container.mux(stream.encode())
         if audio is not None:
             _encode_sound(container, audio, sound, sound_rate, sound_start)
+    return path
+
+
+def write_tracks(path: Path, marks: list[Disposition]) -> Path:
+    """Ten black pictures with a sound track a mark: silence, then a constant, then a louder one."""
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        tracks = [container.add_stream("pcm_s16le", rate=22050, layout="mono") for _ in marks]
+        for track, mark in zip(tracks, marks, strict=True):
+            track.disposition = mark
+        for _ in range(10):
+            image = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(pictures.encode(image))
+        container.mux(pictures.encode())
+        for loudness, track in enumerate(tracks):
+            samples = np.full((1, 8820), 8000 * loudness, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate = 22050
+            container.mux(track.encode(frame))
+            container.mux(track.encode())
     return path
 
 

@@ -9,6 +9,7 @@ import pytest
 from av.stream import Disposition
 
 from tests.helpers.flashes import beep_times, write_flash, write_overlay
+from tests.helpers.media import write_tracks
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.sound import read_sound
 from vasal_jax.outputs import video as video_module
@@ -42,27 +43,6 @@ def test_sound_is_copied_where_the_container_holds_it_and_else_encoded(tmp_path,
     np.testing.assert_allclose(beep_times(path), beep_times(source), atol=0.04)
 
 
-def _two_tracks(path: Path, marks: list[Disposition]) -> Path:
-    """A silence and a tone, with these marks."""
-    with av.open(str(path), "w") as container:
-        pictures = container.add_stream("mpeg4", rate=25)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
-        tracks = [container.add_stream("pcm_s16le", rate=22050, layout="mono") for _ in marks]
-        for track, mark in zip(tracks, marks, strict=True):
-            track.disposition = mark
-        for _ in range(10):
-            image = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
-            container.mux(pictures.encode(image))
-        container.mux(pictures.encode())
-        for loudness, track in enumerate(tracks):
-            samples = np.full((1, 8820), 8000 * loudness, np.int16)
-            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            frame.sample_rate = 22050
-            container.mux(track.encode(frame))
-            container.mux(track.encode())
-    return path
-
-
 PLAIN = Disposition(0)
 
 
@@ -76,7 +56,7 @@ PLAIN = Disposition(0)
     ],
 )
 def test_the_track_of_a_player_is_heard_and_written(tmp_path, marks, heard, caplog):
-    source = _two_tracks(tmp_path / "a.mkv", marks)
+    source = write_tracks(tmp_path / "a.mkv", marks)
     assert (np.concatenate(list(read_sound(source))).max() > 0.1) == heard
     (line,) = [record.getMessage() for record in caplog.records]
     assert f"2 sound tracks, track {heard + 1} is heard" in line
@@ -86,7 +66,7 @@ def test_the_track_of_a_player_is_heard_and_written(tmp_path, marks, heard, capl
 
 
 def test_a_track_is_chosen_by_number(tmp_path, caplog):
-    source = _two_tracks(tmp_path / "a.mkv", [PLAIN, Disposition.default])
+    source = write_tracks(tmp_path / "a.mkv", [PLAIN, Disposition.default])
     for track in (1, 2):
         assert (np.concatenate(list(read_sound(source, track))).max() > 0.1) == (track == 2)
         path = tmp_path / f"{track}.mp4"
