@@ -16,5 +16,6 @@ from .prediction import (
 )
 from .weights import load as load
 from .weights import save as save
+from .weights.hub import push as push
 
 __version__: str

@@ -1,4 +1,4 @@
-"""What others publish, fetched by name: `vasal fetch NAME`. The only command that uses the network."""
+"""What others publish, fetched by name: `vasal fetch NAME`."""
 
 import contextlib
 import dataclasses
@@ -60,7 +60,7 @@ CATALOGUE = {
 
 @dataclasses.dataclass(frozen=True)
 class FetchArgs:
-    """Fetch what others publish. The network is used by this command alone, for the name that is given to it."""
+    """Fetch what others publish, by the name that is given."""
 
     name: Positional[Literal["weights", "face-maps", "mvva", "released-code", "aim-2024", "ntire-2026"]]
     """What to fetch. Of a dataset that is only had through its page, the page's address is printed."""

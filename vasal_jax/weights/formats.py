@@ -24,11 +24,18 @@ from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
 from vasal_jax.system.reading import open_regular, parse_json
 from vasal_jax.weights.orbax_chunks import check_chunks
-from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, parameter_shapes
+from vasal_jax.weights.parameters import (
+    CONFIG_KEY,
+    Arrays,
+    arrays,
+    build,
+    check_arrays,
+    metadata_of,
+    parameter_shapes,
+)
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
 _MAX_FILES = 10_000  # of an Orbax folder
-_CONFIG_KEY = "vasal_config"
 
 
 class _Stored(NamedTuple):
@@ -42,7 +49,8 @@ def load(path: str | Path, *, dtype: str | None = None, config: ModelConfig | No
 
     Args:
       path: `.safetensors`, an Orbax folder written by `save`, or a PyTorch checkpoint of the released model
-        of any name (needs PyTorch).
+        of any name (needs PyTorch); or `hf://ORGANISATION/NAME`, with `@REVISION` after it, from a hub
+        (`vasal_jax.weights.hub`, the extra `hub`). The network is used for such a name alone.
       dtype: compute type in place of the stored one, float32 or bfloat16.
       config: of a PyTorch checkpoint, which has none; the released one by default.
 
@@ -50,9 +58,10 @@ def load(path: str | Path, *, dtype: str | None = None, config: ModelConfig | No
       The model; its `memory` is what the weights were trained with, None where they do not say so.
 
     Raises:
-      InputError: a missing or unreadable file, no config, or parameters that do not fit it (all are listed).
+      InputError: a missing or unreadable file, no config, or parameters that do not fit it (all are listed); of a hub,
+        also that it cannot be reached, within 5 seconds.
     """
-    config, values, memory = _stored(Path(path), config)
+    config, values, memory = _stored(_local(path), config)
     if dtype is not None:
         config = dataclasses.replace(config, dtype=dtype)
     model = build(config, values, path)
@@ -62,8 +71,24 @@ def load(path: str | Path, *, dtype: str | None = None, config: ModelConfig | No
 
 def read(path: str | Path, config: ModelConfig | None = None) -> tuple[ModelConfig, Arrays]:
     """Config and parameters of any weights file; arguments and errors as `load`."""
-    stored = _stored(Path(path), config)
+    stored = _stored(_local(path), config)
     return stored.config, stored.values
+
+
+def _local(path: str | Path) -> Path:
+    """The path; of a name on a hub, that of its weights once they are here."""
+    if not _is_on_hub(path):
+        return Path(path)
+    try:
+        from vasal_jax.weights import hub
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise InputError(f"{path}: {package} is not installed; this needs pip install 'vasal-jax[hub]'") from None
+    return hub.download(str(path))
+
+
+def _is_on_hub(path: str | Path) -> bool:
+    return str(path).startswith("hf:/")  # a `Path` has joined the two slashes
 
 
 def _stored(path: Path, config: ModelConfig | None) -> _Stored:
@@ -90,8 +115,8 @@ def is_pytorch(path: Path) -> bool:
 
 
 def check_exists(path: Path) -> None:
-    """Raises `InputError` where there is nothing at `path`; to be called before long work."""
-    if not path.exists():
+    """Raises `InputError` where there is nothing at `path`; to be called before long work. A hub is not asked."""
+    if not (path.exists() or _is_on_hub(path)):
         raise InputError(f"{path}: no such weights; expected .safetensors, an Orbax folder or a PyTorch checkpoint")
 
 
@@ -105,9 +130,7 @@ def save(model: VASal, path: str | Path) -> None:
 
 def write(config: ModelConfig, values: Arrays, path: Path, memory: Memory | None = None) -> None:
     """Writes config, parameters and the memory that they were trained with, as `save` does."""
-    # One entry: safetensors writes several in an order that changes from file to file.
-    fields = dataclasses.asdict(config) | ({} if memory is None else {"memory": str(memory)})
-    metadata = {_CONFIG_KEY: json.dumps(fields)}
+    metadata = metadata_of(config, memory)
     with replacing(path) as temporary:
         if path.suffix == ".safetensors":
             temporary.write_bytes(safetensors.numpy.save(values, metadata=metadata))
@@ -292,9 +315,9 @@ def _not_an_orphan(record: logging.LogRecord) -> bool:
 def _described(metadata: Mapping[str, Any] | None, path: Path) -> tuple[ModelConfig, Memory | None]:
     """What the metadata of a weights file say."""
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    text, words = metadata.get(_CONFIG_KEY), None
+    text, words = metadata.get(CONFIG_KEY), None
     if text is None:
-        raise InputError(f"{path}: has no {_CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
+        raise InputError(f"{path}: has no {CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
     with suppress(ValueError, TypeError, RecursionError):  # `from_json` says what is wrong with it
         fields = json.loads(text)
         if isinstance(fields, dict) and "memory" in fields:

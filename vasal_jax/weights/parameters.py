@@ -1,5 +1,7 @@
 """A model's parameters as NumPy arrays by name: out of it, into it, and checked before."""
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -7,11 +9,15 @@ from typing import Any
 
 import jax
 import numpy as np
+import safetensors.numpy
 from flax import nnx
 
-from vasal_jax.config import ModelConfig
+from vasal_jax.config import Memory, ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.models.vasal import VASal
+
+CONFIG_KEY = "vasal_config"
+"""Of the metadata of a weights file."""
 
 Arrays = dict[str, np.ndarray]
 """Parameters by dotted path, e.g. `visual.conv1_1.kernel`, float32."""
@@ -41,6 +47,18 @@ def arrays(model: VASal) -> Arrays:
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of a config's model by dotted path, without making the model."""
     return {_dotted(path): leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(_abstract(config)))}
+
+
+def metadata_of(config: ModelConfig, memory: Memory | None) -> dict[str, str]:
+    """What a weights file says of itself: config, and the memory that the weights were trained with."""
+    # One entry: safetensors writes several in an order that changes from file to file.
+    fields = dataclasses.asdict(config) | ({} if memory is None else {"memory": str(memory)})
+    return {CONFIG_KEY: json.dumps(fields)}
+
+
+def to_safetensors(model: VASal) -> bytes:
+    """A model as the content of a `.safetensors` file."""
+    return safetensors.numpy.save(arrays(model), metadata=metadata_of(model.config, model.memory))
 
 
 def check_arrays(found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], source: str | Path) -> None:
