@@ -2,7 +2,8 @@
 
     python -m data.builder FOLDER OUT                       MVVA, or a folder of data.synthetic
     python -m data.builder FOLDER OUT --dataset DIEM        a dataset in the STAViS layout
-    tfds build data/builder.py --manual_dir FOLDER --data_dir OUT     the same as the first
+    tfds build data/builder.py --manual_dir FOLDER --data_dir OUT     the same as the first; Beam's runners do the work
+                                                                      with --beam_pipeline_options runner=...
 
 It is written once and then read by `data.pipeline`. Broken off, it goes on where it was.
 """
@@ -15,6 +16,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from data.beam_jobs import in_beam
 from data.datasets import open_dataset, own_name
 from data.records import VideoRecord
 from data.splits import NAMES
@@ -131,7 +135,10 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         """In place of TFDS's own, which works in one process and loses all when killed: shards made apart, kept till
         all are there, then put in place."""
         by_split = self._split_generators(dl_manager)
-        made = self._make_shards([record for records in by_split.values() for record in records])
+        run = partial(self._engine.run, lost=_lost)
+        if download_config.beam_options or download_config.beam_runner:
+            run = partial(in_beam, options=download_config.beam_options, runner=download_config.beam_runner)
+        made = self._make_shards([record for records in by_split.values() for record in records], run)
         videos, infos = {}, []
         for split, records in by_split.items():
             videos[split] = [made[record.id] for record in records if record.id in made]
@@ -147,8 +154,11 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         """Where finished shards wait for the others."""
         return Path(self._data_dir_root) / self.name / self._choice.name / f"{self.version}.shards"
 
-    def _make_shards(self, records: list[VideoRecord]) -> dict[str, dict]:
-        """Frames and bytes of the shard of each video, by ID; what cannot be read is logged and left out."""
+    def _make_shards(self, records: list[VideoRecord], run: Callable) -> dict[str, dict]:
+        """Frames and bytes of the shard of each video, by ID; what cannot be read is logged and left out.
+
+        `run` is from a function and its jobs to the results.
+        """
         folder, made = self._workshop, {}
         with naming_file_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -157,7 +167,7 @@ class FaceSaliency(tfds.core.GeneratorBasedBuilder):
         jobs = [(record, self._choice.sigma, folder, self._choice.find_faces) for record in records]
         with progress_bar() as progress:
             task = progress.add_task("preparing videos", total=len(jobs))
-            for video, shard, problem in self._engine.run(make_shard, jobs, _lost):
+            for video, shard, problem in run(make_shard, jobs):
                 progress.advance(task)
                 if problem is None:
                     made[video] = shard

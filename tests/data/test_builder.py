@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data import mvva, shards
+from data.beam_jobs import in_beam
 from data.builder import main
 from data.datasets import open_dataset
 from data.examples import frame_examples
@@ -180,6 +182,7 @@ FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from data.beam_jobs import in_beam
 from data.builder import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -300,6 +303,22 @@ def test_the_command_of_tensorflow_datasets_builds_it(prepared, release, tmp_pat
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert contents(tmp_path) == contents(prepared)
+
+
+@pytest.mark.skipif(find_spec("apache_beam") is None, reason="Beam is not installed: pip install 'vasal-jax[beam]'")
+def test_a_runner_of_beam_makes_the_same_shards(prepared, release, tmp_path):
+    command = [sys.executable, "-P", "-c", TFDS_BUILD, "data/builder.py"]
+    command += ["--manual_dir", str(release), "--data_dir", str(tmp_path)]
+    command += ["--beam_pipeline_options", "runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(tmp_path) == contents(prepared)
+
+
+def test_beam_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(InputError, match="Apache Beam, which is not installed"):
+        list(in_beam(print, [()], None, None))
 
 
 @pytest.mark.parametrize("damage", ["shard", "metadata", "nothing there", "two there"])
