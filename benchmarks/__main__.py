@@ -14,6 +14,7 @@ BENCHMARKS = {
     "face": "what the face branch adds to a clip's forward pass",
     "faces": "what finding faces adds to predict.py, beside --faces none; minutes a round",
     "predict": "predict.py on a 30 s video, beside the release's way of working; minutes a round",
+    "many": "predict.py on 8 videos at once, beside a command each and the release's way of working; minutes a round",
     "cold_start": "time to the first map of predict.py, with a filled and an empty compilation cache",
     "metrics": "all metrics of a frame, beside pysaliency",
     "input_pipeline": "clips of the prepared dataset, beside clips taken from the videos",

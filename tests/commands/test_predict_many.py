@@ -150,7 +150,7 @@ def test_programs_are_compiled_once_for_videos_of_any_size(films, model):
     ("options", "message"),
     [
         ({"ray_address": "auto"}, "is about --engine ray"),
-        ({"workers": 2}, "--workers is about --engine ray"),
+        ({"workers": 0}, "--workers: expected 1 to 4096"),
         ({"shard": "5/4"}, "--shard: expected 1 to N"),
         ({"overlay": Path("o.mp4")}, "--overlay: about one video"),
         ({"sound": Path("s.wav")}, "--sound: about one video"),
@@ -269,6 +269,13 @@ def test_a_full_disk_stops_the_run(films, model, tmp_path, monkeypatch, capfd, n
     assert sorted(files(tmp_path)) == ["a.npz"]
     assert command(films, model, out=tmp_path, write=("maps",)) == 1
     assert "2 done, 1 skipped, 1 failed" in capfd.readouterr().out
+
+
+def test_several_at_a_time_give_what_one_after_the_other_gives(films, model, tmp_path, capfd):
+    write = ("overlay", "maps")
+    assert command(films, model, out=tmp_path / "one", write=write, workers=1) == 1
+    assert command(films, model, out=tmp_path / "many", write=write, workers=4) == 1
+    assert files(tmp_path / "many") == files(tmp_path / "one")
 
 
 def test_shards_share_the_videos(films, model, tmp_path):

@@ -21,7 +21,7 @@ def predict(args: PredictArgs) -> int:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
     if args.out or args.submission:
         return predict_many(args)
-    if args.more or args.recursive or args.overwrite or args.shard or args.engine != "local" or args.ray_address:
+    if args.more or args.recursive or args.overwrite or args.shard or args.workers or args.engine != "local":
         raise InputError("several videos need a folder for their outputs; say --out DIR or --submission DIR")
     prepare_process(args)
     info = probe(args.video, args.fps)

@@ -22,7 +22,7 @@ from vasal_jax.prediction.streaming import Predictor
 from vasal_jax.system import memory, stopping
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.files import fitting_name, is_disk_full, naming_file_errors
-from vasal_jax.system.terminal import progress_bar
+from vasal_jax.system.terminal import Lines, OwnLines, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,8 @@ class VideoWorker:
         video, begun = job.video.path, monotonic()
         outputs = outputs_of(self._args, job.folder, job.video.name)
         try:
-            frames = self._predict(job, outputs, progress or progress_bar(disable=True))
+            with OwnLines(progress or progress_bar(disable=True)) as lines:
+                frames = self._predict(job, outputs, lines)
         except Exception as error:
             if stopping.requested():  # on its way through libraries an interrupt may have become another error
                 raise
@@ -117,7 +118,7 @@ class VideoWorker:
         status = "skipped" if frames is None else "done"
         return VideoResult(video, status, monotonic() - begun, frames, outputs.paths())
 
-    def _predict(self, job: VideoJob, outputs: Outputs, progress: Progress) -> int | None:
+    def _predict(self, job: VideoJob, outputs: Outputs, progress: Lines) -> int | None:
         """The number of frames, None where all outputs are whole. Raises `InputError`."""
         video = job.video.path
         own = {**job.settings, "video": str(video.resolve()), "video_bytes": _size(video)}

@@ -58,8 +58,6 @@ def _check(args: PredictArgs) -> Path:
     """The folder of the outputs. Raises `InputError` for arguments that do not go with many videos."""
     if args.out and args.submission:
         raise InputError("--out and --submission are two folders for the same videos; give one of them")
-    if args.workers is not None and args.engine != "ray":
-        raise InputError("--workers is about --engine ray, which is not given; say it too")
     single = ("overlay", "saliency", "frames", "maps", "explain", "save_tracks", "sound", "tracks_size", "fps")
     if given := [name for name in single if getattr(args, name)]:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
@@ -93,8 +91,6 @@ def _results(engine: Engine, worker: VideoWorker, jobs: Sequence[VideoJob]) -> I
         function = partial(worker, progress=progress) if here else worker
         with contextlib.closing(engine.run(function, [(job,) for job in jobs], _lost, on_devices=True)) as results:
             for result in results:
-                for finished in progress.task_ids[1:]:
-                    progress.remove_task(finished)
                 failed += result.status == "failed"
                 progress.update(task, advance=1, note=f"{failed} failed" if failed else "")
                 if result.disk_full:

@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from time import monotonic
 
-from rich.progress import Progress
-
 from vasal_jax.commands.predict_args import PredictArgs, settings_of
 from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET
 from vasal_jax.inputs.faces.detection import tracked_faces
@@ -17,11 +15,10 @@ from vasal_jax.outputs.prediction_files import Outputs, open_outputs
 from vasal_jax.prediction.streaming import Predictor
 from vasal_jax.size import Size
 from vasal_jax.system import stopping
+from vasal_jax.system.terminal import Lines
 
 
-def predict_video(
-    args: PredictArgs, info: VideoInfo, outputs: Outputs, predictor: Predictor, progress: Progress
-) -> None:
+def predict_video(args: PredictArgs, info: VideoInfo, outputs: Outputs, predictor: Predictor, progress: Lines) -> None:
     """Writes the outputs of the video `args.video`, which `info` is of. Raises `InputError`."""
     with _open_faces(args, info) as faces:
         if outputs.paths() != [outputs.tracks]:
@@ -31,7 +28,7 @@ def predict_video(
 
 
 def _write(
-    args: PredictArgs, info: VideoInfo, faces: Faces, outputs: Outputs, predictor: Predictor, progress: Progress
+    args: PredictArgs, info: VideoInfo, faces: Faces, outputs: Outputs, predictor: Predictor, progress: Lines
 ) -> None:
     options = {"sound": args.sound, "sound_track": args.sound_track, "memory": args.memory, "released": args.released}
     frames = _with_progress(predictor.stream(info, faces=faces, **options), info, args.released, progress)
@@ -57,30 +54,29 @@ def _open_faces(args: PredictArgs, info: VideoInfo) -> Iterator[Faces]:
         yield faces
 
 
-def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces, progress: Progress) -> None:
+def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces, progress: Lines) -> None:
     """Finds and saves the faces of a video without predicting on it."""
-    task = progress.add_task("finding faces", total=info.frames)
+    task, count = progress.add_task("finding faces", total=info.frames), 0
     for found in tracked_faces(info, detector=faces.detector):
         stopping.check()
         faces.record(found)
         progress.update(task, advance=1)
-    progress.update(task, total=progress.tasks[-1].completed)  # a container's count can be wrong
+        count += 1
+    progress.update(task, total=count)  # a container's count can be wrong
 
 
-def _with_progress(
-    frames: Iterator[FrameMap], info: VideoInfo, released: bool, progress: Progress
-) -> Iterator[FrameMap]:
+def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool, progress: Lines) -> Iterator[FrameMap]:
     total = info.frames
     if total and released:
         total = (total - FRAME_OFFSET) // CLIP_LENGTH * CLIP_LENGTH
     with contextlib.closing(frames):
         task = progress.add_task(info.path.name, total=total, note="compiling")
-        started = None
-        for done, frame in enumerate(frames):
+        started, done = None, 0
+        for done, frame in enumerate(frames, 1):
             stopping.check()
             yield frame
             started = started or monotonic()
             # The first clip comes all at once, after compilation: too early to speak of a rate.
             elapsed = monotonic() - started
-            progress.update(task, advance=1, note=f"{done / elapsed:.1f} frames/s" if elapsed > 1 else "")
-        progress.update(task, total=progress.tasks[-1].completed)  # a container's count can be wrong
+            progress.update(task, advance=1, note=f"{(done - 1) / elapsed:.1f} frames/s" if elapsed > 1 else "")
+        progress.update(task, total=done)  # a container's count can be wrong

@@ -1,6 +1,7 @@
 """A video in, saliency maps out, as a stream of any length in flat memory."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -53,6 +54,7 @@ class Predictor:
         self.model = model
         self._graph, self._parameters = nnx.split(for_inference(model))
         self._compiled: dict[tuple, Compiled] = {}
+        self._compiling = threading.Lock()  # several videos may be predicted at a time, in threads
 
     def stream(
         self,
@@ -98,15 +100,16 @@ class Predictor:
     def _programs(self, blank: Batch, slots: int, released: bool) -> tuple[Compiled, Compiled]:
         """The compiled `clip_features` and `clip_results` for clips like a blank one."""
         length = blank["frames"].shape[1]
-        if ("features", length) not in self._compiled:
-            lowered = clip_features.lower(self._graph, self._parameters, _pictures_and_sound(blank))
-            self._compiled["features", length] = lowered.compile()
-        features_of = self._compiled["features", length]
         key = ("results", length, slots, released)
-        if key not in self._compiled:
-            arguments = self._parameters, features_of.out_info, blank, self.model.initial_carry(1, slots)
-            self._compiled[key] = clip_results.lower(self._graph, *arguments, by_column=released).compile()
-        return features_of, self._compiled[key]
+        with self._compiling:
+            if ("features", length) not in self._compiled:
+                lowered = clip_features.lower(self._graph, self._parameters, _pictures_and_sound(blank))
+                self._compiled["features", length] = lowered.compile()
+            features_of = self._compiled["features", length]
+            if key not in self._compiled:
+                arguments = self._parameters, features_of.out_info, blank, self.model.initial_carry(1, slots)
+                self._compiled[key] = clip_results.lower(self._graph, *arguments, by_column=released).compile()
+            return features_of, self._compiled[key]
 
 
 def stream(

@@ -1,4 +1,4 @@
-"""Where independent pieces of work are done: in this process, in processes of this machine, or by Ray's workers."""
+"""Where independent pieces of work are done: in threads or processes of this machine, or by Ray's workers."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Sequence
@@ -7,9 +7,13 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from vasal_jax.errors import InputError
-from vasal_jax.system.workers import in_processes
+from vasal_jax.system.processes import core_shares
+from vasal_jax.system.workers import in_processes, in_threads
 
 Name = Literal["local", "ray"]
+CORES = 4
+"""A worker's, where nobody says how many workers there are: reading, drawing and encoding a video keep them busy."""
+
 RayAddress = Annotated[str | None, arg(metavar="HOST:PORT|auto", help_behavior_hint="")]
 
 
@@ -18,8 +22,10 @@ class Engine:
     """What does the work."""
 
     name: Name = "local"
-    address: str | None = None  # of a Ray cluster; None: a cluster on this machine, for as long as the work lasts
-    workers: int | None = None  # how many at a time; None: of Ray one a GPU, or one for every few cores
+    address: str | None = None
+    """Of a Ray cluster; None: a cluster on this machine, for as long as the work lasts."""
+    workers: int | None = None
+    """How many at a time; None: one for every `CORES` cores, of Ray one a GPU where there are some."""
 
     def check(self) -> None:
         """Raises `InputError` for settings that do not go together, or where Ray is not installed."""
@@ -47,7 +53,8 @@ class Engine:
           function: of a module, or an object that can be pickled.
           jobs: the arguments of each call.
           lost: with Ray, what is yielded for a job with which two workers died, from the job and the reason.
-          on_devices: each worker of Ray takes a GPU where there are some.
+          on_devices: the function computes with JAX. Threads of this process then share its devices and what is
+            compiled for them, and each worker of Ray takes a GPU where there are some.
 
         Raises:
           InputError: a process was killed, or Ray's cluster cannot be reached or gives no workers.
@@ -55,6 +62,7 @@ class Engine:
         if self.name == "ray":
             from vasal_jax.system.ray_workers import in_ray
 
-            yield from in_ray(function, jobs, lost, self.address, self.workers, on_devices)
+            yield from in_ray(function, jobs, lost, self.address, self.workers, on_devices, CORES)
         else:
-            yield from in_processes(function, jobs, self.workers or 1)
+            workers = self.workers or max(1, len(core_shares(1)[0]) // CORES)
+            yield from (in_threads if on_devices else in_processes)(function, jobs, workers)

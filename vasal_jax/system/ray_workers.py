@@ -13,6 +13,8 @@ import secrets
 import signal
 import sys
 import threading
+import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,11 +25,10 @@ from vasal_jax.system.processes import core_shares
 
 logger = logging.getLogger(__name__)
 
-_CORES = 4  # of a worker without a GPU; a clip keeps hardly more of them busy
 _DEATHS = 2  # of workers with one job
-_FAILED_STARTS = 5  # in a row
 _LOOK = 0.2  # seconds between looks for a request to stop
 _PATIENCE = 5.0  # seconds for workers to clean up
+_LONG = 60.0  # seconds to wait for the first worker without a word
 _STORE = 100 * 2**20  # bytes of shared memory; jobs and results are small
 
 
@@ -44,13 +45,17 @@ def in_ray(
     address: str | None,
     workers: int | None,
     on_devices: bool,
+    cores: int,
 ) -> Iterator[Any]:
-    """Yields `function(*job)` of every job as each is done; arguments and errors as of `Engine.run`."""
+    """Yields `function(*job)` of every job as each is done; arguments and errors as of `Engine.run`.
+
+    `cores` is how many a worker has, where the cluster has as many for each.
+    """
     if not jobs:
         return
     ray = _ray(address)
     with _cluster(ray, address):
-        team = _Team(ray, function, _shares(ray, len(jobs), workers, on_devices), local=address is None)
+        team = _Team(ray, function, _shares(ray, len(jobs), workers, on_devices, cores), local=address is None)
         try:
             yield from _shared_out(ray, team, jobs, lost)
         finally:
@@ -64,18 +69,19 @@ class _Shares:
         self.count, self.resources = count, resources
 
 
-def _shares(ray: Any, jobs: int, workers: int | None, on_devices: bool) -> _Shares:
+def _shares(ray: Any, jobs: int, workers: int | None, on_devices: bool, cores: int) -> _Shares:
     has = ray.cluster_resources()
-    cores, devices = max(1, int(has.get("CPU", 1))), int(has.get("GPU", 0)) if on_devices else 0
+    all_cores, devices = max(1, int(has.get("CPU", 1))), int(has.get("GPU", 0)) if on_devices else 0
     if devices:
         count = min(jobs, workers or devices)
-        return _Shares(count, num_gpus=1, num_cpus=min(1, cores / count))
-    count = min(jobs, workers or max(1, cores // _CORES))
-    return _Shares(count, num_cpus=max(1, min(_CORES, cores // count)) if count <= cores else cores / count)
+        return _Shares(count, num_gpus=min(1, devices / count), num_cpus=min(1, all_cores / count))
+    count = min(jobs, workers or max(1, all_cores // cores))
+    return _Shares(count, num_cpus=max(1, min(cores, all_cores // count)) if count <= all_cores else all_cores / count)
 
 
 def _shared_out(ray: Any, team: "_Team", jobs: Sequence[tuple], lost: Callable[[tuple, str], Any]) -> Iterator[Any]:
-    waiting, deaths, failed_starts = deque(range(len(jobs))), Counter[int](), 0
+    waiting, deaths = deque(range(len(jobs))), Counter[int]()
+    team.begin()
     while waiting or team.busy:
         while waiting and team.has_room():
             team.give(waiting[0], jobs[waiting.popleft()])
@@ -86,27 +92,20 @@ def _shared_out(ray: Any, team: "_Team", jobs: Sequence[tuple], lost: Callable[[
             try:
                 value = team.take(reference)
             except ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[0][:200]
-                if not team.had_started(reference):
-                    failed_starts += 1
-                    if failed_starts >= _FAILED_STARTS:
-                        raise InputError(f"Ray's workers end before they begin: {reason}") from None
-                else:
-                    deaths[job] += 1
+                deaths[job] += 1
                 team.dismiss(reference)
                 if deaths[job] < _DEATHS:
                     waiting.append(job)
                     continue
-                value = lost(jobs[job], f"{_DEATHS} workers died with it ({reason})")
-            failed_starts = 0
+                value = lost(jobs[job], f"{_DEATHS} workers died with it ({_first_line(error)})")
             yield value
 
 
 class _Busy:
     """A worker with a job."""
 
-    def __init__(self, actor: Any, place: int, started: Any, job: int):
-        self.actor, self.place, self.started, self.job = actor, place, started, job
+    def __init__(self, actor: Any, place: int, job: int):
+        self.actor, self.place, self.job = actor, place, job
 
 
 class _Team:
@@ -116,35 +115,43 @@ class _Team:
         self._ray, self._function, self._shares = ray, ray.put(function), shares
         self._cores = core_shares(shares.count) if local else [set() for _ in range(shares.count)]
         self._places = list(range(shares.count))  # that no worker has
-        self._idle: list[tuple[Any, int, Any]] = []
+        self._idle: list[tuple[Any, int]] = []
         self.busy: dict[Any, _Busy] = {}  # by what will hold the result
 
+    def begin(self) -> None:
+        """Waits for the first worker, which shows that there can be some. Raises `InputError`."""
+        actor, place = self._start()
+        started, begun = actor.ready.remote(), time.monotonic()
+        while not self._ray.wait([started], timeout=_LOOK)[0]:
+            stopping.check()
+            if begun is not None and time.monotonic() - begun > _LONG:
+                logger.warning("Ray has not given a worker yet; its cores or GPUs may all be taken")
+                begun = None
+        try:
+            self._ray.get(started)
+        except self._ray.exceptions.RayError as error:
+            raise InputError(f"--engine ray: its workers cannot start ({_first_line(error)})") from None
+        self._idle.append((actor, place))
+
     def has_room(self) -> bool:
+        """Whether a job can be given."""
         return bool(self._idle or self._places)
 
     def give(self, job: int, arguments: tuple) -> None:
         """Hands a job to a worker."""
-        actor, place, started = self._idle.pop() if self._idle else self._start()
-        self.busy[actor.run.remote(*arguments)] = _Busy(actor, place, started, job)
+        actor, place = self._idle.pop() if self._idle else self._start()
+        self.busy[actor.run.remote(*arguments)] = _Busy(actor, place, job)
 
     def take(self, reference: Any) -> Any:
         """The result of a job that is done. Raises what the job raised, or `RayError` where its worker is no more."""
         good, value, warnings = self._ray.get(reference)
         busy = self.busy.pop(reference)
-        self._idle.append((busy.actor, busy.place, busy.started))
+        self._idle.append((busy.actor, busy.place))
         for line in warnings:
             logger.warning("%s", line)
         if not good:
             raise value
         return value
-
-    def had_started(self, reference: Any) -> bool:
-        """Whether the worker of a job was ready for it."""
-        try:
-            self._ray.get(self.busy[reference].started, timeout=0)
-        except (self._ray.exceptions.RayError, TimeoutError):
-            return False
-        return True
 
     def dismiss(self, reference: Any) -> None:
         """Forgets a worker that is no more."""
@@ -161,11 +168,10 @@ class _Team:
             for actor in [busy.actor for busy in self.busy.values()] + [actor for actor, *_ in self._idle]:
                 self._ray.kill(actor)
 
-    def _start(self) -> tuple[Any, int, Any]:
+    def _start(self) -> tuple[Any, int]:
         place = self._places.pop(0)
         kind = self._ray.remote(max_restarts=0, concurrency_groups={"control": 1}, **self._shares.resources)(_Worker)
-        actor = kind.remote(self._function, self._cores[place])
-        return actor, place, actor.ready.options(concurrency_group="control").remote()
+        return kind.remote(self._function, self._cores[place]), place
 
 
 class _Worker:
@@ -178,8 +184,8 @@ class _Worker:
         self._function, self._stop = function, threading.Event()
         stopping.stop_when(self._stop.is_set)
 
-    def ready(self) -> int:
-        return os.getpid()
+    def ready(self) -> None:
+        """Does nothing, which shows that the worker has started."""
 
     def run(self, *job: Any) -> tuple[bool, Any, list[str]]:
         """Whether the job was done, its result or else its error, and what was warned of."""
@@ -218,14 +224,14 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     usual = signal.getsignal(signal.SIGTERM)
     try:
-        if address is None:
-            local = {"include_dashboard": False, "object_store_memory": _STORE, "_node_ip_address": "127.0.0.1"}
-            ray.init(address="local", **quiet, **local)
-        else:
-            ray.init(address=address, **quiet)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise InputError(f"--engine ray: Ray cannot be reached or started ({reason})") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # JAX's of forks; no worker is one
+            if address is None:
+                ray.init(address="local", include_dashboard=False, object_store_memory=_STORE, **quiet)
+            else:
+                ray.init(address=address, **quiet)
+    except Exception as error:  # Ray raises any kind
+        raise InputError(f"--engine ray: Ray cannot be reached or started ({_first_line(error)})") from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, usual)  # Ray puts its own in its place
@@ -234,6 +240,10 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     finally:
         with stopping.held():
             ray.shutdown()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _ray(address: str | None) -> Any:

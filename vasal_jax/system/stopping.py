@@ -51,9 +51,14 @@ def requested() -> bool:
 
 
 def stop_when(unwanted: Callable[[], bool]) -> None:
-    """Has a worker stop once `unwanted` says so, which is asked at each `check`."""
+    """Has a worker, or all threads of this process, stop once `unwanted` says so, which is asked at each `check`."""
     global _unwanted
     _unwanted = unwanted
+
+
+def go_on() -> None:
+    """Ends what `stop_when` began."""
+    stop_when(_never)
 
 
 def say_stopped() -> None:
@@ -66,6 +71,10 @@ def say_stopped() -> None:
 def held() -> Iterator[None]:
     """Requests in the block are raised at its end: for what must be done whole."""
     global _holding
+    if not _in_main_thread():  # into which nothing is raised
+        yield
+        check()
+        return
     _holding += 1
     try:
         yield

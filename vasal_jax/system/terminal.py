@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +18,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -65,6 +66,38 @@ def progress_bar(disable: bool = False) -> Progress:
         console=console,
         disable=disable,
     )
+
+
+class Lines(Protocol):
+    """What adds lines to a progress bar and moves them on, as `rich.progress.Progress` does."""
+
+    def add_task(self, description: str, *, total: float | None, **fields: Any) -> TaskID: ...
+
+    def update(self, task_id: TaskID, **fields: Any) -> None: ...
+
+
+class OwnLines:
+    """Lines of one piece of work in a progress bar of many, which go with the block."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self._own: list[TaskID] = []
+
+    def add_task(self, description: str, *, total: float | None, **fields: Any) -> TaskID:
+        """Adds a line."""
+        self._own.append(self._progress.add_task(description, total=total, **fields))
+        return self._own[-1]
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        """Moves a line on."""
+        self._progress.update(task_id, **fields)
+
+    def __enter__(self) -> "OwnLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for task in self._own:
+            self._progress.remove_task(task)
 
 
 def say(text: str) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
@@ -13,6 +13,8 @@ from typing import Any
 
 from vasal_jax.errors import InputError
 from vasal_jax.system import stopping
+
+_LOOK = 0.2  # seconds between looks for a request to stop
 
 
 def in_processes(function: Callable, jobs: Sequence[tuple], workers: int) -> Iterator[Any]:
@@ -43,6 +45,32 @@ def in_processes(function: Callable, jobs: Sequence[tuple], workers: int) -> Ite
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def in_threads(function: Callable, jobs: Sequence[tuple], workers: int) -> Iterator[Any]:
+    """As `in_processes`, in threads of this process: for work that shares a device and what is compiled for it."""
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            yield function(*job)
+        return
+    stop = threading.Event()
+    stopping.stop_when(stop.is_set)
+    try:
+        with ThreadPoolExecutor(workers, "worker") as pool:
+            waiting = {pool.submit(function, *job) for job in jobs}
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                    stopping.check()
+                    for each in done:
+                        yield each.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        stopping.go_on()
 
 
 @contextmanager

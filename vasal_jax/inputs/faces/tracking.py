@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 MAX_GAP = 15  # frames
 MIN_IOU = 0.2  # a head can move half its width between two looks
@@ -92,6 +91,9 @@ class Tracker:
         expected = np.reshape([track.boxes_at(self._frame) for track in self._alive], (-1, 4))
         overlaps = intersection_over_union(expected, boxes).reshape(len(self._alive), 2, len(boxes)).max(1)
         overlaps[overlaps < MIN_IOU] = 0
+        # It takes as long to load as a tenth of all else, and only here: in a thread that reads while others compile.
+        from scipy.optimize import linear_sum_assignment
+
         matches = [pair for pair in zip(*linear_sum_assignment(-overlaps), strict=True) if overlaps[pair] > 0]
         for track, face in matches:
             self._alive[track].add(self._frame, boxes[face], scores[face])
