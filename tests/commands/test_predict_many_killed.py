@@ -116,13 +116,14 @@ def killed_and_gone_on_with(tmp_path: Path, videos: int, kills: int, *options: s
     with watched(out, kills):
         for number in range(kills):
             process = start(films, out, *options)
-            wait_for_outputs(process, out, 2 * videos * number // kills + 1)
+            wait_for_outputs(process, out, 2 * videos * number // kills + 3)  # one video is whole
             time.sleep(rng.uniform(0, 0.1))
             kill(process)
         finish(start(films, out, *options))
     assert contents(out) == contents(quiet)
     statuses = [video["status"] for video in json.loads((out / "summary.json").read_text())["videos"]]
-    assert {"done", "skipped"} == set(statuses)
+    assert "skipped" in statuses
+    assert "failed" not in statuses
     assert not list(out.glob(".vasal_jax*"))
     assert len(list((out / output_records.FOLDER).rglob("*.json"))) == videos
 
