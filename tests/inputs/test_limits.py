@@ -7,8 +7,10 @@ import socket
 import struct
 import zipfile
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -294,3 +296,30 @@ def test_what_is_no_regular_file_or_too_large(tmp_path, reader, kind):
         with path.open("wb") as file:
             file.truncate(20 * 2**30)
     assert str(path) in refusal(reader, path)
+
+
+def test_a_video_of_absurd_area_and_a_sound_of_endless_silence(tmp_path):
+    """Some kB each: pictures of 16200x16200, and 300 packets an hour apart in a video of a second."""
+    large, silent = tmp_path / "a.avi", tmp_path / "b.mkv"
+    with av.open(str(large), "w") as container:
+        pictures = container.add_stream("png", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 16200, 16200, "monob"
+        container.mux(pictures.encode(av.VideoFrame(16200, 16200, "monob")))
+        container.mux(pictures.encode(None))
+    assert "at most 67108864 pixels a frame" in refusal("vasal_jax.inputs.video:read_frames", large)
+    with av.open(str(silent), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        heard = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for _ in range(25):
+            container.mux(pictures.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(pictures.encode(None))
+        for hour in range(300):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 16), 9000, np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = 8000, Fraction(1, 8000), hour * 3600 * 8000
+            container.mux(heard.encode(frame))
+        container.mux(heard.encode(None))
+    found = outcome("vasal_jax.inputs.audio:load_spectrogram", silent)
+    assert found.said == "accepted"
+    assert found.seconds < 10
+    assert found.memory < 2**28
