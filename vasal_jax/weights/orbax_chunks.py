@@ -41,12 +41,15 @@ def check_chunks(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
             raise InputError(f"{folder}: a damaged Orbax weights folder ({name}: {reason})") from None
         layout = array.chunk_layout
         # Chunks that are read may lie in larger ones, which have an index of them.
-        chunk, shard = layout.read_chunk.shape, layout.write_chunk.shape
+        chunk, shard = (
+            tuple(side or 0 for side in part.shape or ()) for part in (layout.read_chunk, layout.write_chunk)
+        )
         total += math.prod(-(-side // max(1, part)) for side, part in zip(shape, chunk, strict=False))
         if (
             array.shape != shape
             or array.dtype.name != "float32"
-            or any(part > side for sides in (chunk, shard) for part, side in zip(sides, shape, strict=True))
+            or not len(chunk) == len(shard) == len(shape)
+            or any(part > side for sides in (chunk, shard) for part, side in zip(sides, shape, strict=False))
             or total > limits.MAX_ORBAX_CHUNKS
         ):
             found = json.dumps({"shape": array.shape, "type": array.dtype.name, "chunk": chunk, "shard": shard})
