@@ -23,6 +23,9 @@ class ClipOptions:
     """Frames at the start of a clip that no loss is taken of, unless the clip begins with its video: the state
     warms up. With half the length, an empty state means the start of a video and nothing else, as it does with the
     memory `overlap`, which shows no map of a younger state."""
+    starts: float = 0.0
+    """Share of the clips that begin with their video on purpose, besides those that do by chance: what people do there
+    they do nowhere else."""
     faces: int = 6
     """N, faces of a clip: those that cover most of it where a video has more."""
     max_stride: int = 1
@@ -42,6 +45,8 @@ class ClipOptions:
                 raise InputError(f"clips: expected {name} from {low} to {high}, found {getattr(self, name)}")
         if not 0 <= self.warm_up < self.length:
             raise InputError(f"clips: expected warm_up from 0 to {self.length - 1}, found {self.warm_up}")
+        if not 0 <= self.starts <= 1:
+            raise InputError(f"clips: expected starts in 0..1, found {self.starts}")
         if not 0 <= self.colour < 1 or not 0 <= self.gain <= 80:
             raise InputError(f"clips: expected colour in 0..1 and gain in 0..80, found {self.colour}, {self.gain}")
 
@@ -160,6 +165,8 @@ def sampled_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOpti
     stride = int(rng.integers(1, max(1, min(options.max_stride, fitting)) + 1))
     overhang = (options.length - 1) * stride
     start = int((part.index + rng.random()) / part.count * (part.video.frames + overhang)) - overhang
+    if options.starts > np.random.default_rng([seed, place, 2]).random():
+        start = 0
     indices = start + stride * np.arange(options.length)
     flip, reverse = rng.random(2) < 0.5
     colour = 1 + options.colour * rng.uniform(-1, 1, 3)

@@ -230,10 +230,29 @@ def test_a_state_warms_up_but_for_that_of_a_start():
     assert seen[0] > 1.8 * seen[12:].mean()
 
 
-@pytest.mark.parametrize("warm_up", [-1, 12])
-def test_a_state_that_warms_up_for_whole_clips_is_refused(warm_up):
-    with pytest.raises(InputError, match=r"warm_up from 0 to 11"):
-        ClipOptions(length=12, warm_up=warm_up)
+def test_a_share_of_clips_begins_with_its_video():
+    """Of which each video has its part, and the other clips are those that there were."""
+    video, usual = PreparedVideo("a", 0, 60, 25.0, 1, Path("a")), ClipOptions(length=12)
+    parts = training_parts([video], usual)
+    plain = [sampled_clip(parts, place, 0, usual) for place in range(400)]
+    more = [sampled_clip(parts, place, 0, ClipOptions(length=12, starts=0.4)) for place in range(400)]
+    changed = [not np.array_equal(a.frame, b.frame) for a, b in zip(plain, more, strict=True)]
+    assert np.mean(changed) == pytest.approx(0.4, abs=0.07)
+    for clip, differs in zip(more, changed, strict=True):
+        assert not differs or (clip.frame == np.arange(12)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"warm_up": -1}, "warm_up from 0 to 11"),
+        ({"warm_up": 12}, "warm_up from 0 to 11"),
+        ({"starts": 1.5}, r"starts in 0\.\.1"),
+    ],
+)
+def test_options_of_starts_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        ClipOptions(length=12, **options)
 
 
 def test_a_clip_that_overhangs_begins_with_the_first_frame_or_ends_with_the_last(prepared):
