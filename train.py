@@ -23,8 +23,9 @@ from vasal_jax.system.locks import only_one
 from vasal_jax.system.terminal import end_without, run, say
 from vasal_jax.training import run_folder
 from vasal_jax.training.sharding import initialise_distributed
-from vasal_jax.training.step import Params, Training
+from vasal_jax.training.step import Training
 from vasal_jax.weights import initial_weights
+from vasal_jax.weights.parameters import Arrays
 
 try:
     from configs import PRESETS
@@ -68,7 +69,7 @@ def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
         )
         return (without_senses(batch, config.without) for batch in ordered)
 
-    def start() -> Params:
+    def start() -> Arrays:
         return initial_weights(config.model, config.seed, config.init)
 
     validation = Validation(validation_batches, config.validation_memory, config.best)
@@ -85,7 +86,7 @@ def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    presets = {name: (module.__doc__, module.config()) for name, module in PRESETS.items()}
+    presets = {name: (module.__doc__ or "", module.config()) for name, module in PRESETS.items()}
 
     def command() -> int:
         return train(tyro.extras.overridable_config_cli(presets, prog="python train.py", args=args))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-Arrays = dict[str, Any]
+from vasal_jax.batch import Batch
 
 OTHER_MEL = "mel_of_another"
 """Name of the entry of a batch that holds the log-mel pictures of another video, (B, T, 16, 64, 64, 1)."""
@@ -21,24 +21,26 @@ class Ablation:
     """
 
     name: str
-    change: Callable[[Arrays], Arrays]
+    change: Callable[[Batch], Batch]
     needs_other_sound: bool = False
 
 
-def _mute(batch: Arrays) -> Arrays:
-    return batch | {"mel": _zeros_like(batch["mel"])}
+def _mute(batch: Batch) -> Batch:
+    return {**batch, "mel": _zeros_like(batch["mel"])}
 
 
-def _take_other_sound(batch: Arrays) -> Arrays:
-    return batch | {"mel": batch[OTHER_MEL]}
+def _take_other_sound(batch: Batch) -> Batch:
+    assert OTHER_MEL in batch  # as `needs_other_sound` asks
+    return {**batch, "mel": batch[OTHER_MEL]}
 
 
-def _drop_faces(batch: Arrays) -> Arrays:
-    return {name: _zeros_like(value) if name.startswith("face_") else value for name, value in batch.items()}
+def _drop_faces(batch: Batch) -> Batch:
+    zeros = {name: _zeros_like(value) for name, value in batch.items() if name.startswith("face_")}
+    return Batch(**{**batch, **zeros})
 
 
-def _freeze_motion(batch: Arrays) -> Arrays:
-    return batch | {"frames_past": batch["frames"]}
+def _freeze_motion(batch: Batch) -> Batch:
+    return {**batch, "frames_past": batch["frames"]}
 
 
 def _zeros_like(array: Any) -> Any:
@@ -59,7 +61,7 @@ SENSES = {"sound": MUTED, "faces": NO_FACES}
 """What takes a sense away, by the sense."""
 
 
-def without_senses(batch: Arrays, senses: Iterable[str]) -> Arrays:
+def without_senses(batch: Batch, senses: Iterable[str]) -> Batch:
     """The batch without each of `SENSES` that is named."""
     for sense in senses:
         batch = SENSES[sense].change(batch)

@@ -186,7 +186,7 @@ class Memory:
         found = re.fullmatch(r"(continuous)|(reset|overlap)/([0-9]{1,5})", str(words))
         if not found:
             raise InputError(f"memory: expected continuous, reset/N or overlap/N such as overlap/12, found {words!r}")
-        return cls() if found[1] else cls(found[2], int(found[3]))
+        return cls() if found[1] else cls("reset" if found[2] == "reset" else "overlap", int(found[3]))
 
     @classmethod
     def chosen(cls, given: "Memory | str | None", trained: "Memory | None", released: bool = False) -> "Memory":

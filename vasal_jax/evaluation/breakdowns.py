@@ -119,14 +119,15 @@ _FRAME = np.dtype([("faces", int), *[(name, float) for name in ("same", "chance"
 
 def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
     """A record a frame that counts; `weight` and `gaze` are NaN where nobody talks or not all is known."""
-    boxes, mask = truth.video.tracks()
-    if mask.shape[1] < 2:
+    tracks = truth.video.tracks()
+    if tracks is None or tracks[1].shape[1] < 2:
         return np.zeros(0, _FRAME)
+    boxes, mask = tracks
     batch = {"fixations": truth.points, "face_boxes": boxes, "face_mask": mask}
     shares = np.asarray(fixation_shares({name: value[None] for name, value in batch.items()}, truth.video.grid)[0])
-    talking = truth.video.talking()
+    talking, talking_known = truth.video.talking(), truth.video.talking_known()
     speaks = np.zeros_like(mask) if talking is None else talking.T & mask
-    known = talking is not None and (truth.video.talking_known().T | ~mask).all(1)
+    known = talking_known is not None and (talking_known.T | ~mask).all(1)
     found = np.zeros(len(mask), _FRAME)
     found["faces"] = mask.sum(1)
     favourite = mask & (shares[:, :-1] == shares[:, :-1].max(1, keepdims=True))  # several where they draw
@@ -141,7 +142,8 @@ def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
 
 
 def _agreement(name: str, rows: np.ndarray) -> Agreement:
-    return Agreement(name, len(rows), *(_mean(rows[column]) for column in _FRAME.names[1:]))
+    same, chance, divergence = (float(rows[column].mean()) for column in ("same", "chance", "divergence"))
+    return Agreement(name, len(rows), same, chance, divergence, _mean(rows["weight"]), _mean(rows["gaze"]))
 
 
 def _mean(values: np.ndarray) -> float | None:

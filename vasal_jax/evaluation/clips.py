@@ -1,18 +1,20 @@
 """Videos as they are scored: clips of frames with the model's inputs, the truth, and maps made elsewhere."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
 from vasal_jax.ablations import OTHER_MEL
+from vasal_jax.batch import Array, Batch
 from vasal_jax.config import CLIP_LENGTH
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, derangement
 from vasal_jax.evaluation.rows import Row
 from vasal_jax.inputs.audio import HOP, load_spectrogram, spectrogram
 from vasal_jax.inputs.clips import cut_clips
+from vasal_jax.inputs.faces.slots import FaceSlots
 from vasal_jax.inputs.faces.sources import Faces
 from vasal_jax.inputs.sound import SAMPLE_RATE
 
@@ -25,7 +27,7 @@ class ScoredClip:
 
     truth: GroundTruth
     frames: range  # the real ones
-    batch: Arrays  # inputs of the model, (1, T, ...)
+    batch: Batch | None  # inputs of the model, (1, T, ...), where a row needs it
     targets: dict[str, Arrays]  # by truth: what `metrics.score` asks for besides the prediction, (1, T, ...)
     given: dict[str, Arrays]  # by row: what it asked for, (1, T, ...)
 
@@ -56,12 +58,12 @@ class ClipReader:
         self._length = _clip_length(rows)
         self._truths = sorted({truth for row in rows for truth in row.truths})
         self._needs_model = any(row.needs_model for row in rows)
-        self._face_slots = {truth.video.id: faces_of(truth.video).slots() for truth in truths} if face_branch else {}
+        self._face_slots = {truth.video.id: slots_of(truth.video) for truth in truths} if face_branch else {}
         self.slots = max((faces.slots for faces in self._face_slots.values()), default=0)
         needs_other_sound = any(row.needs_other_sound for row in rows)
         self._partners = derangement([truth.video for truth in truths], conventions) if needs_other_sound else {}
 
-    def clips(self, truths: Iterator[GroundTruth]) -> Iterator[ScoredClip]:
+    def clips(self, truths: Iterator[GroundTruth]) -> Generator[ScoredClip]:
         for truth in truths:
             targets = {name: self._targets(truth.seen_by(name, self._conventions)) for name in self._truths}
             readers = {row.name: row.open(truth) for row in self._rows}
@@ -91,21 +93,21 @@ class ClipReader:
 
         return target
 
-    def _batches(self, video: Video) -> Iterator[tuple[range, Arrays]]:
+    def _batches(self, video: Video) -> Iterator[tuple[range, Batch | None]]:
         if not self._needs_model:
             for start in range(0, video.n_frames, self._length):
-                yield range(start, min(start + self._length, video.n_frames)), {}
+                yield range(start, min(start + self._length, video.n_frames)), None
             return
         seen = 0
         faces = self._face_slots[video.id] if self._face_slots else faces_of(video).maps()
         for clip in cut_clips(video.frames(), self._tracks(video), faces, self._length):
             frames = range(seen, seen + len(clip.frames))
             seen = frames.stop
-            yield frames, {name: self._with_all_slots(name, value) for name, value in clip.batch.items()}
+            yield frames, Batch(**{name: self._with_all_slots(name, value) for name, value in clip.batch.items()})
         if seen != video.n_frames:
             raise InputError(f"{video.video}: expected {video.n_frames} frames, found {seen}; check the dataset")
 
-    def _with_all_slots(self, name: str, value: np.ndarray) -> np.ndarray:
+    def _with_all_slots(self, name: str, value: Array) -> Array:
         if not (self._face_slots and name.startswith("face_")):
             return value
         return np.pad(value, [(0, self.slots - value.shape[2] if axis == 2 else 0) for axis in range(value.ndim)])
@@ -136,4 +138,16 @@ def _spectrogram(video: Video) -> np.ndarray:
 
 def faces_of(video: Video) -> Faces:
     """The faces of a video as the model takes them; none if the dataset has no face tracks."""
-    return Faces(video.video, video.tracks() or (np.zeros((0, 0, 4), np.float32), np.zeros((0, 0), bool)))
+    return Faces(video.video, tracks_of(video))
+
+
+def slots_of(video: Video) -> FaceSlots:
+    """The faces of a video as a model with a face branch takes them."""
+    slots = faces_of(video).slots()
+    assert isinstance(slots, FaceSlots)  # the tracks are known
+    return slots
+
+
+def tracks_of(video: Video) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (F, N, 4) and mask (F, N) of the faces; without any if the dataset has no face tracks."""
+    return video.tracks() or (np.zeros((0, 0, 4), np.float32), np.zeros((0, 0), bool))

@@ -5,9 +5,11 @@ at random depends on a seed and on the video's ID alone, so a video scores the s
 a run, in whatever order. (Which other videos there are decides on the pool of the negatives.)
 """
 
+import operator
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
@@ -30,14 +32,29 @@ ALL, HALF = "all subjects", "half of the subjects"
 class Video(Protocol):
     """What evaluation asks of a dataset's video; `data.records.VideoRecord` has it all."""
 
-    id: str
-    video: Path
-    sound: Path | None
-    n_frames: int
-    fps: float
-    grid: tuple[int, int]  # height, width in pixels of the grid on which fixations are given
-    knows_subjects: bool  # whether a place in `fixations` is one person throughout
-    subset: str | None  # a part of the split that is scored apart too
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def video(self) -> Path: ...
+
+    @property
+    def sound(self) -> Path | None: ...
+
+    @property
+    def n_frames(self) -> int: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def grid(self) -> tuple[int, int]: ...  # height, width in pixels of the grid on which fixations are given
+
+    @property
+    def knows_subjects(self) -> bool: ...  # whether a place in `fixations` is one person throughout
+
+    @property
+    def subset(self) -> str | None: ...  # a part of the split that is scored apart too
 
     def frames(self) -> Iterator[Frame]: ...
 
@@ -99,8 +116,14 @@ class GroundTruth:
     def density(self, frames: Sequence[int], conventions: Conventions) -> np.ndarray:
         """Densities of some frames: float32 (T, *size), not negative, zeros where nobody looked anywhere."""
         if self.has_pictures:
-            return np.stack([resized_to(self.video.density_picture(frame), conventions.size) for frame in frames])
+            return np.stack([resized_to(self.picture(frame), conventions.size) for frame in frames])
         return fixation_density(self.points[list(frames)], conventions.size, self.video.grid, conventions.sigma)
+
+    def picture(self, frame: int) -> np.ndarray:
+        """The dataset's own density of a frame, (H, W), where it `has_pictures`."""
+        picture = self.video.density_picture(frame)
+        assert picture is not None
+        return picture
 
     def seen_by(self, truth: str, conventions: Conventions) -> "GroundTruth":
         """The truth by its name, `ALL` or `HALF`."""
@@ -141,7 +164,7 @@ def centre_prior(videos: Sequence[Video], conventions: Conventions) -> np.ndarra
     """
     height, width = conventions.size
     if videos:
-        prior = sum(_mean_density(video, conventions) for video in videos)
+        prior = reduce(operator.add, (_mean_density(video, conventions) for video in videos))
     else:
         y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in (height, width))
         prior = np.exp(-0.5 * (y[:, None] ** 2 + x**2) / GAUSSIAN_PRIOR**2)

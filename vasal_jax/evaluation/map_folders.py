@@ -6,8 +6,8 @@ import logging
 import os
 import re
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +27,23 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 
 @dataclass(frozen=True)
 class VideoMaps:
-    """The maps of one video: which frames have one (counted from 0), and in which file, or which row of the array."""
+    """The maps of one video.
+
+    Attributes:
+      path: a folder of pictures, a grey video or an `.npz`.
+      frames: which frames have a map, counted from 0, and the place of it among the `files`, the video's frames or the
+        rows of the array.
+      files: the pictures of a folder.
+    """
 
     path: Path
-    frames: Mapping[int, Path] | Mapping[int, int]
+    frames: Mapping[int, int]
+    files: Sequence[Path] = ()
 
     def open(self) -> Callable[[int], np.ndarray]:
         """A reader of a frame's map: float32 (h, w), any range. Raises `InputError` for damaged files."""
-        if self.path.is_dir():
-            return lambda frame: read_grey(self.frames[frame]).astype(np.float32)
+        if self.files:
+            return lambda frame: read_grey(self.files[self.frames[frame]]).astype(np.float32)
         if self.path.suffix.lower() in VIDEO_SUFFIXES:
             video = MapVideo(self.path)
             return lambda frame: video[frame].astype(np.float32)
@@ -44,7 +52,7 @@ class VideoMaps:
 
     def stamp(self) -> str:
         """Changes when a file does."""
-        files = sorted(self.frames.values()) if self.path.is_dir() else [self.path]
+        files = sorted(self.files) or [self.path]
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         return hashlib.sha256(repr(stats).encode()).hexdigest()
 
@@ -78,8 +86,8 @@ def find_maps(root: str | os.PathLike, lengths: Mapping[str, int]) -> tuple[dict
     if _count_from_one(root, places, found, lengths):
         pictures = [video for video, maps in found.items() if maps.path.is_dir()]
         for video in pictures:
-            frames = {frame - 1: where for frame, where in found[video].frames.items()}
-            found[video] = VideoMaps(found[video].path, frames)
+            frames = {frame - 1: place for frame, place in found[video].frames.items()}
+            found[video] = replace(found[video], frames=frames)
         logger.warning("%s: pictures of %d videos are numbered from 1, taken so", root, len(pictures))
     return found, [line for video, length in lengths.items() if (line := _lack(video, length, found.get(video)))]
 
@@ -156,7 +164,7 @@ def _open(path: Path) -> VideoMaps:
             names = [file.name for file in (*arrays, *pictures.values())]
             raise InputError(f"{path}: expected pictures or one .npz, found {', '.join(names[:3])}; remove some")
         if not arrays:
-            return VideoMaps(path, pictures)
+            return VideoMaps(path, {frame: place for place, frame in enumerate(pictures)}, list(pictures.values()))
         (path,) = arrays
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoMaps(path, {frame: frame for frame in range(count_frames(path))})

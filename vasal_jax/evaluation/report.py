@@ -173,8 +173,8 @@ def _template():
 
 def _extremes(videos: Mapping[str, Mapping[str, float | None]]) -> tuple[list[str], list[str]]:
     """The best videos, best first, and the worst ones, worst first; none is both."""
-    scored = [video for video in videos if videos[video][RANKING] is not None]
-    order = sorted(scored, key=lambda video: -videos[video][RANKING])
+    scored = {video: score for video, of in videos.items() if (score := of[RANKING]) is not None}
+    order = sorted(scored, key=lambda video: -scored[video])
     best = order[: min(EXAMPLES, math.ceil(len(order) / 2))]
     return best, order[len(best) :][::-1][:EXAMPLES]
 
@@ -236,7 +236,7 @@ def _dotted(image: np.ndarray, truth: GroundTruth, frame: int) -> np.ndarray:
 
 def _data_uri(image: np.ndarray) -> str:
     _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
 
 
 def _series(scores: Scores, notes: Notes) -> tuple[int, dict[str, Any]]:

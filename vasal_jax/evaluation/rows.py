@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
-from vasal_jax.ablations import ABLATIONS, Ablation, Arrays
+from vasal_jax.ablations import ABLATIONS, Ablation
+from vasal_jax.batch import Array, Batch
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import ALL, HALF, Conventions, GroundTruth, Video, resized_to
@@ -22,6 +23,8 @@ from vasal_jax.evaluation.map_folders import VideoMaps
 
 logger = logging.getLogger(__name__)
 
+Arrays = dict[str, Array]
+"""Arrays of NumPy or JAX by name."""
 ReadMaps = Callable[[Sequence[int]], np.ndarray]
 """Frames to their maps, float32 (T, H, W)."""
 ReadArrays = Callable[[Sequence[int]], Arrays]
@@ -41,7 +44,7 @@ def against(row: str, truth: str) -> str:
 class RunModel(Protocol):
     """Runs the model on one step of all lanes, from the state that the row's step before left."""
 
-    def __call__(self, row: str, change: Callable[[Arrays], Arrays]) -> Arrays:
+    def __call__(self, row: str, change: Callable[[Batch], Batch]) -> Arrays:
         """Returns `maps` (lanes, T, 32, 32) and, of a model with a face branch, `face_weights` (lanes, T, slots+1)."""
         ...
 
@@ -106,7 +109,7 @@ class ModelRow(Row):
     def needs_other_sound(self) -> bool:
         return any(ablation.needs_other_sound for ablation in self.ablations)
 
-    def change(self, batch: Arrays) -> Arrays:
+    def change(self, batch: Batch) -> Batch:
         """The model's inputs, from those of the whole model."""
         for ablation in self.ablations:
             batch = ablation.change(batch)
@@ -220,11 +223,12 @@ def folder_row(folder: Path, maps: Mapping[str, VideoMaps], conventions: Convent
             return np.stack([frame_map(frame) for frame in frames])
 
         def frame_map(frame: int) -> np.ndarray:
-            found = read(frame) if video and frame in video.frames else np.full((1, 1), np.nan, np.float32)
+            found = read(frame) if video and read and frame in video.frames else np.full((1, 1), np.nan, np.float32)
             if not np.isfinite(found).all():
                 if not allow_missing:
+                    path = video.path if video else folder
                     raise InputError(
-                        f"{video.path}: the map of frame {frame} of video {truth.video.id} has values that are not "
+                        f"{path}: the map of frame {frame} of video {truth.video.id} has values that are not "
                         "finite; mend it, or leave such frames out with --allow-missing"
                     )
                 return np.full(conventions.size, np.nan, np.float32)

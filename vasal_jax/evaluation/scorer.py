@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vasal_jax import metrics
 from vasal_jax.ablations import OTHER_MEL
+from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.clips import Arrays, ClipReader, ScoredClip
 from vasal_jax.evaluation.ground_truth import GroundTruth, Video
@@ -149,8 +150,8 @@ class _LaneScorer:
         joined = jax.tree.map(lambda *parts: np.concatenate(parts), *trees)
         return jax.device_put(joined, self._sharding)
 
-    def _run(self, batch: Arrays, starts: np.ndarray, row: str, change: Callable[[Arrays], Arrays]) -> Arrays:
-        inputs = {name: value for name, value in change(batch).items() if name != OTHER_MEL}
+    def _run(self, batch: Batch, starts: np.ndarray, row: str, change: Callable[[Batch], Batch]) -> Arrays:
+        inputs = Batch(**{name: value for name, value in change(batch).items() if name != OTHER_MEL})
         features = clip_features(self._graph, self._parameters, inputs, mesh=self._mesh)
         results = partial(clip_results, self._graph, self._parameters, features, inputs, mesh=self._mesh)
         found = self._states[row](starts, results)

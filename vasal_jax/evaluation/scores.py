@@ -16,7 +16,7 @@ import numpy as np
 
 from vasal_jax import __version__
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.clips import Arrays, ClipReader, faces_of
+from vasal_jax.evaluation.clips import Arrays, ClipReader, slots_of, tracks_of
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, negatives
 from vasal_jax.evaluation.rows import ReadMaps, Row
 from vasal_jax.evaluation.scorer import Result, score_videos
@@ -121,10 +121,10 @@ class Evaluation:
           sum to 1.
         """
         by_slot = self._kept(row, video, "face_weights")["face_weights"]
-        faces = faces_of(video)
-        by_face = np.zeros((len(by_slot), faces.tracks[1].shape[1] + 1), np.float32)
+        _, mask = tracks_of(video)
+        by_face = np.zeros((len(by_slot), mask.shape[1] + 1), np.float32)
         by_face[:, -1] = by_slot[:, -1]
-        for index, slots in enumerate(faces.slots().frames):
+        for index, slots in enumerate(slots_of(video).frames):
             held = np.flatnonzero(slots.mask)
             by_face[index, slots.column[held]] = by_slot[index, held]
         return by_face
@@ -137,7 +137,7 @@ class Evaluation:
             truth.update(f"{one.video.id} {one.points.shape} {one.video.grid}".encode())
             truth.update(one.points.tobytes())
             for frame in one.sampled_frames if one.has_pictures else ():
-                truth.update(one.video.density_picture(frame).tobytes())
+                truth.update(one.picture(frame).tobytes())
         others = hashlib.sha256()
         for video, (points, mask) in self.negatives.items():
             others.update(video.encode() + points.tobytes() + mask.tobytes())
@@ -196,7 +196,7 @@ class Evaluation:
     def _save(self, row: Row, video: Video, arrays: Arrays) -> None:
         path, settings = self._score_path(row, video)
         with replacing(path) as temporary:
-            np.savez(temporary, settings=np.array(settings), **arrays)
+            np.savez(temporary, allow_pickle=False, settings=np.array(settings), **arrays)
 
 
 def _is_current(path: Path) -> bool:
@@ -234,11 +234,11 @@ def frame_notes(video: Video) -> Arrays:
       (F,) each: `seconds`, and of datasets that know, `faces`, how many there are, and `speaking`, how many of them.
     """
     notes: Arrays = {"seconds": np.arange(video.n_frames) / video.fps}
-    tracks, talking = video.tracks(), video.talking()
+    tracks, talking, known = video.tracks(), video.talking(), video.talking_known()
     if tracks is not None:
         notes["faces"] = tracks[1].sum(1)
-        if talking is not None:
-            unknown = (tracks[1] & ~video.talking_known().T).any(1)
+        if talking is not None and known is not None:
+            unknown = (tracks[1] & ~known.T).any(1)
             speaking = (talking.T & tracks[1]).sum(1)
             notes["speaking"] = np.where(unknown, np.nan, speaking) if unknown.any() else speaking
     return notes

@@ -1,12 +1,13 @@
 """How the fixations of a frame are shared out among its faces: what face weights are taught and measured by."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
 
-def fixation_shares(batch: Mapping[str, Array], size: tuple[int, int]) -> Array:
+def fixation_shares(batch: Mapping[str, Any], size: tuple[int, int]) -> Array:
     """Share of a frame's fixations on each face, the target of the face weights.
 
     A fixation on overlapping faces is divided equally among them; one on no face counts for the last entry.

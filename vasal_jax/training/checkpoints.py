@@ -114,7 +114,7 @@ class Checkpoints:
                 _remove(home)  # one of this step that was passed over
                 home.mkdir(exist_ok=True)
             _meet(f"checkpoint {step}")
-            response = ocp.save_async(home / _STATE, arrays)
+            response = ocp.save_async(str(home / _STATE), arrays)
         self._writing = self._writer.submit(self._finish, response, home, content)
         self._last_save = time.monotonic()
 
@@ -204,7 +204,7 @@ class Checkpoints:
                 f"and {found.get(name, 'missing')} here; give the config it was trained with or another folder"
             )
         abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for name, x in wanted.items()}
-        loaded = ocp.load(home / _STATE, abstract)
+        loaded = ocp.load(str(home / _STATE), abstract)
         leaves = [loaded[name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(like), leaves), content["position"]
 

@@ -20,9 +20,9 @@ from vasal_jax.system import stopping
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, place, replicate
-from vasal_jax.training.step import Params, Training, TrainState
-from vasal_jax.training.validation import Validation, Validator, score
-from vasal_jax.weights.parameters import parameter_shapes
+from vasal_jax.training.step import Training, TrainState
+from vasal_jax.training.validation import Criterion, Validation, Validator, score
+from vasal_jax.weights.parameters import Arrays, parameter_shapes
 
 _MAX_SKIPPED = 3  # batches in a row that may give a loss or gradient that is not finite
 
@@ -58,7 +58,7 @@ class LoopConfig:
 
 def fit(
     training: Training,
-    params: Callable[[], Params],
+    params: Callable[[], Arrays],
     folder: Path,
     batches: Callable[[int], Iterator[Batch]],
     validation: Validation,
@@ -134,7 +134,7 @@ def export(training: Training, folder: Path, path: Path, memory: Memory) -> None
         weights.write(training.model, values, path, memory)
 
 
-def _start(training: Training, params: Callable[[], Params], checkpoints: Checkpoints, mesh: Mesh) -> TrainState:
+def _start(training: Training, params: Callable[[], Arrays], checkpoints: Checkpoints, mesh: Mesh) -> TrainState:
     restored = checkpoints.restore_latest(_abstract_state(training, mesh))
     return replicate(training.initial_state(params()), mesh) if restored is None else restored[0]
 
@@ -166,7 +166,7 @@ class _Run:
         self._training, self._state, self._folder, self._config = training, state, folder, config
         self._mesh, self._checkpoints, self._log = mesh, checkpoints, log
         self._step = parallelise(training.step, mesh, config.parallelism, donate=True)
-        self._best = validation.best
+        self._best: Criterion = validation.best
         self._validator = Validator(training, mesh, validation.memory, config.overlays)
         self._saved = int(state.step)
         self._pending: tuple | None = None  # a step whose scalars the devices may still be computing

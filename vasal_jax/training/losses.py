@@ -101,19 +101,21 @@ def sums(logits: Array, faces: FaceLogits | None, batch: Batch) -> Terms:
       faces: what the face branch says, if there is one.
       batch: the annotations, see `Batch`.
     """
-    flat = logits.reshape(*logits.shape[:2], -1).astype(jnp.float32)
+    *frames, height, width = logits.shape
+    size = height, width
+    flat = logits.reshape(*frames, -1).astype(jnp.float32)
     density = batch["density"].reshape(flat.shape)
     log_map = jax.nn.log_softmax(flat)
     standard = _standardised(jnp.exp(log_map))
     values = {
         "kl": _divergence(density, log_map),
         "cc": (standard * _standardised(density)).mean(-1),  # Pearson's correlation
-        "nss": _scanpath_saliency(standard, batch["fixations"], logits.shape[2:]),
+        "nss": _scanpath_saliency(standard, batch["fixations"], size),
     }
     masks = _annotated(batch)
     if faces is not None:
         log_weights = jax.nn.log_softmax(faces.weights.astype(jnp.float32))
-        values["faces"] = _divergence(fixation_shares(batch, logits.shape[2:]), log_weights)
+        values["faces"] = _divergence(fixation_shares(batch, size), log_weights)
         speakers = _speakers(batch)
         # Zeros in place of the masked logits, which may hold anything, keep NaN out of the gradient too.
         talking = jnp.where(masks["talking"], faces.talking.astype(jnp.float32), 0)

@@ -2,9 +2,10 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Literal
 
+import jax
 import optax
 
 from vasal_jax.errors import InputError
@@ -90,10 +91,8 @@ def learning_rate_schedule(config: OptimizerConfig, updates: int) -> optax.Sched
 
 def make_optimizer(config: OptimizerConfig, updates: int) -> optax.GradientTransformation:
     """The chain from gradients to updates, both of them dicts of arrays by dotted name (`trained` ones alone)."""
-    decay = optax.add_decayed_weights(
-        config.weight_decay, mask=lambda params: {name: name.endswith("kernel") for name in params}
-    )
-    factors = {
+    decay = optax.add_decayed_weights(config.weight_decay, mask=_kernels)
+    factors: dict[Hashable, optax.GradientTransformation] = {
         TEXTURE: optax.scale(config.texture_factor),
         FACE: optax.scale(config.face_factor),
         _REST: optax.identity(),
@@ -122,6 +121,11 @@ def trained(config: OptimizerConfig, names: Iterable[str]) -> list[str]:
     if not free:
         raise InputError(f"optimizer: freeze {config.freeze} leaves no parameter to train; drop a pattern")
     return free
+
+
+def _kernels(params: optax.Params) -> optax.Params:
+    """Which parameters are kernels: bool, in the place of each."""
+    return jax.tree.map_with_path(lambda path, _: jax.tree_util.keystr(path, simple=True).endswith("kernel"), params)
 
 
 def _part(name: str) -> str:

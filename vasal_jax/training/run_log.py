@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from vasal_jax.batch import Batch
 from vasal_jax.system.files import naming_file_errors, replacing
 from vasal_jax.system.terminal import progress_bar
 
@@ -91,7 +92,7 @@ class RunLog:
             line = f"step {number}: validation with memory {memory}: {words}"
             self._progress.console.print(line, highlight=False, soft_wrap=True)
 
-    def overlay(self, number: int, index: int, batch: dict[str, np.ndarray], logits: np.ndarray) -> None:
+    def overlay(self, number: int, index: int, batch: Batch, logits: np.ndarray) -> None:
         """Shows the middle frame of a batch's first clip, with the truth and the prediction over it side by side."""
         from vasal_jax.config import RGB_MEAN
         from vasal_jax.outputs.heatmap import grey_map, overlay

@@ -102,10 +102,10 @@ class Training:
     def initial_state(self, params: Mapping[str, Any]) -> TrainState:
         """The state before the first step, from a model's parameters by dotted name (`parameters.arrays`)."""
         # Copies, for a step may reuse the memory of the state it is given (donation), and no buffer twice.
-        params, ema = (jax.tree.map(partial(jnp.array, dtype=jnp.float32), dict(params)) for _ in range(2))
-        free = {name: params[name] for name in trained(self.optimizer, params)}
+        own, ema = (jax.tree.map(partial(jnp.array, dtype=jnp.float32), dict(params)) for _ in range(2))
+        free = {name: own[name] for name in trained(self.optimizer, own)}
         opt_state = make_optimizer(self.optimizer, self.updates).init(free)
-        return TrainState(jnp.int32(0), params, opt_state, ema, jnp.int32(0), jnp.int32(0))
+        return TrainState(jnp.int32(0), own, opt_state, ema, jnp.int32(0), jnp.int32(0))
 
     def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Terms]:
         """One update, as seen by one device.
@@ -121,7 +121,7 @@ class Training:
         """
         if self._faces_alone:
             blank = jnp.zeros((*batch["valid"].shape, FRAME_SIZE, FRAME_SIZE, 3))
-            batch = batch | dict.fromkeys(_PICTURES, blank)
+            batch = {**batch, "frames": blank, "frames_past": blank}
         whole = lax.psum(losses.counts(batch), AXIS)
         names = trained(self.optimizer, state.params)
         free = {name: state.params[name] for name in names}
@@ -140,7 +140,7 @@ class Training:
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
 
         updates, opt_state = make_optimizer(self.optimizer, self.updates).update(gradient, state.opt_state, free)
-        params = state.params | optax.apply_updates(free, updates)
+        params = state.params | optax.tree.add(free, updates)
         made = state.step - state.skipped  # updates before this one
         # At the start the mean reaches back over the few weights there have been, not to the untrained ones.
         decay = jnp.minimum(self.optimizer.ema_decay, (1 + made) / (10 + made))
@@ -203,12 +203,16 @@ class Training:
         return _rematerialised(model, model.initial_carry(clips, slots), inputs, live)
 
 
-def _run(model: VASal, carry: Carry | None, inputs: Batch) -> tuple[Carry, tuple[Array, FaceLogits | None]]:
+def _run(
+    model: VASal, carry: Carry | None, inputs: Mapping[str, Array]
+) -> tuple[Carry, tuple[Array, FaceLogits | None]]:
     output = model(inputs["frames"], inputs["frames_past"], inputs["mel"], FaceInputs.of(inputs), carry=carry)
     return output.carry, (output.saliency_logits, output.faces)
 
 
-def _rematerialised(model: VASal, carry: Carry, inputs: Batch, live: int) -> tuple[Array, FaceLogits | None, Carry]:
+def _rematerialised(
+    model: VASal, carry: Carry, inputs: Mapping[str, Array], live: int
+) -> tuple[Array, FaceLogits | None, Carry]:
     """The results of `_run`, of which a gradient keeps no more than the activations of `live` frames.
 
     A stretch of frames after the other, joined by the carry; going back, each is computed anew from the carry before.

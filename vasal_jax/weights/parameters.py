@@ -15,6 +15,7 @@ from flax import nnx
 from vasal_jax.config import Memory, ModelConfig
 from vasal_jax.errors import InputError
 from vasal_jax.models.vasal import VASal
+from vasal_jax.ops import Array
 
 CONFIG_KEY = "vasal_config"
 """Of the metadata of a weights file."""
@@ -25,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 _MAX_LISTED = 10  # lines of problems in one error
 
 
-def build(config: ModelConfig, values: Mapping[str, np.ndarray], source: str | Path) -> VASal:
+def build(config: ModelConfig, values: Mapping[str, Array], source: str | Path) -> VASal:
     """The model of `config` with these parameters; `source` is named in errors.
 
     Raises:
