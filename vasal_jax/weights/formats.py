@@ -137,7 +137,7 @@ def write(config: ModelConfig, values: Arrays, path: Path, memory: Memory | None
         else:
             import orbax.checkpoint.experimental.v1 as ocp
 
-            ocp.save(temporary.absolute(), values, custom_metadata=metadata)
+            ocp.save(str(temporary.absolute()), values, custom_metadata={**metadata})
 
 
 def initial_weights(config: ModelConfig, seed: int, start: Path | None = None) -> Arrays:
@@ -224,7 +224,7 @@ def _read_orbax(path: Path) -> _Stored:
     path = path.absolute()
     size = _check_folder(path)
     try:
-        metadata = ocp.metadata(path)
+        metadata = ocp.metadata(str(path))
     except MemoryError:
         raise
     except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
@@ -248,7 +248,7 @@ def _read_orbax(path: Path) -> _Stored:
     check_chunks(path, shapes)
     with _orphaned_readers_silenced():
         try:
-            values = ocp.load(path)
+            values = ocp.load(str(path))
         except Exception as error:
             raise InputError(f"{path}: a damaged Orbax weights folder ({str(error)[:200]})") from None
     return _Stored(config, {key: np.asarray(value) for key, value in values.items()}, memory)
@@ -312,7 +312,7 @@ def _not_an_orphan(record: logging.LogRecord) -> bool:
     return "_wrap_awaitable" not in record.getMessage()
 
 
-def _described(metadata: Mapping[str, Any] | None, path: Path) -> tuple[ModelConfig, Memory | None]:
+def _described(metadata: object, path: Path) -> tuple[ModelConfig, Memory | None]:
     """What the metadata of a weights file say."""
     metadata = metadata if isinstance(metadata, Mapping) else {}
     text, words = metadata.get(CONFIG_KEY), None

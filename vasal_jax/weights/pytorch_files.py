@@ -8,7 +8,7 @@ import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
@@ -66,13 +66,13 @@ def _check_legacy(file: BinaryIO, path: Path) -> None:
         _check_pickle(file, path)
 
 
-def _check_pickle(file: BinaryIO, path: Path) -> None:
+def _check_pickle(file: IO[bytes], path: Path) -> None:
     texts: list[object] = []  # the last two, which STACK_GLOBAL takes as module and name
     for step, (instruction, argument, _) in enumerate(pickletools.genops(file)):
         if step > limits.MAX_PYTORCH_STEPS:
             raise InputError(_refused(path, f"a pickle of more than {limits.MAX_PYTORCH_STEPS} instructions"))
         if instruction.name in ("GLOBAL", "STACK_GLOBAL"):
-            name = argument if instruction.name == "GLOBAL" else " ".join(map(str, texts[-2:]))
+            name = str(argument) if instruction.name == "GLOBAL" else " ".join(map(str, texts[-2:]))
             if not _NAMES.fullmatch(name):
                 raise InputError(_refused(path, f"code or objects ({'.'.join(name.split(' '))[:200]})"))
         if isinstance(argument, str) and instruction.name != "GLOBAL":

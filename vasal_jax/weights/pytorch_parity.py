@@ -41,8 +41,8 @@ def compare(model: VASal, state: Mapping[str, np.ndarray], seed: int = 0) -> lis
 
     ours: dict[str, jax.Array] = {}
     with jax.default_matmul_precision("highest"):
-        *seen_and_heard, faces = (x[None] for x in inputs)
-        logits = model(*seen_and_heard, FaceInputs(faces), stages=ours).saliency_logits
+        seen, before, heard, faces = (x[None] for x in inputs)
+        logits = model(seen, before, heard, FaceInputs(faces), stages=ours).saliency_logits
     ours |= {"logits": logits[0], "saliency": saliency(logits)[0]}
 
     reference = VASalReference(model.config)
@@ -61,4 +61,4 @@ def _stage(name: str, ours: np.ndarray, theirs: np.ndarray) -> Stage:
         theirs = theirs[..., 0]
     magnitude = float(np.abs(theirs).max())
     absolute = float(np.abs(ours - theirs).max())
-    return Stage(name, ours.shape, magnitude, absolute, absolute / max(magnitude, np.finfo(np.float32).tiny))
+    return Stage(name, ours.shape, magnitude, absolute, absolute / max(magnitude, float(np.finfo(np.float32).tiny)))

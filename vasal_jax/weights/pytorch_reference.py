@@ -4,6 +4,8 @@ Written from the layer list of the release, so that a released checkpoint's stat
 library imports this module but `convert_weights.py --verify`; PyTorch is needed for nothing else.
 """
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,7 +75,7 @@ class VASalReference(nn.Module):
         audio = F.max_pool3d(F.relu(x), (2, 1, 1)).flatten(1, 2)
 
         senses = {"visual": visual, "audio": audio, "face": x4}
-        total = sum(F.relu(self.get_submodule(f"conv_normal_{n}1")(x)) for n, x in senses.items())
+        total = reduce(torch.add, (F.relu(self.get_submodule(f"conv_normal_{n}1")(x)) for n, x in senses.items()))
         again = [F.relu(self.get_submodule(f"conv_normal_{n}2")(torch.cat([total, x], 1))) for n, x in senses.items()]
         stages["logits"] = logits = self.visual_hmap(torch.cat(again, 1))
         return logits
@@ -84,20 +86,19 @@ class _Cell(nn.Module):
 
     def __init__(self, inputs: int, hidden: int):
         super().__init__()
+        self.hidden = hidden
         for gate in "ifco":
             self.add_module(f"Wx{gate}", nn.Conv2d(inputs, hidden, 3, padding=1))
             self.add_module(f"Wh{gate}", nn.Conv2d(hidden, hidden, 3, padding=1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, C, H, W) to (T, hidden, H, W), from a zero state, one step and one gate at a time as the release."""
-        h = c = x.new_zeros(1, self.Wxi.out_channels, *x.shape[2:])
+        h = c = x.new_zeros(1, self.hidden, *x.shape[2:])
         outputs = []
         for frame in x.split(1):
-            i, f, o = (
-                torch.sigmoid(self.get_submodule(f"Wx{g}")(frame) + self.get_submodule(f"Wh{g}")(h)) for g in "ifo"
-            )
-            c = f * c + i * torch.tanh(self.Wxc(frame) + self.Whc(h))
-            h = o * torch.tanh(c)
+            i, f, g, o = (self.get_submodule(f"Wx{n}")(frame) + self.get_submodule(f"Wh{n}")(h) for n in "ifco")
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
             outputs.append(h)
         return torch.cat(outputs)
 
