@@ -172,7 +172,7 @@ def compare(folder: Path) -> int:
 
 def main() -> None:
     """The command line."""
-    folder = tyro.cli(Positional[Path], description=__doc__.splitlines()[0])
+    folder = tyro.cli(Positional[Path], description=(__doc__ or "").partition("\n")[0])
     sys.exit(run(lambda: compare(folder)))
 
 

@@ -50,9 +50,9 @@ def swept(folder: Path, detector: Detector) -> Iterator[Video]:
             zoom = 0.45 * width / WIDTH * (1 + 0.35 * np.sin(index / 12 + number))
             x = width * (0.5 + 0.22 * np.sin(index / 9 + number))
             y = height * (0.5 + 0.1 * np.cos(index / 7)) + rng.normal(0, 6)
-            matrix = np.float32([[1 / zoom, 0, WIDTH / 2 - x / zoom], [0, 1 / zoom, HEIGHT / 2 - y / zoom]])
-            border = {"flags": cv2.INTER_AREA, "borderMode": cv2.BORDER_REFLECT}
-            frame = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), **border)
+            matrix = np.array([[1 / zoom, 0, WIDTH / 2 - x / zoom], [0, 1 / zoom, HEIGHT / 2 - y / zoom]], np.float32)
+            flags, border = cv2.INTER_AREA, cv2.BORDER_REFLECT
+            frame = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=flags, borderMode=border)
             frames.append(cv2.GaussianBlur(frame, (7, 1), 0) if abs(np.cos(index / 9 + number)) > 0.8 else frame)
             moved = (corners - (x, y, x, y)) / zoom / (WIDTH, HEIGHT, WIDTH, HEIGHT) + 0.5
             seen = np.clip(moved, 0, 1)
@@ -77,7 +77,7 @@ def compare(folder: Path) -> int:
 
 def main() -> None:
     """The command line."""
-    folder = tyro.cli(Positional[Path], description=__doc__.splitlines()[0])
+    folder = tyro.cli(Positional[Path], description=(__doc__ or "").partition("\n")[0])
     sys.exit(run(lambda: compare(folder)))
 
 

@@ -5,12 +5,12 @@
 Training sees pictures that `data.examples` stores as JPEG with halved colours (4:2:0), evaluation sees decoded frames.
 """
 
+import copy
 import dataclasses
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -52,22 +52,21 @@ class JpegArgs:
     """How many videos of the test split."""
 
 
-class StoredVideo:
-    """A video whose frames went through the JPEG of a prepared dataset; all else is the record's."""
+def stored(record: VideoRecord, sampling: int) -> VideoRecord:
+    """The video with its frames at the model's size, encoded and decoded as the JPEG of a prepared dataset."""
 
-    def __init__(self, record: VideoRecord, sampling: int):
-        self._record, self._sampling = record, sampling
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._record, name)
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames at the model's size, encoded and decoded."""
-        how = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, self._sampling)
-        for frame in self._record.frames():
+    def frames() -> Iterator[Frame]:
+        how = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
+        for frame in record.frames():
             small = cv2.resize(frame.image, (FRAME_SIZE, FRAME_SIZE))
-            _, stored = cv2.imencode(".jpg", small[..., ::-1], how)
-            yield dataclasses.replace(frame, image=cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])
+            _, jpeg = cv2.imencode(".jpg", small[..., ::-1], how)
+            decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+            assert decoded is not None
+            yield dataclasses.replace(frame, image=decoded[..., ::-1])
+
+    video = copy.copy(record)
+    object.__setattr__(video, "frames", frames)  # records are frozen
+    return video
 
 
 def measure(args: JpegArgs) -> int:
@@ -81,7 +80,7 @@ def measure(args: JpegArgs) -> int:
         table.add_column(head, justify="right" if head else "left")
     first = None
     for kind, sampling in KINDS.items():
-        videos = records if sampling is None else [StoredVideo(record, sampling) for record in records]
+        videos = records if sampling is None else [stored(record, sampling) for record in records]
         with tempfile.TemporaryDirectory() as work:
             evaluation = Evaluation([GroundTruth.of(video) for video in videos], conventions, prior, Path(work))
             scores = evaluation.run([row], model=model)[row.name]

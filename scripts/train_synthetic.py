@@ -92,7 +92,7 @@ class ProofArgs:
     """Law of the scenes; 1 is that of the packaged weights' data."""
     at_once: int = 2
     """Models trained at a time, each on its share of the CPU's cores, which small models use better so."""
-    only: Literal["", *VARIANTS] = ""
+    only: Literal["", "visual", "visual, sound", "visual, faces", "all"] = ""
     """The one to train and score, of videos that are prepared; without it all, and the table."""
 
     def __post_init__(self) -> None:

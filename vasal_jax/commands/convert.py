@@ -42,7 +42,7 @@ def convert(args: ConvertArgs) -> int:
     """Runs the command; returns its exit code, 1 where --verify found a difference. Raises `InputError`."""
     source, out = _names(args)
     form = None if out is None else _form(out, args.to)
-    model = _from_vgg16(args) if source is None else weights.load(source, config=PRESETS[args.preset]())
+    model = _from_vgg16(args, args.vgg16) if args.vgg16 else weights.load(source, config=PRESETS[args.preset]())
     if args.verify and not _verified(model, args, source):
         return 1
     if out is None:
@@ -58,14 +58,16 @@ def convert(args: ConvertArgs) -> int:
     return 0
 
 
-def _names(args: ConvertArgs) -> tuple[Path | None, Path | None]:
+def _names(args: ConvertArgs) -> tuple[Path, Path | None]:
+    """What the weights are made of, the VGG-16 with --vgg16, and where to write them."""
     wanted = 1 if args.vgg16 else 2
     if len(args.paths) == 1 and args.verify and not args.vgg16:
         return args.paths[0], None
     if len(args.paths) != wanted:
         names = "OUT" if args.vgg16 else "IN and OUT (or IN with --verify)"
         raise InputError(f"expected {names}, found {len(args.paths)} paths; see --help")
-    return (None, args.paths[0]) if args.vgg16 else args.paths
+    *source, out = args.paths
+    return args.vgg16 or source[0], out
 
 
 def _form(out: Path, to: Form | None) -> Form:
@@ -78,21 +80,19 @@ def _form(out: Path, to: Form | None) -> Form:
     return named
 
 
-def _from_vgg16(args: ConvertArgs) -> VASal:
+def _from_vgg16(args: ConvertArgs, vgg16: Path) -> VASal:
     from vasal_jax.weights import pytorch
 
     config = PRESETS[args.preset]()
     drawn = arrays(VASal(config, rngs=nnx.Rngs(args.seed)))
-    return build(config, drawn | pytorch.vgg16_texture(args.vgg16, config), args.vgg16)
+    return build(config, drawn | pytorch.vgg16_texture(vgg16, config), vgg16)
 
 
-def _verified(model: VASal, args: ConvertArgs, source: Path | None) -> bool:
+def _verified(model: VASal, args: ConvertArgs, source: Path) -> bool:
     from vasal_jax.weights import pytorch, pytorch_parity
 
-    if source is not None and weights.is_pytorch(source):
-        state = pytorch.read(source)  # the source's own entries, untouched by our conversion
-    else:
-        state = pytorch.to_pytorch(arrays(model))
+    own = not args.vgg16 and weights.is_pytorch(source)  # entries, untouched by our conversion
+    state = pytorch.read(source) if own else pytorch.to_pytorch(arrays(model))
     stages = pytorch_parity.compare(model, state, args.seed)
     title = f"Parity with the PyTorch reference (limit {pytorch_parity.TOLERANCE:g} relative)"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

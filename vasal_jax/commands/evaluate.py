@@ -125,7 +125,8 @@ class EvaluateArgs:
     @property
     def conventions(self) -> Conventions:
         """What the numbers mean."""
-        return Conventions(tuple(self.resolution), self.sigma, self.negatives, self.seed)
+        height, width = self.resolution
+        return Conventions((height, width), self.sigma, self.negatives, self.seed)
 
     @property
     def ablations(self) -> list[str]:
@@ -214,7 +215,7 @@ def _rows(
     if args.shuffle_sound and len(truths) < 2:
         raise InputError(f"--shuffle-sound: expected two videos or more, found {len(truths)} in split {args.split!r}")
     rows: list[Row] = []
-    if model:
+    if model and args.weights:
         chosen = Memory.chosen(args.memory, model.memory)
         rows += model_rows(args.weights.stem, model_settings(args.weights, model), args.ablations, chosen)
     lengths = {truth.video.id: truth.video.n_frames for truth in truths}
@@ -273,13 +274,16 @@ def _face_weights(evaluation: Evaluation, row: Row, videos: Sequence[Video]) -> 
 
 def _settings(args: EvaluateArgs, split: Split, evaluation: Evaluation, model: VASal | None) -> dict[str, Any]:
     """What the numbers mean and what made them."""
-    chosen = Memory.chosen(args.memory, model.memory) if model else None
+    of_model: dict[str, Any] = {}
+    if model and args.weights:
+        chosen = Memory.chosen(args.memory, model.memory)
+        of_model = model_settings(args.weights, model) | memory_settings(model, chosen)
     return {
         "dataset": split.dataset,
         "split": args.split,
         "split_rule": split.rule,
         **truth_settings(evaluation, len(split.training)),
-        **(model_settings(args.weights, model) | memory_settings(model, chosen) if model else {}),
+        **of_model,
         "maps": [str(folder) for folder in args.maps],
         "versions": versions(),
     }

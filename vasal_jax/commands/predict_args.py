@@ -140,7 +140,7 @@ def settings_of(args: PredictArgs, model: VASal) -> dict[str, Any]:
         with source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "video": args.video.name,
+        "video": args.video and args.video.name,
         "sound": args.sound.name if args.sound else "the video's own",
         "sound_track": args.sound_track,
         "faces": args.faces,

@@ -1,13 +1,15 @@
 """The outputs of one video, as the arguments of `predict.py` name them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 
 from vasal_jax.commands.predict_args import PredictArgs, settings_of
 from vasal_jax.config import CLIP_LENGTH, FRAME_OFFSET
 from vasal_jax.inputs.faces.detection import tracked_faces
+from vasal_jax.inputs.faces.detector import Detector
 from vasal_jax.inputs.faces.sources import Faces, open_faces
+from vasal_jax.inputs.faces.tracking import TrackedFaces
 from vasal_jax.inputs.faces.tracks import save_tracks, tracks_file
 from vasal_jax.inputs.video import VideoInfo
 from vasal_jax.outputs.frame_map import FrameMap
@@ -23,8 +25,8 @@ def predict_video(args: PredictArgs, info: VideoInfo, outputs: Outputs, predicto
     with _open_faces(args, info) as faces:
         if outputs.paths() != [outputs.tracks]:
             _write(args, info, faces, outputs, predictor, progress)
-        elif faces.record:
-            _find_faces(args, info, faces, progress)
+        elif faces.detector and faces.record:
+            _find_faces(info, faces.detector, faces.record, progress)
 
 
 def _write(
@@ -49,23 +51,25 @@ def _open_faces(args: PredictArgs, info: VideoInfo) -> Iterator[Faces]:
         if args.save_tracks and args.faces == "auto":
             record = stack.enter_context(tracks_file(args.save_tracks, size))
         faces = open_faces(args.faces, info, tracks_size=size, detector=args.detector, record=record)
-        if args.save_tracks and not record:
+        if args.save_tracks and faces.tracks:
             save_tracks(args.save_tracks, *faces.tracks, size)
         yield faces
 
 
-def _find_faces(args: PredictArgs, info: VideoInfo, faces: Faces, progress: Lines) -> None:
+def _find_faces(info: VideoInfo, detector: Detector, record: Callable[[TrackedFaces], object], progress: Lines) -> None:
     """Finds and saves the faces of a video without predicting on it."""
     task, count = progress.add_task("finding faces", total=info.frames), 0
-    for found in tracked_faces(info, detector=faces.detector):
+    for found in tracked_faces(info, detector=detector):
         stopping.check()
-        faces.record(found)
+        record(found)
         progress.update(task, advance=1)
         count += 1
     progress.update(task, total=count)  # a container's count can be wrong
 
 
-def _with_progress(frames: Iterator[FrameMap], info: VideoInfo, released: bool, progress: Lines) -> Iterator[FrameMap]:
+def _with_progress(
+    frames: Generator[FrameMap], info: VideoInfo, released: bool, progress: Lines
+) -> Generator[FrameMap]:
     total = info.frames
     if total and released:
         total = (total - FRAME_OFFSET) // CLIP_LENGTH * CLIP_LENGTH

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
 from typing import TypedDict, Unpack
@@ -65,7 +65,7 @@ class Predictor:
         faces: FaceSource = "auto",
         memory: Memory | str | None = None,
         released: bool = False,
-    ) -> Iterator[FrameMap]:
+    ) -> Generator[FrameMap]:
         """Saliency of a video, frame by frame; arguments and errors as of the function `stream`."""
         model, parameters = self.model, self._parameters
         memory = Memory.chosen(memory, model.memory, released)
