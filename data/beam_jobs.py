@@ -22,7 +22,7 @@ def in_beam(function: Callable, jobs: Sequence[tuple], options: Any, runner: Any
       InputError: Apache Beam is not installed.
     """
     try:
-        import apache_beam as beam
+        import apache_beam as beam  # pyright: ignore[reportMissingImports] (an extra that "all" leaves out)
     except ModuleNotFoundError:
         raise InputError(
             "Beam's runners need Apache Beam, which is not installed: pip install 'vasal-jax[beam]'"
