@@ -16,6 +16,7 @@ BENCHMARKS = {
     "predict": "predict.py on a 30 s video, beside the release's way of working; minutes a round",
     "many": "predict.py on 8 videos at once, beside a command each and the release's way of working; minutes a round",
     "cold_start": "time to the first map of predict.py, with a filled and an empty compilation cache",
+    "exported": "a clip through exported programs, beside jit",
     "metrics": "all metrics of a frame, beside pysaliency",
     "input_pipeline": "clips of the prepared dataset, beside clips taken from the videos",
 }

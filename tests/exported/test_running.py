@@ -30,9 +30,9 @@ def tracks(tmp_path_factory) -> Path:
 
 
 def check_same(found: np.ndarray, expected: np.ndarray) -> None:
-    """To 1e-5 of the largest value, which must stand above a flat map's for this to mean anything."""
+    """To 1e-5, and to 1e-4 of the largest value, which must stand above a flat map's for this to mean anything."""
     assert expected.max() > 2 / 32**2
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=min(1e-5, 1e-4 * expected.max()))
 
 
 @pytest.mark.parametrize("memory", MEMORIES)

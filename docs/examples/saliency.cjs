@@ -1,0 +1,61 @@
+// Saliency maps of prepared inputs, by onnxruntime in JavaScript:
+//     node saliency.cjs weights.onnx INPUTS maps.f32
+// INPUTS is a folder with an array (F, ...) for each input, frames.npy, mel.npy and so on, F frames of one video;
+// maps.f32 gets F maps of 32x32 float32. Needs: npm install onnxruntime-node
+
+const fs = require("node:fs");
+const path = require("node:path");
+const ort = require("onnxruntime-node");
+
+const CLIP = 2; // frames at a time; any number gives the same maps
+
+/** An array of float32 or bool from NumPy's file. */
+function readNpy(file) {
+  const bytes = fs.readFileSync(file);
+  const start = 10 + bytes.readUInt16LE(8);
+  const header = bytes.toString("latin1", 10, start);
+  const [, kind, sizes] = header.match(/'descr': '(<f4|\|b1)', 'fortran_order': False, 'shape': \(([^)]*)\)/);
+  const shape = sizes.split(",").filter((size) => size.trim()).map(Number);
+  const data = new Uint8Array(bytes.subarray(start)).buffer; // a copy, as floats must lie on multiples of four
+  return kind === "<f4"
+    ? { type: "float32", shape, data: new Float32Array(data) }
+    : { type: "bool", shape, data: new Uint8Array(data) };
+}
+
+/** Frames start..end of an array (F, ...) as a clip of one video, (1, T, ...). */
+function clipOf({ type, shape, data }, start, end) {
+  const [, ...rest] = shape;
+  const size = rest.reduce((product, length) => product * length, 1);
+  return new ort.Tensor(type, data.slice(start * size, end * size), [1, end - start, ...rest]);
+}
+
+/** The state before the first frame: zeros. */
+function zeros({ type, shape }, faces) {
+  const lengths = shape.map((length) => ({ B: 1, N: faces })[length] ?? length);
+  const count = lengths.reduce((product, length) => product * length, 1);
+  return new ort.Tensor(type, type === "bool" ? new Uint8Array(count) : new Float32Array(count), lengths);
+}
+
+async function main(program, folder, output) {
+  const session = await ort.InferenceSession.create(program);
+  const inputs = {};
+  const state = {};
+  for (const { name } of session.inputMetadata.filter(({ name }) => !name.startsWith("carry_"))) {
+    inputs[name] = readNpy(path.join(folder, `${name}.npy`));
+  }
+  for (const described of session.inputMetadata.filter(({ name }) => name.startsWith("carry_"))) {
+    state[described.name] = zeros(described, inputs.face_mask?.shape[1]);
+  }
+  const frames = inputs.frames.shape[0];
+  const maps = new Float32Array(frames * 32 * 32);
+  for (let start = 0; start < frames; start += CLIP) {
+    const end = Math.min(start + CLIP, frames);
+    const clip = Object.fromEntries(Object.entries(inputs).map(([name, array]) => [name, clipOf(array, start, end)]));
+    const outputs = await session.run({ ...clip, ...state });
+    maps.set(outputs.maps.data, start * 32 * 32);
+    for (const name of Object.keys(state)) state[name] = outputs[name.replace("carry_", "next_")];
+  }
+  fs.writeFileSync(output, maps);
+}
+
+main(...process.argv.slice(2));
