@@ -64,7 +64,7 @@ class SyntheticArgs:
     fps: tuple[float, ...] = (24.0, 25.0, 30.0)
     """Frame rates; each video has one of them."""
     version: Literal[1, 2] = Scene.VERSION
-    """Law of the scenes. 1 is that of the packaged weights' data, in which the timing of mimes gives them away."""
+    """Law of the scenes. 1 is that of release 0.1.0, in which the timing of mimes gives them away."""
     style: Literal["drawn", "filmed"] = "drawn"
     """filmed: closer to filmed videos, with cuts, camera shake, casts of light, noise, blur, compression, small faces,
     heads that turn, hands before mouths, laughter, overlapping speech, echo and louder music."""

@@ -89,7 +89,7 @@ class ProofArgs:
     seed: int = 0
     """The first seed, of videos and trainings."""
     version: Literal[1, 2] = Scene.VERSION
-    """Law of the scenes; 1 is that of the packaged weights' data."""
+    """Law of the scenes; 1 is that of release 0.1.0."""
     at_once: int = 2
     """Models trained at a time, each on its share of the CPU's cores, which small models use better so."""
     only: Literal["", "visual", "visual, sound", "visual, faces", "all"] = ""
