@@ -10,13 +10,16 @@ number of one is not to be held against a number of the other. All arithmetic is
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, Int, Shaped
 
 METRICS = ("AUC-J", "CC", "SIM", "NSS")  # in the order of the leaderboard
 _EPSILON = 1e-7
 _FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
-def score(prediction: np.ndarray, truth: np.ndarray, fixations: np.ndarray) -> dict[str, float]:
+def score(
+    prediction: Shaped[np.ndarray, "h2 w2"], truth: Shaped[np.ndarray, "h w"], fixations: Int[np.ndarray, "k 2"]
+) -> dict[str, float]:
     """The four scores of a frame, by the names in `METRICS`; AUC-J and NSS are NaN where nobody looked anywhere.
 
     Args:
@@ -35,30 +38,30 @@ def score(prediction: np.ndarray, truth: np.ndarray, fixations: np.ndarray) -> d
     }
 
 
-def stretched(array: np.ndarray) -> np.ndarray:
+def stretched(array: Shaped[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:
     """A map from its minimum and maximum to 0..1; a constant one is zeros."""
     array = np.asarray(array, np.float64)
     low, high = array.min(), array.max()
     return (array - low) / (high - low + _FLOAT32_EPSILON)
 
 
-def resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(array: Float64[np.ndarray, "h w"], size: tuple[int, int]) -> Float64[np.ndarray, "{size[0]} {size[1]}"]:
     """A map at another size (height, width), bilinearly, without antialiasing."""
     return array if array.shape == size else cv2.resize(array, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def sim(prediction: np.ndarray, truth: np.ndarray) -> float:
+def sim(prediction: Float64[np.ndarray, "h w"], truth: Float64[np.ndarray, "h w"]) -> float:
     """Similarity: what two maps that sum to 1 share."""
     return float(np.minimum(*(array / (array.sum() + _EPSILON) for array in (prediction, truth))).sum())
 
 
-def cc(prediction: np.ndarray, truth: np.ndarray) -> float:
+def cc(prediction: Float64[np.ndarray, "h w"], truth: Float64[np.ndarray, "h w"]) -> float:
     """Pearson's correlation of two maps that are standardised already."""
     norm = np.sqrt((prediction**2).sum() * (truth**2).sum())
     return float((prediction * truth).sum() / (norm + _EPSILON))
 
 
-def auc_judd(prediction: np.ndarray, fixations: np.ndarray) -> float:
+def auc_judd(prediction: Float64[np.ndarray, "h w"], fixations: Int[np.ndarray, "k 2"]) -> float:
     """Area under the ROC curve with thresholds at the fixated values; NaN without a fixation.
 
     The challenge's program takes the number of distinct columns of the list of (row, column) pairs, which is two in

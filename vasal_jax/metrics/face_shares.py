@@ -5,9 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float, Float32
 
 
-def fixation_shares(batch: Mapping[str, Any], size: tuple[int, int]) -> Array:
+def fixation_shares(batch: Mapping[str, Any], size: tuple[int, int]) -> Float32[Array, "b t weights"]:
     """Share of a frame's fixations on each face, the target of the face weights.
 
     A fixation on overlapping faces is divided equally among them; one on no face counts for the last entry.
@@ -30,7 +31,7 @@ def fixation_shares(batch: Mapping[str, Any], size: tuple[int, int]) -> Array:
     return shares.sum(-2) / jnp.maximum(on_map.sum(-1), 1)[..., None]
 
 
-def inside_map(fixations: Array, size: tuple[int, int]) -> Array:
+def inside_map(fixations: Float[Array, "*b 2"], size: tuple[int, int]) -> Bool[Array, "*b"]:
     """Which fixations lie on the map: bool (...).
 
     Args:

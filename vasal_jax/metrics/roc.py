@@ -14,13 +14,14 @@ import math
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float32, Int, Int32
 
 ABOVE_ALL = jnp.iinfo(jnp.int32).max  # a key that no number has
 FEW = 128  # thresholds that are compared with every value: with more of them, looking up takes less
 COMPARED = 16  # parts of a table told apart by comparison before that
 
 
-def ordered(values: ArrayLike) -> Array:
+def ordered(values: Float32[ArrayLike, "*shape"]) -> Int32[Array, "*shape"]:
     """Keys that compare as the values do: int32 of the same shape.
 
     Ties are exact: only -0 and 0 share a key. Infinities have their place, NaN has none. Unlike the values themselves,
@@ -33,7 +34,12 @@ def ordered(values: ArrayLike) -> Array:
     return jnp.where(bits < 0, jnp.iinfo(jnp.int32).min - bits, bits)  # a float is a sign and a magnitude
 
 
-def wins(positives: Array, positives_mask: ArrayLike, negatives: Array, negatives_mask: ArrayLike) -> Array:
+def wins(
+    positives: Int32[Array, "*b k"],
+    positives_mask: Bool[ArrayLike, "*b k"],
+    negatives: Int32[Array, "*b l"],
+    negatives_mask: Bool[ArrayLike, "*b l"],
+) -> Int32[Array, "*b parts"]:
     """Twice the number of pairs where the negative is below the positive, plus one for each tie: int32 (..., parts).
 
     Args:
@@ -48,7 +54,9 @@ def wins(positives: Array, positives_mask: ArrayLike, negatives: Array, negative
     return _sum_in_parts(jnp.where(negatives_mask, 2 * real - lost, 0), 2 * positives.shape[-1])
 
 
-def wins_over_lower(positives: Array, positives_mask: ArrayLike, negatives: Array) -> Array:
+def wins_over_lower(
+    positives: Int32[Array, "*b k"], positives_mask: Bool[ArrayLike, "*b k"], negatives: Int32[Array, "*b l"]
+) -> Int32[Array, "*b parts"]:
     """`wins` with thresholds at the positives only: each negative is rounded down to the next positive.
 
     A negative below all positives stays there. Returns int32 (..., parts).
@@ -67,7 +75,9 @@ def wins_over_lower(positives: Array, positives_mask: ArrayLike, negatives: Arra
     return _sum_in_parts(2 * real - jnp.take_along_axis(lost, above, -1), 2 * positives.shape[-1])
 
 
-def area(wins: Array, n_positives: ArrayLike, n_negatives: ArrayLike) -> Array:
+def area(
+    wins: Int32[Array, "*b parts"], n_positives: Int[ArrayLike, "*b"], n_negatives: Int[ArrayLike, "*b"]
+) -> Float32[Array, "*b"]:
     """Area under the ROC curve, float32 (...): the share of pairs won, NaN where there are none.
 
     Args:

@@ -17,30 +17,35 @@ and counts are integers, so results agree with float64 to 1e-6 of max(1, result)
 numbers (below 1.2e-38) count as zero, except in the AUCs.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from vasal_jax.metrics import roc
+from vasal_jax.metrics.moments import Moments, inverse, pairwise_sum
 
 METRICS = ("CC", "SIM", "KL", "NSS", "AUC-J", "AUC-B", "sAUC", "IG")  # those of a table, in its order
+Map = Float[ArrayLike, "*b h w"]
+Points = Int[ArrayLike, "*b k 2"]
+Mask = Bool[ArrayLike, "*b k"]
+Score = Float32[Array, "*b"]
+
 EPSILON = 2.2204e-16  # the MIT benchmark's regulariser of KL and IG
 
 
 def score(
-    prediction: ArrayLike,
-    density: ArrayLike,
-    fixations: ArrayLike,
-    mask: ArrayLike,
-    negatives: ArrayLike,
-    negatives_mask: ArrayLike,
-    baseline: ArrayLike,
-    seeds: ArrayLike,
-) -> dict[str, Array]:
+    prediction: Map,
+    density: Map,
+    fixations: Points,
+    mask: Mask,
+    negatives: Int[ArrayLike, "*b m 2"],
+    negatives_mask: Bool[ArrayLike, "*b m"],
+    baseline: Float[ArrayLike, "*#b h w"],
+    seeds: Int[ArrayLike, "*b"],
+) -> dict[str, Score]:
     """All metrics at once, under the names used in tables; jitted, they share what they have in common.
 
     On a CPU a few frames a call (four of 360x640) take half the time a frame that a dozen do: maps put aside stay in
@@ -65,7 +70,7 @@ def score(
     }
 
 
-def resized(prediction: ArrayLike, size: tuple[int, int]) -> Array:
+def resized(prediction: Map, size: tuple[int, int]) -> Float32[Array, "*b h2 w2"]:
     """A map at the truth's size: float32 (..., *size), bilinear between pixel centres.
 
     Enlarged, it equals OpenCV's INTER_LINEAR. Shrunk, each pixel is a triangle-weighted mean of all it covers, where
@@ -76,19 +81,19 @@ def resized(prediction: ArrayLike, size: tuple[int, int]) -> Array:
     return jnp.einsum("yh,...hw,xw->...yx", rows, prediction, columns, precision="highest")
 
 
-def cc(prediction: ArrayLike, density: ArrayLike) -> Array:
+def cc(prediction: Map, density: Map) -> Score:
     """Linear correlation coefficient: Pearson's correlation of the two maps over all pixels.
 
     -1..1, higher is better. 0 where either map is constant. Source: Bylinskii et al., "What do different evaluation
     metrics tell us about saliency models?" (TPAMI 2019); as pysaliency's CC.
     """
-    p, q = _Moments.of(prediction), _Moments.of(density)
-    shared = _pairwise_sum(p.centred(prediction) * q.centred(density)) / p.pixels - p.rest * q.rest
+    p, q = Moments.of(prediction), Moments.of(density)
+    shared = pairwise_sum(p.centred(prediction) * q.centred(density)) / p.pixels - p.rest * q.rest
     spread = p.deviation * q.deviation
-    return _where_truth(q, shared * _inverse(spread))
+    return _where_truth(q, shared * inverse(spread))
 
 
-def sim(prediction: ArrayLike, density: ArrayLike, min_max: bool = False) -> Array:
+def sim(prediction: Map, density: Map, min_max: bool = False) -> Score:
     """Similarity (histogram intersection): the sum over all pixels of min(P, Q), each summing to 1.
 
     0..1, higher is better. A map with negative values is lifted to a minimum of 0; one that is 0 everywhere counts as
@@ -98,36 +103,36 @@ def sim(prediction: ArrayLike, density: ArrayLike, min_max: bool = False) -> Arr
       min_max: stretch each map from its minimum..maximum to 0..1 before making it sum to 1, as the MIT benchmark's
         code does; a constant map then counts as uniform. False is pysaliency's SIM.
     """
-    p, q = _Moments.of(prediction), _Moments.of(density)
+    p, q = Moments.of(prediction), Moments.of(density)
     pair = p.distribution(prediction, min_max), q.distribution(density, min_max)
     # XLA may return the number for min(number, NaN).
-    return _where_truth(q, jnp.where(jnp.isnan(p.rise), jnp.nan, _pairwise_sum(jnp.minimum(*pair))))
+    return _where_truth(q, jnp.where(jnp.isnan(p.rise), jnp.nan, pairwise_sum(jnp.minimum(*pair))))
 
 
-def kl(prediction: ArrayLike, density: ArrayLike) -> Array:
+def kl(prediction: Map, density: Map) -> Score:
     """Kullback-Leibler divergence: the sum of Q log(eps + Q / (P + eps)), natural logarithm, eps = `EPSILON`.
 
     From 0 up to about 36 (maps that share no pixel), lower is better. Each map sums to 1 as in `sim`. Source: the MIT
     benchmark (Bylinskii et al., TPAMI 2019); as pysaliency's MIT_KLDiv.
     """
-    moments = _Moments.of(density)
-    p, q = _Moments.of(prediction).distribution(prediction), moments.distribution(density)
-    return _where_truth(moments, _pairwise_sum(q * jnp.log(EPSILON + q / (p + EPSILON))))
+    moments = Moments.of(density)
+    p, q = Moments.of(prediction).distribution(prediction), moments.distribution(density)
+    return _where_truth(moments, pairwise_sum(q * jnp.log(EPSILON + q / (p + EPSILON))))
 
 
-def nss(prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike) -> Array:
+def nss(prediction: Map, fixations: Points, mask: Mask) -> Score:
     """Normalised scanpath saliency: the mean over fixations of (P - mean) / standard deviation (of the population).
 
     Unbounded, 0 is chance, higher is better. Source: Peters et al. (Vision Research 2005); as the mean of pysaliency's
     NSS.
     """
-    p = _Moments.of(prediction)
+    p = Moments.of(prediction)
     values, mask = _values_at(prediction, fixations, mask)
     values = p.centred(values, axes=1) - p.rest[..., None]
-    return _mean(values, mask) * _inverse(p.deviation)
+    return _mean(values, mask) * inverse(p.deviation)
 
 
-def information_gain(prediction: ArrayLike, baseline: ArrayLike, fixations: ArrayLike, mask: ArrayLike) -> Array:
+def information_gain(prediction: Map, baseline: Float[ArrayLike, "*#b h w"], fixations: Points, mask: Mask) -> Score:
     """Information gain over a baseline map B: the mean over fixations of log2(eps + P) - log2(eps + B).
 
     In bits per fixation, unbounded, 0 is the baseline's own score, higher is better. Each map sums to 1 as in `sim`;
@@ -139,13 +144,13 @@ def information_gain(prediction: ArrayLike, baseline: ArrayLike, fixations: Arra
     """
     values, mask = _values_at(prediction, fixations, mask)
     maps = jnp.broadcast_to(baseline, (*values.shape[:-1], *jnp.shape(baseline)[-2:]))
-    p = _Moments.of(prediction).distribution(values, axes=1)
-    b = _Moments.of(baseline).distribution(_values_at(maps, fixations, mask)[0], axes=1)
+    p = Moments.of(prediction).distribution(values, axes=1)
+    b = Moments.of(baseline).distribution(_values_at(maps, fixations, mask)[0], axes=1)
     # One logarithm of the quotient: the difference of two near -18 would be rounded to 1e-6.
     return _mean(jnp.log2((EPSILON + p) / (EPSILON + b)), mask)
 
 
-def auc_judd(prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike, thresholds: str = "all") -> Array:
+def auc_judd(prediction: Map, fixations: Points, mask: Mask, thresholds: str = "all") -> Score:
     """AUC-Judd: area under the ROC curve of fixations against all pixels without a fixation.
 
     0..1, 0.5 is chance, higher is better. A fixation counts as often as it occurs, its pixel is left out of the
@@ -172,9 +177,7 @@ def auc_judd(prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike, thres
     return jnp.where(jnp.isnan(prediction).any((-2, -1)), jnp.nan, area)
 
 
-def auc_borji(
-    prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike, seeds: ArrayLike, draws: int = 4096
-) -> Array:
+def auc_borji(prediction: Map, fixations: Points, mask: Mask, seeds: Int[ArrayLike, "*b"], draws: int = 4096) -> Score:
     """AUC-Borji: area under the ROC curve of fixations against pixels drawn uniformly, with replacement.
 
     0..1, 0.5 is chance, higher is better. The exact area, ties counting half. Borji et al. (ICCV 2013) average 100
@@ -197,8 +200,12 @@ def auc_borji(
 
 
 def shuffled_auc(
-    prediction: ArrayLike, fixations: ArrayLike, mask: ArrayLike, negatives: ArrayLike, negatives_mask: ArrayLike
-) -> Array:
+    prediction: Map,
+    fixations: Points,
+    mask: Mask,
+    negatives: Int[ArrayLike, "*b m 2"],
+    negatives_mask: Bool[ArrayLike, "*b m"],
+) -> Score:
     """Shuffled AUC: area under the ROC curve of a frame's fixations against fixations of other videos' frames.
 
     0..1, 0.5 is chance and also what a centre prior scores, higher is better. The exact area, ties counting half, as
@@ -215,7 +222,9 @@ def shuffled_auc(
     return jnp.where(jnp.isnan(prediction).any((-2, -1)), jnp.nan, area)
 
 
-def choose_negatives(pool: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_negatives(
+    pool: Int[np.ndarray, "l 2"], count: int, seed: int
+) -> tuple[Int32[np.ndarray, "{count} 2"], Bool[np.ndarray, "{count}"]]:
     """Draws the negatives of `shuffled_auc` from other videos' fixations, without replacement.
 
     Args:
@@ -243,61 +252,7 @@ def _shares(pixels: int, wanted: int) -> np.ndarray:
     return (shares / shares.sum(1, keepdims=True)).astype(np.float32)
 
 
-class _Moments(NamedTuple):
-    """What the metrics need to know of a map before they look at its pixels; each field is float32 (...)."""
-
-    low: Array
-    rise: Array  # mean of x - low: 0 for a constant map, and for no other
-    middle: Array  # the mean, as far as float32 can say it
-    unit: Array  # 1 / rise, so that no square vanishes or overflows; 0 for a constant map
-    rest: Array  # mean of (x - middle) * unit: what rounding left of the mean
-    deviation: Array  # of x * unit, population
-    pixels: int
-
-    @classmethod
-    def of(cls, x: ArrayLike) -> "_Moments":
-        x = jnp.asarray(x, jnp.float32)
-        pixels = x.shape[-2] * x.shape[-1]
-        low = x.min((-2, -1))
-        rise = _pairwise_sum(x - _per_map(low, 2)) / pixels
-        middle, unit = low + rise, _inverse(rise)
-        centred = (x - _per_map(middle, 2)) * _per_map(unit, 2)
-        rest = _pairwise_sum(centred) / pixels
-        variance = jnp.maximum(_pairwise_sum(centred * centred) / pixels - rest * rest, 0)
-        return cls(low, rise, middle, unit, rest, jnp.sqrt(variance), pixels)
-
-    def centred(self, x: ArrayLike, axes: int = 2) -> Array:
-        """Values of the map, (...) and `axes` more, minus `middle`, times `unit`."""
-        return (jnp.asarray(x, jnp.float32) - _per_map(self.middle, axes)) * _per_map(self.unit, axes)
-
-    def distribution(self, x: ArrayLike, min_max: bool = False, axes: int = 2) -> Array:
-        """Values of the map once it is not negative and sums to 1; uniform where there is nothing to share out."""
-        floor = self.low if min_max else jnp.minimum(self.low, 0)
-        mean = self.low - floor + self.rise * (1 + self.rest)
-        # Divisions and choices a map in place of a pixel: they are a tenth of all that `score` takes.
-        unit, least = _inverse(mean) / self.pixels, jnp.where(mean == 0, 1 / self.pixels, 0)
-        return (jnp.asarray(x, jnp.float32) - _per_map(floor, axes)) * _per_map(unit, axes) + _per_map(least, axes)
-
-
-def _inverse(x: Array) -> Array:
-    """1 / x, or 0 for 0."""
-    return jnp.where(x == 0, 0, 1 / jnp.where(x == 0, 1, x))
-
-
-def _pairwise_sum(x: Array) -> Array:
-    """Sum over a map: lines first, so that many short sums are added instead of one long one.
-
-    The barrier keeps XLA from making one of them again, which costs 1e-5 of the sum where it adds one by one.
-    """
-    return jax.lax.optimization_barrier(x.sum(-1)).sum(-1)
-
-
-def _per_map(values: Array, axes: int) -> Array:
-    """One number a map, (...), to be combined with its pixels or points."""
-    return values.reshape(*values.shape, *(1,) * axes)
-
-
-def _where_truth(density: _Moments, values: Array) -> Array:
+def _where_truth(density: Moments, values: Array) -> Array:
     return jnp.where((density.low == 0) & (density.rise == 0), jnp.nan, values)
 
 

@@ -14,13 +14,14 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Bool, Float, Float32
 
 from vasal_jax.batch import Batch
 from vasal_jax.errors import InputError
 from vasal_jax.metrics.face_shares import fixation_shares, inside_map
 from vasal_jax.models.face import FaceLogits
 
-Terms = dict[str, Array]
+Terms = dict[str, Float32[Array, ""]]
 """Float32 () by the name of a term of the loss."""
 
 FACE_TERMS = ("faces", "talking", "speaker")
@@ -55,8 +56,12 @@ class LossWeights:
 
 
 def total(
-    logits: Array, faces: FaceLogits | None, batch: Batch, weights: LossWeights, whole: Terms | None = None
-) -> tuple[Array, Terms]:
+    logits: Float[Array, "b t h w"],
+    faces: FaceLogits | None,
+    batch: Batch,
+    weights: LossWeights,
+    whole: Terms | None = None,
+) -> tuple[Float32[Array, ""], Terms]:
     """The loss of a batch and its terms.
 
     Args:
@@ -93,7 +98,7 @@ def counts(batch: Batch) -> Terms:
     return {name: mask.sum(dtype=jnp.float32) for name, mask in _annotated(batch).items()}
 
 
-def sums(logits: Array, faces: FaceLogits | None, batch: Batch) -> Terms:
+def sums(logits: Float[Array, "b t h w"], faces: FaceLogits | None, batch: Batch) -> Terms:
     """Each term added up over what was annotated: float32 () by name.
 
     Args:
@@ -125,7 +130,7 @@ def sums(logits: Array, faces: FaceLogits | None, batch: Batch) -> Terms:
     return {name: jnp.where(masks[name], value, 0).sum() for name, value in values.items()}
 
 
-def _annotated(batch: Batch) -> Terms:
+def _annotated(batch: Batch) -> dict[str, Bool[Array, "b t ..."]]:
     """Where each term has something to say: bool (B, T), for talking (B, T, N)."""
     valid = batch["valid"]
     has_density = valid & (batch["density"] > 0).any((-2, -1))
@@ -138,12 +143,12 @@ def _annotated(batch: Batch) -> Terms:
     return masks
 
 
-def _speakers(batch: Batch) -> Array:
+def _speakers(batch: Batch) -> Bool[Array, "b t n"]:
     """Which faces are seen and known to talk, bool (B, T, N)."""
     return batch["face_mask"] & batch["talking_known"] & batch["talking"]
 
 
-def _among_known(weights: Array, batch: Batch) -> Array:
+def _among_known(weights: Float32[Array, "b t weights"], batch: Batch) -> Float32[Array, "b t n"]:
     """Log weights (B, T, N) among the faces that are known to talk or not, and no face; -inf for the others.
 
     A face that is not known to be silent may not be taught as such, by taking weight from it for one that talks.
@@ -152,14 +157,14 @@ def _among_known(weights: Array, batch: Batch) -> Array:
     return jax.nn.log_softmax(jnp.where(known, weights, -jnp.inf))[..., :-1]
 
 
-def _divergence(target: Array, log_probabilities: Array) -> Array:
+def _divergence(target: Float[Array, "b t c"], log_probabilities: Float[Array, "b t c"]) -> Float[Array, "b t"]:
     """Sum over the last axis of q (log q - log p). Where q is 0 the term is 0, even at log p = -inf."""
     present = target > 0
     log_target = jnp.log(jnp.where(present, target, 1))
     return jnp.where(present, target * (log_target - log_probabilities), 0).sum(-1)
 
 
-def _standardised(x: Array) -> Array:
+def _standardised(x: Float[Array, "b t c"]) -> Float[Array, "b t c"]:
     """Maps (..., H*W) that sum to 1, minus their mean, over their standard deviation; constant ones become 0."""
     x = x * x.shape[-1]  # multiples of the uniform map, so that squares stay far from float32's smallest numbers
     x = x - x.mean(-1, keepdims=True)
@@ -169,7 +174,9 @@ def _standardised(x: Array) -> Array:
     return jnp.where(varies, x / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
 
 
-def _scanpath_saliency(standard: Array, fixations: Array, size: tuple[int, int]) -> Array:
+def _scanpath_saliency(
+    standard: Float[Array, "b t c"], fixations: Float[Array, "b t s 2"], size: tuple[int, int]
+) -> Float[Array, "b t"]:
     """Mean over a frame's fixations of a standardised map (..., H*W); 0 without fixations."""
     height, width = size
     inside = inside_map(fixations, size)
