@@ -1,6 +1,7 @@
 """Weights on disk: our own files, Orbax folders, and PyTorch checkpoints.
 
-- `formats`: `load`, `save` and `read`, whatever the form of the file.
+- `formats`: `load`, `save` and `read`, whatever the form of the file; `orbax_folder` reads Orbax's, and `stored` says
+  what all forms hold.
 - `parameters`: a model's parameters as NumPy arrays by name, into and out of a model.
 - `pytorch`: the released PyTorch names and layouts to ours and back. It reads a file after `pytorch_files`, which
   refuses a hostile one, has checked it.

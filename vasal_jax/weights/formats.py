@@ -1,15 +1,10 @@
 """Model weights on disk: one `.safetensors` file or an Orbax folder, each with config and memory inside."""
 
 import dataclasses
-import json
-import logging
 import math
 import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,25 +18,11 @@ from vasal_jax.inputs import limits
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
 from vasal_jax.system.reading import open_regular, parse_json
-from vasal_jax.weights.orbax_chunks import check_chunks
-from vasal_jax.weights.parameters import (
-    CONFIG_KEY,
-    Arrays,
-    arrays,
-    build,
-    check_arrays,
-    metadata_of,
-    parameter_shapes,
-)
+from vasal_jax.weights import orbax_folder
+from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, metadata_of
+from vasal_jax.weights.stored import Stored, bounded_shapes, described
 
 PYTORCH_SUFFIXES = (".pt", ".pth", ".pkl")
-_MAX_FILES = 10_000  # of an Orbax folder
-
-
-class _Stored(NamedTuple):
-    config: ModelConfig
-    values: Arrays
-    memory: Memory | None
 
 
 def load(path: str | Path, *, dtype: str | None = None, config: ModelConfig | None = None) -> VASal:
@@ -91,15 +72,15 @@ def _is_on_hub(path: str | Path) -> bool:
     return str(path).startswith("hf:/")  # a `Path` has joined the two slashes
 
 
-def _stored(path: Path, config: ModelConfig | None) -> _Stored:
+def _stored(path: Path, config: ModelConfig | None) -> Stored:
     check_exists(path)
     if path.is_dir():
-        return _read_orbax(path)
+        return orbax_folder.read(path)
     if is_pytorch(path):
         from vasal_jax.weights import pytorch  # needs PyTorch, which nothing else here does
 
         config = config or ModelConfig.released()
-        return _Stored(config, pytorch.from_pytorch(pytorch.read(path), config, path), RELEASED_MEMORY)
+        return Stored(config, pytorch.from_pytorch(pytorch.read(path), config, path), RELEASED_MEMORY)
     return _read_safetensors(path)
 
 
@@ -168,12 +149,12 @@ def initial_weights(config: ModelConfig, seed: int, start: Path | None = None) -
     return initialised | given
 
 
-def _read_safetensors(path: Path) -> _Stored:
+def _read_safetensors(path: Path) -> Stored:
     config, memory = _check_header(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            return _Stored(config, values, memory)
+            return Stored(config, values, memory)
     except (safetensors.SafetensorError, OSError, TypeError) as error:
         raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
 
@@ -206,8 +187,8 @@ def _check_header(path: Path) -> tuple[ModelConfig, Memory | None]:
             }
         except (ValueError, TypeError, KeyError):
             raise InputError(f"{path}: not a readable .safetensors file (damaged header)") from None
-    described = _described(metadata, path)
-    shapes = _bounded_shapes(described[0], path)
+    config, memory = described(metadata, path)
+    shapes = bounded_shapes(config, path)
     if any(name not in claims or claims[name] != (shape, np.float32) for name, shape in shapes.items()) or len(
         claims
     ) > len(shapes):
@@ -215,61 +196,7 @@ def _check_header(path: Path) -> tuple[ModelConfig, Memory | None]:
     expected = 8 + size + 4 * sum(map(math.prod, shapes.values()))
     if found != expected:
         raise InputError(f"{path}: not a readable .safetensors file (expected {expected} bytes, found {found})")
-    return described
-
-
-def _read_orbax(path: Path) -> _Stored:
-    import orbax.checkpoint.experimental.v1 as ocp
-
-    path = path.absolute()
-    size = _check_folder(path)
-    try:
-        metadata = ocp.metadata(str(path))
-    except MemoryError:
-        raise
-    except Exception as error:  # Orbax raises many kinds for a folder that is not a whole checkpoint
-        if (path / "config.json").is_file():
-            raise InputError(
-                f"{path}: is the folder of a training run, expected weights; train.py with --export NAME.safetensors "
-                "writes them, and goes on from the run where it is done"
-            ) from None
-        raise InputError(f"{path}: not an Orbax weights folder ({str(error)[:200]})") from None
-    config, memory = _described(metadata.custom_metadata, path)
-    if not isinstance(metadata.metadata, Mapping) or not all(
-        hasattr(entry, "shape") and hasattr(entry, "dtype") for entry in metadata.metadata.values()
-    ):
-        raise InputError(f"{path}: not an Orbax weights folder (expected arrays by name)")
-    # The shapes are checked before anything is read: a few bytes on disk can claim an array of any size.
-    shapes = _bounded_shapes(config, path)
-    check_arrays(metadata.metadata, shapes, path)
-    expected = 4 * sum(map(math.prod, shapes.values()))
-    if size > 2 * expected + 2**24:
-        raise InputError(f"{path}: a damaged Orbax weights folder (about {expected} bytes expected, found {size})")
-    check_chunks(path, shapes)
-    with _orphaned_readers_silenced():
-        try:
-            values = ocp.load(str(path))
-        except Exception as error:
-            raise InputError(f"{path}: a damaged Orbax weights folder ({str(error)[:200]})") from None
-    return _Stored(config, {key: np.asarray(value) for key, value in values.items()}, memory)
-
-
-def _check_folder(path: Path) -> int:
-    """The bytes in a folder; `InputError` where it holds more files than weights have, other than files, or large
-    metadata."""
-    files = [Path(place) / name for place, _, names in islice(os.walk(path), _MAX_FILES) for name in names]
-    if len(files) > _MAX_FILES:
-        raise InputError(f"{path}: not an Orbax weights folder ({len(files)} files)")
-    total = 0
-    for file in files:
-        status = file.lstat()
-        is_metadata = "METADATA" in file.name or file.suffix == ".json" or file.name.startswith(".")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: not an Orbax weights folder ({file.name} is a link, pipe or device)")
-        if is_metadata and status.st_size > limits.MAX_WEIGHTS_HEADER_BYTES:
-            raise InputError(f"{path}: not an Orbax weights folder ({file.name} has {status.st_size} bytes)")
-        total += status.st_size
-    return total
+    return config, memory
 
 
 def _fitting(path: Path, claims: Mapping[str, _Claim], shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
@@ -280,50 +207,3 @@ def _fitting(path: Path, claims: Mapping[str, _Claim], shapes: Mapping[str, tupl
             return {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, OSError, TypeError):
         return {}
-
-
-def _bounded_shapes(config: ModelConfig, path: Path) -> dict[str, tuple[int, ...]]:
-    shapes = parameter_shapes(config)
-    if (count := sum(map(math.prod, shapes.values()))) > limits.MAX_PARAMETERS:
-        raise InputError(f"{path}: expected a model of at most {limits.MAX_PARAMETERS} parameters, found {count}")
-    return shapes
-
-
-@contextmanager
-def _orphaned_readers_silenced() -> Iterator[None]:
-    """Keeps the readers that a failed load leaves behind from printing tracebacks of their own.
-
-    Orbax reads arrays by coroutines of an event loop that it closes when the first of them fails. The others report
-    "Event loop is closed" through `sys.unraisablehook`, or through asyncio's log, when they are collected: after the
-    error has left here, so both filters stay where the load failed.
-    """
-    usual = sys.unraisablehook
-    sys.unraisablehook = lambda report: None if "Event loop is closed" in str(report.exc_value) else usual(report)
-    try:
-        yield
-        sys.unraisablehook = usual
-    except InputError:
-        logging.getLogger("asyncio").addFilter(_not_an_orphan)
-        raise
-
-
-def _not_an_orphan(record: logging.LogRecord) -> bool:
-    """Whether an asyncio log record is about something else than a reader whose load has failed already."""
-    return "_wrap_awaitable" not in record.getMessage()
-
-
-def _described(metadata: object, path: Path) -> tuple[ModelConfig, Memory | None]:
-    """What the metadata of a weights file say."""
-    metadata = metadata if isinstance(metadata, Mapping) else {}
-    text, words = metadata.get(CONFIG_KEY), None
-    if text is None:
-        raise InputError(f"{path}: has no {CONFIG_KEY} in its metadata; expected weights written by vasal_jax")
-    with suppress(ValueError, TypeError, RecursionError):  # `from_json` says what is wrong with it
-        fields = json.loads(text)
-        if isinstance(fields, dict) and "memory" in fields:
-            words = fields.pop("memory")
-            text = json.dumps(fields)
-    try:
-        return ModelConfig.from_json(text), None if words is None else Memory.parse(str(words)[:100])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
