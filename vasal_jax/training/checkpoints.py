@@ -10,13 +10,10 @@ older ones go only when a newer one is complete. Orbax's own `training.Checkpoin
 alone and reads the metrics of damaged ones too, which is why only its saving and loading are used here.
 """
 
-import contextlib
 import dataclasses
-import hashlib
 import json
 import logging
 import math
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -32,21 +29,14 @@ import orbax.checkpoint.experimental.v1 as ocp
 from jax.experimental import multihost_utils
 
 from vasal_jax.errors import InputError
-from vasal_jax.system.files import replacing
-from vasal_jax.system.reading import read_json
+from vasal_jax.training import seals
 
 logger = logging.getLogger(__name__)
 
 State = TypeVar("State")
 Position = dict[str, Any]
 
-_SEAL, _STATE = "checkpoint.json", "state"
-_MAX_SEAL_BYTES = 16 * 2**20
 _CLOCK_STEPS = 20  # steps between two looks of several processes at the clock of the first
-
-
-class _Damaged(Exception):
-    """Why a checkpoint cannot be trusted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +101,10 @@ class Checkpoints:
         with self._naming_write_errors(home):
             if jax.process_index() == 0:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                _remove(home)  # one of this step that was passed over
+                seals.remove(home)  # one of this step that was passed over
                 home.mkdir(exist_ok=True)
             _meet(f"checkpoint {step}")
-            response = ocp.save_async(str(home / _STATE), arrays)
+            response = ocp.save_async(str(home / seals.STATE), arrays)
         self._writing = self._writer.submit(self._finish, response, home, content)
         self._last_save = time.monotonic()
 
@@ -147,10 +137,7 @@ class Checkpoints:
         response.result()
         if jax.process_index() != 0:
             return
-        files = sorted(path for path in (home / _STATE).rglob("*") if path.is_file())
-        content["files"] = {path.relative_to(home).as_posix(): _fingerprint(path) for path in files}
-        with replacing(home / _SEAL) as temporary:
-            temporary.write_text(json.dumps({"sha256": _digest(content), "content": content}))
+        seals.write(home, content)
         self._prune(content["step"])
 
     def _prune(self, step: int) -> None:
@@ -159,20 +146,20 @@ class Checkpoints:
         for known in self._steps():
             if known <= step:
                 try:
-                    scores[known] = _read_seal(self._home(known))["score"]
-                except _Damaged:
+                    scores[known] = seals.read(self._home(known))["score"]
+                except seals.DamagedError:
                     continue
         kept = sorted(scores)[-self.config.keep :] + _lowest(scores)
         for known in self._steps():
             if known not in kept:
-                _remove(self._home(known))
+                seals.remove(self._home(known))
 
     def _newest(self) -> int | None:
         """The newest step whose checkpoint is whole."""
         for step in reversed(self._steps()):
             try:
-                _check(self._home(step))
-            except _Damaged as reason:
+                seals.check(self._home(step))
+            except seals.DamagedError as reason:
                 logger.warning("%s: passed over, %s", self._home(step), reason)
             else:
                 return step
@@ -183,8 +170,8 @@ class Checkpoints:
         scores = {}
         for step in self._steps():
             try:
-                scores[step] = _check(self._home(step))["score"]
-            except _Damaged as reason:
+                scores[step] = seals.check(self._home(step))["score"]
+            except seals.DamagedError as reason:
                 logger.warning("%s: passed over, %s", self._home(step), reason)
         return next(iter(_lowest(scores)), None)
 
@@ -194,7 +181,7 @@ class Checkpoints:
         if step < 0:
             return None
         home = self._home(step)
-        content = _read_seal(home)
+        content = seals.read(home)
         wanted = _named(like)
         found = {name: _described(array) for name, array in wanted.items()}
         if found != content["arrays"]:
@@ -204,7 +191,7 @@ class Checkpoints:
                 f"and {found.get(name, 'missing')} here; give the config it was trained with or another folder"
             )
         abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for name, x in wanted.items()}
-        loaded = ocp.load(str(home / _STATE), abstract)
+        loaded = ocp.load(str(home / seals.STATE), abstract)
         leaves = [loaded[name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(like), leaves), content["position"]
 
@@ -250,64 +237,6 @@ def _lowest(scores: dict[int, float | None]) -> list[int]:
     """The step with the lowest score, the later of equals; none where nothing was scored."""
     scored = [(score, -step) for step, score in scores.items() if score is not None]
     return [-min(scored)[1]] if scored else []
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _read_seal(home: Path) -> dict[str, Any]:
-    """What `checkpoint.json` holds. Raises `_Damaged` unless that is what was written."""
-    try:
-        if not (home / _SEAL).exists():
-            raise _Damaged("its writing was cut short")
-        seal = read_json(home / _SEAL, "a seal", _MAX_SEAL_BYTES)
-        content = seal["content"]
-        if seal["sha256"] != _digest(content):
-            raise _Damaged(f"{_SEAL} was changed since it was written")
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _Damaged(f"{_SEAL} is damaged") from None
-    return content
-
-
-def _check(home: Path) -> dict[str, Any]:
-    """`_read_seal`, once every file has proved to be what was written. Raises `_Damaged`."""
-    content = _read_seal(home)
-    for name, written in content["files"].items():
-        try:
-            if _fingerprint(home / name) != written:
-                raise _Damaged(f"{name} was changed since it was written")
-        except OSError as error:
-            raise _Damaged(f"{name} cannot be read ({error.strerror})") from None
-    return content
-
-
-def _remove(home: Path) -> None:
-    """Removes a checkpoint, but nothing that others have put into its folder.
-
-    These are the files that its seal lists, or, where it was cut short, the folders that Orbax writes.
-    """
-    try:
-        written = {home / name for name in _read_seal(home)["files"]}
-    except (_Damaged, KeyError, TypeError):
-        written = None
-    folders = [home / _STATE, *home.glob(f"{_STATE}.orbax-checkpoint-tmp*")]  # the second while it is written
-    for folder in (folder for folder in folders if folder.is_dir() and not folder.is_symlink()):
-        for place, _, names in os.walk(folder, topdown=False):
-            for file in (Path(place, name) for name in names):
-                if written is None or file in written:
-                    file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # something is left in it
-                os.rmdir(place)
-    with contextlib.suppress(OSError):
-        (home / _SEAL).unlink()
-    with contextlib.suppress(OSError):
-        home.rmdir()
 
 
 def _meet(name: str) -> None:
