@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from vasal_jax.errors import InputError
-from vasal_jax.scenes import filmed
+from vasal_jax.scenes import filmed, seating
 from vasal_jax.scenes.backdrops import paint_backdrop, paint_desk
 from vasal_jax.scenes.camera import Camera
 from vasal_jax.scenes.motion import Motion, Passing
@@ -186,7 +186,7 @@ def _stage(
 ) -> tuple["_Painter", np.ndarray, Passing]:
     """Who sits where and what passes by: what paints it, the boxes of the faces (F,N,4), and the passing object."""
     (width, height), n, n_frames = picture, len(registers), talk.openings.shape[1]
-    places, size = _places(n, width, height, stream(seed, "places"))
+    places, size = seating.places_of(n, width, height, stream(seed, "places"))
     sizes, turning = np.full(n, size), 1.0
     if style == "filmed":
         sizes = filmed.face_sizes(size, n, min(width, height), stream(seed, "sizes"))
@@ -203,7 +203,7 @@ def _stage(
     boxes = np.concatenate([centres - half, centres + half], axis=2).astype(np.float32)
     dress = stream(seed, "clothes").permutation(len(CLOTHES))  # no two alike
     looks = [Look.make(stream(seed, "look", k), registers[k], CLOTHES[dress[k]]) for k in range(n)]
-    desk = _desk(boxes[:, :, 3].max() + 1.2 * sizes.max(), height, stream(seed, "desk"))
+    desk = seating.desk_of(boxes[:, :, 3].max() + 1.2 * sizes.max(), height, stream(seed, "desk"))
     passing = Passing(stream(seed, "object"), n_frames, fps, width, height, boxes, desk)
     return _Painter(seed, width, height, looks, places, sizes, motions, passing, desk), boxes, passing
 
@@ -226,38 +226,6 @@ def _mix(
         under = (music if bed == "music" else noise)(seconds, rng)[: len(sound)].astype(np.float64)
         sound += np.pad(under, (0, len(sound) - len(under))) * (level / np.sqrt(np.mean(under**2)))
     return bed, (sound * (0.95 / max(0.95, np.abs(sound).max()))).astype(np.float32)
-
-
-def _places(n: int, width: int, height: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Resting middles of the faces (n,2) and their height, pixels, back row first: one row, or two where it pays."""
-    two = rng.uniform() < 0.5
-    zoom, jitter, shift = rng.uniform(0.82, 1.0), rng.uniform(-1, 1, (n, 2)), rng.uniform(-1, 1)
-    best: tuple[float, int, int, float] = (0.0, 0, 0, 0.0)
-    for rows in (2, 1) if two and n >= 4 else (1, 2):
-        per_row = -(-n // rows)
-        room = min(width / (per_row + 0.5 * (rows > 1)) / 1.45, height * 0.72 / (rows * 1.5))
-        size = min(room, min(width, height) * (0.34 - 0.03 * (n - 2)))
-        if size > 1.25 * best[0]:
-            best = size, rows, per_row, room
-    size, rows, per_row, room = best
-    size *= zoom
-    counts = [per_row] if rows == 1 else [n - per_row, per_row]
-    places = []
-    for row, count in enumerate(counts):
-        pitch = width / (count + 0.35 * (rows > 1))
-        stagger = 0.3 if counts[0] == counts[-1] and rows > 1 else 0.0
-        y = height * (0.42 if rows == 1 else (0.27, 0.62)[row]) + 0.05 * height * shift
-        for column in range(count):
-            x = width / 2 + (column - (count - 1) / 2 + stagger * (row - 0.5)) * pitch
-            loose = np.array((max(0, pitch - 1.4 * size) / 2, 0.18 * size)) * (0.8, 1.0 if rows == 1 else 0.4)
-            places.append(np.array((x, y)) + loose * jitter[len(places)])
-    return np.array(places), float(size)
-
-
-def _desk(highest: float, height: int, rng: np.random.Generator) -> float | None:
-    """Row of a desk's top edge, below `highest`; None for no desk."""
-    top = max(highest, 0.78 * height)
-    return top if rng.uniform() < 0.45 and top < 0.94 * height else None
 
 
 class _Painter:
