@@ -4,30 +4,27 @@ import base64
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import tables
 from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, Group, Notes, face_agreement, split_by, windowed_means
+from vasal_jax.evaluation.example_frames import shots
 from vasal_jax.evaluation.ground_truth import HALF, Conventions, GroundTruth
 from vasal_jax.evaluation.people import HALVES
 from vasal_jax.evaluation.rows import CENTRE_PRIOR, ReadMaps, against
 from vasal_jax.evaluation.scores import Scores
 from vasal_jax.metrics import challenge
 from vasal_jax.metrics.saliency import METRICS
-from vasal_jax.outputs.heatmap import grey_map, overlay
 from vasal_jax.system.files import check_writable, naming_file_errors, replacing
 
 PAGE = "index.html"
 RANKING = "CC"  # the metric by which videos and frames are best and worst
 EXAMPLES = 3  # videos, the best and as many worst
-PICTURE_SIDE = 480  # pixels of a picture's longer side
 MAX_SERIES = 600_000  # numbers in the curves over time, about 7 bytes each; more frames are averaged
 
 _SHAPES = {"prior-mark": "3V19", "people-mark": "11h.01", "own-mark": "11h.01"}  # a tick, dots: not colour alone
@@ -144,7 +141,7 @@ def _example_groups(
             {
                 "id": name,
                 "scores": {metric: videos[name][metric] for metric in ("CC", "NSS", "KL")},
-                "shots": _shots(by_id[name], conventions, open_maps, ranked[name][RANKING]),
+                "shots": shots(by_id[name], conventions, open_maps, ranked[name][RANKING]),
             }
             for name in names
         ]
@@ -177,66 +174,6 @@ def _extremes(videos: Mapping[str, Mapping[str, float | None]]) -> tuple[list[st
     order = sorted(scored, key=lambda video: -scored[video])
     best = order[: min(EXAMPLES, math.ceil(len(order) / 2))]
     return best, order[len(best) :][::-1][:EXAMPLES]
-
-
-@dataclass(frozen=True)
-class _Shot:
-    frame: int
-    seconds: float
-    score: float
-    size: tuple[int, int]  # width, height
-    pictures: list[tuple[str, str]]  # what it is, data URI
-
-
-def _shots(
-    truth: GroundTruth, conventions: Conventions, open_maps: Callable[[GroundTruth], ReadMaps], values: np.ndarray
-) -> list[_Shot]:
-    """The frames of lowest, median and highest score, in this order."""
-    order = [int(frame) for frame in np.argsort(values) if np.isfinite(values[frame])]
-    chosen = list(dict.fromkeys((order[0], order[len(order) // 2], order[-1])))
-    read = open_maps(truth)
-    shots = {}
-    for frame in truth.video.frames():
-        if frame.index in chosen:
-            image = _small(frame.image)
-            density, saliency = truth.density([frame.index], conventions)[0], read([frame.index])[0]
-            pictures = {
-                "Frame": image,
-                "Where people looked": _dotted(_heated(image, density), truth, frame.index),
-                "Prediction": _heated(image, saliency),
-            }
-            size = image.shape[1::-1]
-            uris = [(kind, _data_uri(picture)) for kind, picture in pictures.items()]
-            shots[frame.index] = _Shot(frame.index, frame.time, float(values[frame.index]), size, uris)
-        if len(shots) == len(chosen):
-            break
-    return [shots[frame] for frame in chosen if frame in shots]
-
-
-def _small(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    scale = min(1, PICTURE_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _heated(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    return overlay(image, grey_map(saliency, image.shape[1], image.shape[0]))
-
-
-def _dotted(image: np.ndarray, truth: GroundTruth, frame: int) -> np.ndarray:
-    """The picture with the frame's fixations on it."""
-    pixels, mask = truth.pixels(Conventions(size=image.shape[:2]))
-    image = np.ascontiguousarray(image)
-    for x, y in pixels[frame][mask[frame]].tolist():
-        cv2.circle(image, (x, y), 2, (0, 0, 0), -1)
-        cv2.circle(image, (x, y), 1, (255, 255, 255), -1)
-    return image
-
-
-def _data_uri(image: np.ndarray) -> str:
-    _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
 
 
 def _series(scores: Scores, notes: Notes) -> tuple[int, dict[str, Any]]:
