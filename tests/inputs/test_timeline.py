@@ -135,6 +135,17 @@ def test_two_jumps_back_and_forth(tmp_path):
     _check(joined(tmp_path / "joined.ts", *moved), 90, [0.8, 2.0, 3.2], tolerance=0.09)
 
 
+@pytest.mark.parametrize("begins", [(0, 73853, 47263), (0, 73853, 0), (5000, 40000, 39995), (0, 9000, 18000)])
+def test_two_jumps_within_a_second(tmp_path, begins):
+    """Found by damaging files: the second was taken for a part of what the first begins, and hours of gap stayed."""
+    parts = [write_flash(tmp_path / f"{index}.mp4", n=12, flash=5, b_frames=0) for index in range(3)]
+    moved = [
+        restamped(part, tmp_path / f"{index}.ts", lambda _, time, by=by: time + by)
+        for index, (part, by) in enumerate(zip(parts, begins, strict=True))
+    ]
+    _check(joined(tmp_path / "joined.ts", *moved), 36, [0.2, 0.68, 1.16], tolerance=0.13)
+
+
 def test_a_muted_hour_is_silence_where_the_pictures_went_on(tmp_path):
     """A sound that comes back is no jump: the pictures have come as far."""
     source = write_flash(tmp_path / "a.mkv", n=500, flash=450)

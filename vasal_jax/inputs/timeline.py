@@ -192,21 +192,20 @@ class Timeline:
         slack = {index: clock.slack for index, clock in self._clocks.items()}
         ends = {index: clock.end for index, clock in self._clocks.items()}
         begun: dict[int, list[float]] = {}
+        over: set[int] = set()
         for packet in window:
             index, at = packet.stream_index, stamp_of(packet)
             clock = self._clocks[index]
             if at is None or clock.shift != founder.shift:
                 continue
             before, last[index] = last[index], at
-            if index not in begun:
-                begins = before is None or at < before - slack[index] or at > before + NEAR
-                slack[index] = slack_after(packet)
-                if not begins:
-                    ends[index] = max(ends[index], shown_at(packet) + clock.shift + clock.length(packet, self._step))
-                    continue
-                if abs(at - stamp) > NEAR:
-                    continue
-            if len(begun.setdefault(index, [])) < _REORDERED:
+            begins = before is None or at < before - slack[index] or at > before + NEAR
+            slack[index] = slack_after(packet)
+            if index not in begun and not begins:
+                ends[index] = max(ends[index], shown_at(packet) + clock.shift + clock.length(packet, self._step))
+            elif index in begun and begins:
+                over.add(index)  # another part follows, which is looked at when its turn comes
+            elif abs(at - stamp) <= NEAR and index not in over and len(begun.setdefault(index, [])) < _REORDERED:
                 begun[index].append(shown_at(packet))
         return begun, ends
 
