@@ -60,8 +60,8 @@ class PredictArgs:
     ray_address: engines.RayAddress = None
     """With --engine ray: the cluster. By default one on this machine, for this command alone."""
     workers: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    """With --out or --submission: how many videos at a time. By default one for every four cores, with --engine ray
-    one a GPU where there are some."""
+    """With --out or --submission: how many videos at a time. By default one, with --engine ray one a GPU or, where
+    there is none, one for every four cores."""
     weights: OptionalFile = None
     """A .safetensors file, an Orbax folder or a PyTorch checkpoint. By default the packaged demo weights."""
     faces: Annotated[str, arg(metavar="auto|TRACKS.npy|DIR|none")] = "auto"

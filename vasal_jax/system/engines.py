@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from vasal_jax.errors import InputError
-from vasal_jax.system.processes import core_shares
 from vasal_jax.system.workers import in_processes, in_threads
 
 Name = Literal["local", "ray"]
 CORES = 4
-"""A worker's, where nobody says how many workers there are: reading, drawing and encoding a video keep them busy."""
+"""A worker's of Ray, where nobody says how many workers there are: reading, drawing and encoding keep them busy."""
 
 RayAddress = Annotated[str | None, arg(metavar="HOST:PORT|auto", help_behavior_hint="")]
 
@@ -25,7 +24,7 @@ class Engine:
     address: str | None = None
     """Of a Ray cluster; None: a cluster on this machine, for as long as the work lasts."""
     workers: int | None = None
-    """How many at a time; None: one for every `CORES` cores, of Ray one a GPU where there are some."""
+    """How many at a time; None: one, of Ray one a GPU where there are some, else one for every `CORES` cores."""
 
     def check(self) -> None:
         """Raises `InputError` for settings that do not go together, or where Ray is not installed."""
@@ -64,5 +63,4 @@ class Engine:
 
             yield from in_ray(function, jobs, lost, self.address, self.workers, on_devices, CORES)
         else:
-            workers = self.workers or max(1, len(core_shares(1)[0]) // CORES)
-            yield from (in_threads if on_devices else in_processes)(function, jobs, workers)
+            yield from (in_threads if on_devices else in_processes)(function, jobs, self.workers or 1)
