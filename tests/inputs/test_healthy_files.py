@@ -1,6 +1,9 @@
 """Files of the kinds that people have: every frame comes, and pictures and sound at the same moment."""
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +16,7 @@ from av.stream import Disposition
 from tests.helpers.flashes import FPS, beep_times, flash_times, write_flash
 from vasal_jax.inputs.video import probe
 
+ROOT = Path(__file__).parents[2]
 N, FLASH = 30, 12
 
 
@@ -98,9 +102,17 @@ FILES: dict[str, Callable[[Path], Path]] = {
 } | {f"{rate} Hz": _drawn("a.mkv", "mpeg4", "yuv420p", "flac", rate) for rate in (8000, 11025, 44100, 96000, 192000)}
 
 
+def draw_apart(kind: str, folder: Path) -> Path:
+    """Draws a file in a process of its own: SVT-AV1 gives root's the highest real-time priority, for good."""
+    program = "import pathlib, sys, tests.inputs.test_healthy_files as t; t.FILES[sys.argv[1]](pathlib.Path('.'))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program, kind], cwd=folder, env=environment, check=True, timeout=120)
+    return next(folder.iterdir())
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_frames_and_sound_are_right(tmp_path, kind, caplog):
-    path = FILES[kind](tmp_path)
+    path = draw_apart(kind, tmp_path) if kind == "AV1" else FILES[kind](tmp_path)
     tmp_path.chmod(0o555)
     try:
         info = probe(path)
