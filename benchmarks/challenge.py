@@ -86,7 +86,7 @@ def score(root: Path) -> tuple[float, int]:
 def model(root: Path) -> float:
     """Seconds of predicting with the packaged weights, compiling not included."""
     import vasal_jax
-    from vasal_jax.commands.predict import PACKAGED_WEIGHTS
+    from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS
 
     weights = vasal_jax.load(PACKAGED_WEIGHTS)
     begun = 0.0
