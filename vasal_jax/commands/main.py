@@ -40,7 +40,7 @@ def _main(load: Callable[[], Command]) -> None:
     # A file's name need not be text that the terminal can show.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(command))
+    stopping.leave(run(command))
 
 
 def _vasal() -> Command:
