@@ -22,8 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness.processes import in_fresh_process
-from vasal_jax.outputs.video import video_writer
-from vasal_jax.scenes import Scene
+from benchmarks.harness.videos import draw_faces
 from vasal_jax.system.terminal import run
 
 FPS, WIDTH, HEIGHT, FIXATIONS = 25, 1920, 1080, 70
@@ -35,13 +34,11 @@ def draw_challenge(root: Path, seconds: int) -> None:
     for folder in ("Videos", "SaliencyTrain", "FixationsTrain/1", "Submission"):
         root.joinpath(folder).mkdir(parents=True)
     root.joinpath("TrainTestSplit.json").write_text(json.dumps({"train": ["1"], "public_test": []}))
-    scene = Scene.make(5, seconds, FPS, WIDTH, HEIGHT)
-    with video_writer(root / "Videos/1.mp4", WIDTH, HEIGHT, FPS, scene.sound) as write:
-        for index in range(scene.n_frames):
-            write(scene.frame(index), index / FPS)
-    _draw_maps(root / "SaliencyTrain/1.mp4", scene.n_frames, "yuv420p10le", {"crf": "0", "preset": "ultrafast"})
-    _draw_maps(root / "Submission/1.mp4", scene.n_frames, "yuv420p", {"preset": "ultrafast"})
-    points = np.random.default_rng(0).integers(0, (HEIGHT, WIDTH), (scene.n_frames, FIXATIONS, 2))
+    frames = seconds * FPS
+    draw_faces(root / "Videos/1.mp4", seconds, FPS, WIDTH, HEIGHT)
+    _draw_maps(root / "SaliencyTrain/1.mp4", frames, "yuv420p10le", {"crf": "0", "preset": "ultrafast"})
+    _draw_maps(root / "Submission/1.mp4", frames, "yuv420p", {"preset": "ultrafast"})
+    points = np.random.default_rng(0).integers(0, (HEIGHT, WIDTH), (frames, FIXATIONS, 2))
     root.joinpath("FixationsTrain/1/fixations.json").write_text(json.dumps(points.tolist()))
 
 

@@ -12,12 +12,12 @@ WIDTH, HEIGHT = 1280, 720
 FPS = 24  # the released code assumes this rate for every video
 
 
-def draw_faces(path: Path, seconds: float) -> np.ndarray:
+def draw_faces(path: Path, seconds: float, fps: float = FPS, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """Writes a video of talking faces; returns its sound, float32 (samples,) at 22,050 Hz."""
-    scene = Scene.make(5, seconds, FPS, WIDTH, HEIGHT)
-    with video_writer(path, WIDTH, HEIGHT, FPS, scene.sound) as write:
+    scene = Scene.make(5, seconds, fps, width, height)
+    with video_writer(path, width, height, fps, scene.sound) as write:
         for index in range(scene.n_frames):
-            write(scene.frame(index), index / FPS)
+            write(scene.frame(index), index / fps)
     return scene.sound
 
 
