@@ -4,7 +4,7 @@
 - `rows`, `people`: what is scored: models, baselines, maps made elsewhere (`map_folders`), human observers.
 - `clips`, `scorer`: clips of several videos are scored on the devices; `scores` keeps the scores of each video.
 - `statistics`, `breakdowns`, `comparison`: means, intervals, groups of frames, differences between two results.
-- `settings`, `tables`, `result_files`, `report`: how the scores are printed and written.
+- `settings`, `tables`, `result_files`, `report`, `example_frames`: how the scores are printed and written.
 - `challenge`: the second table, as the AIM and NTIRE challenges score.
 """
 

@@ -5,6 +5,7 @@
 - `parameters`: a model's parameters as NumPy arrays by name, into and out of a model.
 - `pytorch`: the released PyTorch names and layouts to ours and back. It reads a file after `pytorch_files`, which
   refuses a hostile one, has checked it.
+- `hub`: weights by name from a hub, and back.
 - `pytorch_reference`, `pytorch_parity`: the released graph in PyTorch, and how far the converted model is from it.
 """
 
