@@ -4,7 +4,8 @@
 
 FOLDER has the face maps of the release (`resized_gmm/<video>/<n>.jpg`), or face tracks on MVVA's grid
 (`face_tracking/<video>.npy`), of which maps are drawn as prediction and training draw them. The release takes 14.9 from
-every map after it was stretched to 0..255. On maps of another mean its weights see a background of another level.
+every map after it was stretched to 0..255: the background is the same in all maps, another mean says that faces have
+larger or smaller spots than those that its weights were trained with.
 """
 
 import sys
