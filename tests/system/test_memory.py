@@ -77,8 +77,11 @@ def test_prediction_gives_back_what_compiling_took(program, trims):
 
 HEAPS = """
 import ctypes, os, sys, threading
+from pathlib import Path
 sys.path[:0] = sys.argv[1:2]
-from vasal_jax.system import memory
+from vasal_jax.system import accelerators, memory
+
+accelerators._DEVICES = Path(sys.argv[1])
 
 memory.tune(sys.argv[2])
 malloc = ctypes.CDLL(None).malloc
@@ -104,6 +107,7 @@ print(abs(places[1] - places[0]) < 2**26)
 def test_threads_share_one_heap_where_evaluation_runs_on_a_cpu(program, plugin, platforms, one, tmp_path):
     if plugin:
         (tmp_path / "jax_plugins").mkdir()
+        (tmp_path / "nvidia0").touch()
     command = [sys.executable, "-c", HEAPS, str(tmp_path), program]
     environment = {**os.environ, "JAX_PLATFORMS": platforms}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

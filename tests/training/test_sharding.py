@@ -13,6 +13,7 @@ import pytest
 from tests.helpers.batches import StandIn, stand_in_params
 from tests.helpers.models import small_config
 from vasal_jax.errors import InputError
+from vasal_jax.system import accelerators
 from vasal_jax.training import sharding
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.losses import LossWeights
@@ -154,8 +155,17 @@ def test_another_parallelism_than_shard_map_and_pmap_is_refused():
         {"TPU_WORKER_HOSTNAMES": "localhost"},
     ],
 )
-def test_a_single_machine_starts_nothing(environment, monkeypatch):
+@pytest.mark.parametrize("libtpu", [True, False])
+def test_a_single_machine_starts_nothing(environment, libtpu, monkeypatch, tmp_path):
+    """With libtpu installed too, as it is to compile for TPUs: without a chip it says nothing about other machines."""
+    monkeypatch.setattr(accelerators, "_PCI", tmp_path)
+    monkeypatch.setattr(accelerators, "find_spec", lambda name: object() if libtpu else None)
     assert joined(environment, monkeypatch) == []
+
+
+def test_a_machine_with_a_tpu_asks_for_the_others_of_its_slice(monkeypatch):
+    monkeypatch.setattr(sharding, "has_tpu", lambda: True)
+    assert joined({}, monkeypatch) == [(None, None, None)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The machine below: memory, processor, files, threads, terminal.
 
 - `files`, `locks`, `reading`: whole or absent outputs, exclusive folders, regular files of bounded size.
-- `memory`, `processor`, `compilation_cache`: the allocator, the CPU's instructions, compiled programs on disk.
+- `memory`, `processor`, `accelerators`, `compilation_cache`: the allocator, the CPU's instructions, whether there is a
+  GPU or TPU, compiled programs on disk.
 - `address_space`: whether the memory that a program may have is enough.
 - `background`, `processes`, `stopping`: threads, child processes, requests to stop.
 - `engines`, `workers`, `ray_workers`: independent pieces of work in threads, processes or by Ray.

@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 import time
-from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
+
+from vasal_jax.system.accelerators import has_gpu, has_tpu
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # glibc's names for `mallopt`
 _KEPT = 2**31 - 1  # bytes at the top of the heap that are not worth giving back
@@ -78,7 +79,7 @@ def keep_freed_memory(one_heap: bool) -> bool:
 
 def jax_runs_on_cpu() -> bool:
     """Whether JAX has a CPU alone. JAX itself is not asked, since it would start threads, which have heaps."""
-    return os.environ.get("JAX_PLATFORMS") == "cpu" or not any(map(find_spec, ("jax_plugins", "libtpu")))
+    return os.environ.get("JAX_PLATFORMS") == "cpu" or not (has_gpu() or has_tpu())
 
 
 def use_huge_pages() -> None:

@@ -1,6 +1,5 @@
 """Devices and hosts: one axis of devices, batches split along it, everything else the same on all of them."""
 
-import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from vasal_jax.errors import InputError
+from vasal_jax.system.accelerators import has_tpu
 
 AXIS = "data"
 """The one axis of devices, over which batches are split."""
@@ -149,4 +149,4 @@ def _several_processes(environment: Mapping[str, str]) -> bool:
     if "JAX_COORDINATOR_ADDRESS" in environment or "JOB_COMPLETION_INDEX" in environment:
         return True
     # A TPU VM outside Kubernetes says so to JAX's questions alone, which finds a slice of one host as well.
-    return importlib.util.find_spec("libtpu") is not None
+    return has_tpu()
