@@ -7,7 +7,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const ort = require("onnxruntime-node");
 
-const CLIP = 2; // frames at a time; any number gives the same maps
+const CLIP = 2; // frames at most at a time; any number gives the same maps
 
 /** An array of float32 or bool from NumPy's file. */
 function readNpy(file) {
@@ -36,24 +36,38 @@ function zeros({ type, shape }, faces) {
   return new ort.Tensor(type, type === "bool" ? new Uint8Array(count) : new Float32Array(count), lengths);
 }
 
+/** After how many frames a state starts afresh, as the description in the file says; 0 is never. */
+function periodOf(program) {
+  const [, frames] = fs.readFileSync(program, "latin1").match(/"memory": "(?:reset|overlap)\/(\d+)"/) ?? [];
+  if (frames === "1") throw new Error("a memory of 1 frame is not shown here");
+  return frames ? Math.floor(Number(frames) / 2) : 0;
+}
+
 async function main(program, folder, output) {
   const session = await ort.InferenceSession.create(program);
-  const inputs = {};
-  const state = {};
+  const [inputs, start] = [{}, {}];
   for (const { name } of session.inputMetadata.filter(({ name }) => !name.startsWith("carry_"))) {
     inputs[name] = readNpy(path.join(folder, `${name}.npy`));
   }
   for (const described of session.inputMetadata.filter(({ name }) => name.startsWith("carry_"))) {
-    state[described.name] = zeros(described, inputs.face_mask?.shape[1]);
+    start[described.name] = zeros(described, inputs.face_mask?.shape[1]);
   }
-  const frames = inputs.frames.shape[0];
-  const maps = new Float32Array(frames * 32 * 32);
-  for (let start = 0; start < frames; start += CLIP) {
-    const end = Math.min(start + CLIP, frames);
-    const clip = Object.fromEntries(Object.entries(inputs).map(([name, array]) => [name, clipOf(array, start, end)]));
+  /** The maps of a clip, and the state after it. */
+  async function run(clip, state) {
     const outputs = await session.run({ ...clip, ...state });
-    maps.set(outputs.maps.data, start * 32 * 32);
-    for (const name of Object.keys(state)) state[name] = outputs[name.replace("carry_", "next_")];
+    const after = Object.keys(state).map((name) => [name, outputs[name.replace("carry_", "next_")]]);
+    return [outputs.maps.data, Object.fromEntries(after)];
+  }
+  const [period, count] = [periodOf(program), inputs.frames.shape[0]];
+  const maps = new Float32Array(count * 32 * 32);
+  let [older, younger, shown] = [start, start];
+  for (let first = 0, end; first < count; first = end) {
+    end = Math.min(first + CLIP, count, period ? first - (first % period) + period : count);
+    if (period && first % period === 0) [older, younger] = [younger, start];
+    const clip = Object.fromEntries(Object.entries(inputs).map(([name, array]) => [name, clipOf(array, first, end)]));
+    if (period) [, younger] = await run(clip, younger);
+    [shown, older] = await run(clip, older);
+    maps.set(shown, first * 32 * 32);
   }
   fs.writeFileSync(output, maps);
 }

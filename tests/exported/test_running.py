@@ -9,8 +9,9 @@ import pytest
 import vasal_jax
 from tests.helpers import face_videos
 from tests.helpers.models import narrow_model, weighing_model
-from tests.helpers.programs import handed_on
+from tests.helpers.plain_preprocessing import maps_of
 from vasal_jax import exported, load, predict
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.clips import VideoClips
 from vasal_jax.models import ModelConfig, VASal
@@ -52,6 +53,18 @@ def program(model, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("program") / "narrow.onnx"
     exported.save(model, path, "onnx")
     return path
+
+
+@pytest.mark.parametrize("trained", [None, "reset/9"])
+def test_a_program_fed_as_the_document_says(program, model, video, tracks, trained):
+    """The document of the state, written down a second time: two videos side by side."""
+    (clip,) = VideoClips(video, 13, faces=tracks)
+    inputs = {name: np.concatenate([array, array]) for name, array in clip.batch.items()}
+    model.memory = None if trained is None else Memory.parse(trained)
+    expected = predict(model, video, faces=tracks)
+    program = exported.load(program)
+    for maps in maps_of(program, inputs, program.initial_carry(2), trained):
+        check_same(maps, expected)
 
 
 @pytest.mark.slow
@@ -122,14 +135,11 @@ def test_sixty_frames_of_one_video_and_of_three_at_once(tmp_path, preset, form):
 
 
 def _side_by_side(path: Path, videos: Sequence[Path], tracks: Path, model: VASal) -> np.ndarray:
-    """The maps of several videos of one length (V, F, 32, 32), a program's lanes fed by hand."""
-    program, maps = exported.load(path), []
-    clips = [VideoClips(video, 2, faces=tracks, face_branch=model.face is not None) for video in videos]
-    state = program.initial_carry(len(videos), 2)
-    for side_by_side in zip(*clips, strict=True):
-        batches = [clip.batch for clip in side_by_side]
-        inputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-        outputs = program(inputs | state)
-        maps.append(np.asarray(outputs["maps"]))
-        state = handed_on(outputs)
-    return np.concatenate(maps, axis=1)
+    """The maps of several videos of one length (V, F, 32, 32), a program's lanes fed as the document says."""
+    program, videos_inputs = exported.load(path), []
+    for video in videos:
+        clips = [clip.batch for clip in VideoClips(video, 12, faces=tracks, face_branch=model.face is not None)]
+        videos_inputs.append({name: np.concatenate([clip[name] for clip in clips], axis=1) for name in clips[0]})
+    inputs = {name: np.concatenate([video[name] for video in videos_inputs]) for name in videos_inputs[0]}
+    memory = None if program.description.memory is None else str(program.description.memory)
+    return maps_of(program, inputs, program.initial_carry(len(videos), 2), memory)

@@ -1,7 +1,9 @@
 """`docs/reference/preprocessing.md` written down a second time, in NumPy alone and as plainly as it reads.
 
-It shares no code with `vasal_jax.inputs`: the page is right if both give the same.
+It shares no code with `vasal_jax.inputs` and `vasal_jax.prediction`: the page is right if both give the same.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -128,3 +130,28 @@ def face_crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
             square[y, x] = image[top + y, left + x] if inside else np.rint(MEAN)
     scaled = np.rint(resized(square, 64, 64, axis_shares)) if side > 64 else resized_bytes(square, 64, 64)
     return scaled.astype(np.float32) - MEAN
+
+
+def maps_of(
+    program: Callable[[dict], dict], inputs: dict[str, np.ndarray], zeros: dict[str, np.ndarray], memory: str | None
+) -> np.ndarray:
+    """The maps of whole videos of one length, from inputs (B, F, ...), two frames at a time: (B, F, 32, 32)."""
+    kind, _, frames = (memory or "continuous").partition("/")
+    border = None if kind == "continuous" else int(frames) // 2
+    older = younger = zeros
+    maps, first, count = [], 0, inputs["frames"].shape[1]
+    while first < count:
+        end = min(first + 2, count)
+        if border is not None:
+            if first % border == 0:
+                older, younger = younger, zeros
+            end = min(end, first - first % border + border)
+        clip = {name: array[:, first:end] for name, array in inputs.items()}
+        shown = program(clip | older)
+        maps.append(np.asarray(shown["maps"]))
+        older = {name: shown[name.replace("carry_", "next_")] for name in zeros}
+        if border is not None:
+            other = program(clip | younger)
+            younger = {name: other[name.replace("carry_", "next_")] for name in zeros}
+        first = end
+    return np.concatenate(maps, axis=1)
