@@ -117,7 +117,12 @@ def training_parts(videos: Sequence[PreparedVideo], options: ClipOptions) -> lis
 
     Clips that overhang the start or the end of a video count in, see `sampled_clip`.
     """
-    return _parts(videos, [-(-(video.frames + options.length - 1) // options.length) for video in videos])
+    return _parts(videos, [-(-_places(video.frames, options, 1) // options.length) for video in videos])
+
+
+def _places(frames: int, options: ClipOptions, stride: int) -> int:
+    """At how many frames a clip may begin: it has one of the video's, past the start one that a loss is taken of."""
+    return (options.length - 1) * stride + max(frames - options.warm_up * stride, 1)
 
 
 def evaluation_parts(videos: Sequence[PreparedVideo], options: ClipOptions) -> list[Part]:
@@ -154,25 +159,27 @@ def ordered_clip(parts: Sequence[Part | None], place: int, options: ClipOptions)
 def sampled_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOptions) -> ClipPlan:
     """The clip at a place of a training without end: every part once an epoch, each epoch in another order.
 
-    A clip begins at any frame alike from the last one that leaves a single frame, the video's first, inside, to the
-    video's last: so every frame of a video is in as many clips as any other. Of a clip that overhangs the start, the
-    first frame is the video's, without a state from before, as in prediction.
+    A clip begins at any frame alike from the first one that leaves a single frame, the video's first, inside, to the
+    last one that leaves a frame to take a loss of, the video's last: so every frame of a video is in as many clips as
+    any other. Of a clip that overhangs the start, the first frame is the video's, without a state from before, as in
+    prediction.
     """
     epoch, index = divmod(place, len(parts))
     part = parts[_order(seed, epoch, len(parts))[index]]
     rng = np.random.default_rng([seed, place, 1])
     fitting = (part.video.frames - 1) // max(options.length - 1, 1)
     stride = int(rng.integers(1, max(1, min(options.max_stride, fitting)) + 1))
-    overhang = (options.length - 1) * stride
-    start = int((part.index + rng.random()) / part.count * (part.video.frames + overhang)) - overhang
+    places = _places(part.video.frames, options, stride)
+    start = int((part.index + rng.random()) / part.count * places) - (options.length - 1) * stride
     if options.starts > np.random.default_rng([seed, place, 2]).random():
         start = 0
     indices = start + stride * np.arange(options.length)
     flip, reverse = rng.random(2) < 0.5
     colour = 1 + options.colour * rng.uniform(-1, 1, 3)
     gain = options.gain * rng.uniform(-1, 1)
-    clip = _clip(part.video, indices, options.reverse and reverse)
-    begins = clip.frame[0] == 0 and not clip.reverse
+    inside = np.count_nonzero((indices >= 0) & (indices < part.video.frames))
+    clip = _clip(part.video, indices, options.reverse and reverse and inside > options.warm_up)
+    begins = start <= 0 and not clip.reverse
     warm = begins | (np.arange(options.length) >= options.warm_up)
     return clip._replace(
         valid=clip.valid & warm,

@@ -215,19 +215,27 @@ def test_every_frame_of_a_video_is_seen_equally_often(options):
         assert 0.9 < counts.mean() / epochs < 1.6  # and about once an epoch
 
 
-def test_a_state_warms_up_but_for_that_of_a_start():
-    """Then frames of the start count more than the others, and all others alike."""
-    video, options = PreparedVideo("a", 0, 60, 25.0, 1, Path("a")), ClipOptions(length=12, warm_up=6)
+@pytest.mark.parametrize(("stride", "reverse"), [(1, False), (2, False), (1, True)])
+def test_a_state_warms_up_but_for_that_of_a_start(stride, reverse):
+    """Then frames of the start count more than the others, all others alike, and no clip is drawn for nothing."""
+    video = PreparedVideo("a", 0, 60, 25.0, 1, Path("a"))
+    options = ClipOptions(length=12, warm_up=6, max_stride=stride, reverse=reverse)
     parts, seen = training_parts([video], options), np.zeros(60)
     for place in range(500 * len(parts)):
-        clip, cold = (sampled_clip(parts, place, 0, o) for o in (options, ClipOptions(length=12)))
-        np.testing.assert_array_equal(clip.frame, cold.frame)
-        begins = clip.frame[0] == 0
-        np.testing.assert_array_equal(clip.valid[6:], cold.valid[6:])
-        assert (clip.valid[:6] == (cold.valid[:6] & begins)).all()
+        clip = sampled_clip(parts, place, 0, options)
+        assert clip.valid.any()
+        assert (clip.frame[0] < stride and not clip.reverse) or not clip.valid[:6].any()
         np.add.at(seen, clip.frame[clip.valid], 1)
-    np.testing.assert_allclose(seen[12:] / seen[12:].mean(), 1, atol=0.2)
-    assert seen[0] > 1.8 * seen[12:].mean()
+    alike = seen[12 * stride : 48] if reverse else seen[12 * stride :]
+    np.testing.assert_allclose(alike / alike.mean(), 1, atol=0.2)
+    assert seen[0] > 1.2 * alike.mean()
+
+
+def test_a_video_shorter_than_the_warm_up_is_seen_from_its_start():
+    video, options = PreparedVideo("a", 0, 4, 25.0, 1, Path("a")), ClipOptions(length=12, warm_up=6)
+    parts = training_parts([video], options)
+    clips = [sampled_clip(parts, place, 0, options) for place in range(100)]
+    assert all(clip.valid.any() and clip.frame[0] == 0 for clip in clips)
 
 
 def test_a_share_of_clips_begins_with_its_video():
