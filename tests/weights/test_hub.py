@@ -1,5 +1,6 @@
 """Weights by name, from a stand-in of the hub on this machine."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -148,9 +149,31 @@ def test_the_network_is_used_for_such_names_alone(tmp_path):
     check_exists(Path(NAME))
 
 
-def test_the_client_is_not_installed(monkeypatch):
-    monkeypatch.delitem(sys.modules, "vasal_jax.weights.hub")
-    monkeypatch.delattr(vasal_jax.weights, "hub")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: vasal_jax.load(NAME),
+        lambda: vasal_jax.load(f"{NAME}@v1"),
+        lambda: vasal_jax.push("people/talking", narrow_model()),
+    ],
+    ids=["load", "load a revision", "push"],
+)
+def test_the_client_is_not_installed(monkeypatch, use):
     monkeypatch.setitem(sys.modules, huggingface_hub.__name__, None)
-    with pytest.raises(InputError, match="huggingface_hub is not installed"):
-        vasal_jax.load(NAME)
+    with pytest.raises(InputError, match=r"huggingface_hub is not installed; .* pip install 'vasal-jax\[hub\]'"):
+        use()
+
+
+def test_a_command_without_the_client(tmp_path):
+    """One line and exit code 2, in a process that never had the package."""
+    code = (
+        "import sys; sys.modules['huggingface_hub'] = None\n"
+        f"sys.argv = ['vasal', 'export', '{NAME}', 'p.jax']\n"
+        "from vasal_jax.commands.main import main; main()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(vasal_jax.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: huggingface_hub is not installed; hf:// names need pip install 'vasal-jax[hub]'\n"

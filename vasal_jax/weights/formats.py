@@ -18,7 +18,7 @@ from vasal_jax.inputs import limits
 from vasal_jax.models.vasal import VASal
 from vasal_jax.system.files import replacing
 from vasal_jax.system.reading import open_regular, parse_json
-from vasal_jax.weights import orbax_folder
+from vasal_jax.weights import hub, orbax_folder
 from vasal_jax.weights.parameters import Arrays, arrays, build, check_arrays, metadata_of
 from vasal_jax.weights.stored import Stored, bounded_shapes, described
 
@@ -58,14 +58,7 @@ def read(path: str | Path, config: ModelConfig | None = None) -> tuple[ModelConf
 
 def _local(path: str | Path) -> Path:
     """The path; of a name on a hub, that of its weights once they are here."""
-    if not _is_on_hub(path):
-        return Path(path)
-    try:
-        from vasal_jax.weights import hub
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        raise InputError(f"{path}: {package} is not installed; this needs pip install 'vasal-jax[hub]'") from None
-    return hub.download(str(path))
+    return hub.download(str(path)) if _is_on_hub(path) else Path(path)
 
 
 def _is_on_hub(path: str | Path) -> bool:

@@ -11,10 +11,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import huggingface_hub
-from huggingface_hub import constants, errors
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vasal_jax import __version__
 from vasal_jax.config import ModelConfig
@@ -22,6 +19,9 @@ from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
 from vasal_jax.models.vasal import VASal
 from vasal_jax.weights.parameters import to_safetensors
+
+if TYPE_CHECKING:
+    import huggingface_hub
 
 Result = TypeVar("Result")
 
@@ -53,7 +53,8 @@ def download(text: str) -> Path:
     """The weights file of a name, in the hub's cache; downloaded where it is not there yet.
 
     Raises:
-      InputError: no such name, no network and nothing in the cache, or no weights of ours in the repository.
+      InputError: no such name, no network and nothing in the cache, or no weights of ours in the repository; or
+        huggingface_hub is not installed.
     """
     name = Name.parse(text)
     try:
@@ -83,14 +84,14 @@ def push(repository: str, model: VASal, *, card: str = "", private: bool = False
       The name that gives these very weights for ever, `hf://organisation/name@COMMIT`.
 
     Raises:
-      InputError: no such name, no network, or the hub refused.
+      InputError: no such name, no network, the hub refused, or huggingface_hub is not installed.
     """
-    name = Name.parse(f"hf://{repository}")
+    name, operation = Name.parse(f"hf://{repository}"), _client().CommitOperationAdd
     text = card if card.startswith("---") else _front_matter() + _about(name, model.config, model) + card
     content = to_safetensors(model)
     files = [
-        huggingface_hub.CommitOperationAdd(FILE, io.BytesIO(content)),
-        huggingface_hub.CommitOperationAdd(CARD, text.rstrip().encode() + b"\n"),
+        operation(FILE, io.BytesIO(content)),
+        operation(CARD, text.rstrip().encode() + b"\n"),
     ]
     api = _api()
     try:
@@ -107,12 +108,22 @@ class _Unreachable(Exception):
     """There was no answer in time."""
 
 
+def _client() -> Any:
+    """The package huggingface_hub."""
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise InputError(f"{package} is not installed; hf:// names need pip install 'vasal-jax[hub]'") from None
+    return huggingface_hub
+
+
 def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or _client().constants.ENDPOINT
 
 
-def _api() -> huggingface_hub.HfApi:
-    return huggingface_hub.HfApi(_endpoint(), library_name="vasal-jax", library_version=__version__)
+def _api() -> "huggingface_hub.HfApi":
+    return _client().HfApi(_endpoint(), library_name="vasal-jax", library_version=__version__)
 
 
 def _look_up(name: Name) -> tuple[str, int | None]:
@@ -121,6 +132,7 @@ def _look_up(name: Name) -> tuple[str, int | None]:
     def ask() -> Any:
         return _api().model_info(name.repository, revision=name.revision, files_metadata=True, timeout=_SECONDS)
 
+    errors = _client().errors
     try:
         found = _within(ask)
     except errors.RevisionNotFoundError:
@@ -133,7 +145,7 @@ def _look_up(name: Name) -> tuple[str, int | None]:
 
 def _cached(name: Name, reason: str) -> Path:
     """The weights as they were when last downloaded, without the network."""
-    path = huggingface_hub.try_to_load_from_cache(name.repository, FILE, revision=name.revision)
+    path = _client().try_to_load_from_cache(name.repository, FILE, revision=name.revision)
     if not isinstance(path, str):
         raise InputError(f"{name}: {reason}, and it was not downloaded before; connect, or give a file in its place")
     return Path(path)
@@ -159,6 +171,7 @@ def _within(ask: Callable[[], Result]) -> Result:
     result, error = outcome[0]
     if error is None:
         return result
+    errors = _client().errors
     if isinstance(error, errors.OfflineModeIsEnabled):
         raise _Unreachable(f"{where} (HF_HUB_OFFLINE is set)")
     if not isinstance(error, errors.HfHubHTTPError) or error.response.status_code >= 500:
