@@ -141,7 +141,8 @@ def _conv_relu_pool_forward(x, kernel, bias):
 def _conv_relu_pool_backward(saved, dy):
     x, kernel, y, which = saved
     dy = jnp.where(y > 0, dy, 0)
-    return *_conv2d_backward(1, 1, (x, kernel), unpool(dy, which)), dy.sum((0, 1, 2))
+    whole = lax.platform_dependent(dy, which, cpu=unpool, default=native.unpool)
+    return *_conv2d_backward(1, 1, (x, kernel), whole), dy.sum((0, 1, 2))
 
 
 conv_relu_pool.defvjp(_conv_relu_pool_forward, _conv_relu_pool_backward)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +21,15 @@ def max_pool(x: Float[Array, "n *size c"], window: Sequence[int]) -> Float[jax.A
 
 
 def _max_pool_forward(x, window):
-    y = native.max_pool(x, window)
-    return y, (x, y)
+    return native.max_pool(x, window), x
 
 
-def _max_pool_backward(window, saved, dy):
-    def of_xla(x, y, dy):
+def _max_pool_backward(window, x, dy):
+    def of_xla(x, dy):
         return jax.vjp(lambda x: native.max_pool(x, window), x)[1](dy)[0]
 
     by_slices = partial(max_pool_gradient_by_slices, window)
-    return (lax.platform_dependent(*saved, dy, cpu=by_slices, default=of_xla),)
+    return (lax.platform_dependent(x, dy, cpu=by_slices, default=of_xla),)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
@@ -39,15 +38,19 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 def max_pool_gradient_by_slices(
     window: Sequence[int],
     x: Float[Array, "n *size c"],
-    y: Float[Array, "n *pooled c"],
     dy: Float[Array, "n *pooled c"],
 ) -> Float[jax.Array, "n *size c"]:
-    """Gradient of y = `max_pool` of x: dy goes to the first of equal maxima. On a CPU XLA's own is much slower."""
-    batch, *sizes, channels = y.shape
-    taken, parts = jnp.zeros(y.shape, bool), []
+    """Gradient of `max_pool` at x: dy goes to the first of equal maxima. On a CPU XLA's own is much slower."""
+    batch, *sizes, channels = dy.shape
+    corners = []
     for offsets in itertools.product(*map(range, window)):
         places = (slice(o, o + w * n, w) for o, w, n in zip(offsets, window, sizes, strict=True))
-        hit = (x[:, *places] == y) & ~taken
+        corners.append(x[:, *places])
+    # XLA may compute x once more here, with other roundings than where its maximum was taken: so that is taken anew.
+    y = reduce(jnp.maximum, corners)
+    taken, parts = jnp.zeros(y.shape, bool), []
+    for corner in corners:
+        hit = (corner == y) & ~taken
         taken |= hit
         parts.append(jnp.where(hit, dy, 0))
     dims = len(window)
