@@ -17,7 +17,7 @@ import jax
 import tyro
 
 from vasal_jax.ablations import without_senses
-from vasal_jax.batch import Batch
+from vasal_jax.batch import PackedBatch, packed_names
 from vasal_jax.system.compilation_cache import use_compilation_cache
 from vasal_jax.system.locks import only_one
 from vasal_jax.system.terminal import end_without, run, say
@@ -30,16 +30,21 @@ from vasal_jax.weights.parameters import Arrays
 try:
     from configs import PRESETS
     from configs.train_config import TrainConfig
-    from data.pipeline import evaluation_batches, training_batches
+    from data.pipeline import batch_shapes, evaluation_batches, training_batches
     from data.prepared import PreparedSplit
+    from vasal_jax.training.compile_only import CompileOnly
     from vasal_jax.training.loop import export, fit
     from vasal_jax.training.validation import Validation
 except ModuleNotFoundError as error:
     end_without("train", error)
 
+_SUBJECTS = 34  # of MVVA; --compile-only reads no dataset
+
 
 def train(config: TrainConfig) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
+    if config.compile_only is not None:
+        return _compile(config, config.compile_only)
     use_compilation_cache()
     initialise_distributed(**dataclasses.asdict(config.distributed))
     settings = PreparedSplit(config.data, "training").settings
@@ -48,22 +53,34 @@ def train(config: TrainConfig) -> int:
         return _train(config, settings)
 
 
+def _compile(config: TrainConfig, topology: str) -> int:
+    training = _training(config)
+    known = batch_shapes(config.clips, _SUBJECTS)
+    shapes = {name: known[name] for name in packed_names(training.step_fields)}
+    step = CompileOnly(training, topology, shapes)
+    return step.show_fit(config.fewer_live_frames) if config.fit else step.show(config.batch_size)
+
+
+def _training(config: TrainConfig) -> Training:
+    return Training(config.model, config.loss, config.optimizer, config.updates, config.live_frames)
+
+
 def _train(config: TrainConfig, settings: dict[str, Any]) -> int:
-    training = Training(config.model, config.loss, config.optimizer, config.updates, config.live_frames)
+    training = _training(config)
     if jax.process_index() == 0:
         learning = config.learning() | {"dataset": settings}
         run_folder.enter(config.run, dataclasses.asdict(config), learning)
         run_folder.print_settings(dataclasses.asdict(config) | {"dataset": settings})
     share = {"process": jax.process_index(), "processes": jax.process_count()}
 
-    def batches(start: int) -> Iterator[Batch]:
+    def batches(start: int) -> Iterator[PackedBatch]:
         fields = training.step_fields
         drawn = training_batches(
             config.data, config.batch_size, config.seed, config.clips, start=start, fields=fields, **share
         )
         return (without_senses(batch, config.without) for batch in drawn)
 
-    def validation_batches() -> Iterator[Batch]:
+    def validation_batches() -> Iterator[PackedBatch]:
         ordered = evaluation_batches(
             config.data, "validation", config.batch_size, config.clips, lanes=config.validates_in_lanes, **share
         )

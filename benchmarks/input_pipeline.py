@@ -1,7 +1,7 @@
 """Clips of the prepared dataset beside clips taken from the videos: `python -m benchmarks.input_pipeline`.
 
 Draws a synthetic dataset of 1280x720 videos, prepares it, and measures the time of a clip and the memory of
-  prepared       batches of `data.pipeline`, as training gets them
+  prepared       batches of `data.pipeline`, packed, as training gets them
   on the fly     a clip at a random place: seek, decode, resize, crop; the track's spectrogram made once a video
   whole videos   the release's way: all frames of a video decoded and held with its sound, then cut into clips
 Each side runs in a process of its own, in turn; ours has in either allocator setting the memory of train.py on an
@@ -50,7 +50,7 @@ def prepared(out: Path) -> Iterator[int]:
 
     keep_freed_memory(one_heap=False)  # as where an accelerator computes
     for batch in training_batches(out, 4, 0, ClipOptions(length=T)):
-        yield len(batch["frames"])
+        yield len(batch["valid"])
 
 
 def on_the_fly(root: Path) -> Iterator[int]:

@@ -69,6 +69,12 @@ class TrainConfig:
     """At the end, also write the weights (mean over steps, of the best validation) to this .safetensors file."""
     distributed: Distributed = Distributed()
     """The processes of a run on several hosts."""
+    compile_only: str | None = None
+    """Compile the step for a TPU slice such as v5e:4x4, for several (2*v5e:4x4), or for the devices that are here
+    ("here"), print what it needs of a chip, and end; exit code 1 where it does not fit. Needs no data and no TPU, but
+    pip install "vasal-jax[tpu-check]"."""
+    fit: bool = False
+    """With --compile-only: find the most clips a chip that fit, with and without rematerialisation."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "updates"):
@@ -76,6 +82,8 @@ class TrainConfig:
                 raise InputError(f"config: {name} must be an integer from 1 on, found {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"config: seed must be in 0..{2**32 - 1}, found {self.seed}")
+        if self.fit and self.compile_only is None:
+            raise InputError("config: --fit needs a topology; say --compile-only v5e:4x4")
         if self.export is not None and self.export.suffix != ".safetensors":
             raise InputError(f"config: export must be a .safetensors file, found {self.export}")
         self.validation_memory  # noqa: B018, words that are no memory are refused here
@@ -95,7 +103,14 @@ class TrainConfig:
         """Whether clips of a validation go on from the ones before, rather than each starting afresh."""
         return self.validation_memory.kind != "reset" or self.clips.length % self.validation_memory.frames != 0
 
+    @property
+    def fewer_live_frames(self) -> int:
+        """`live_frames`; where all are live, the divisor of the length that is nearest to its square root."""
+        divisors = [n for n in range(1, self.clips.length + 1) if self.clips.length % n == 0]
+        return self.live_frames or min(divisors, key=lambda n: abs(n * n - self.clips.length))
+
     def learning(self) -> dict:
         """The fields that what is learnt depends on: a run goes on only with the same."""
         free = ("run", "data", "loop", "checkpoints", "export", "distributed", "init", "live_frames")
+        free += ("compile_only", "fit")
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}

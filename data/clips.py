@@ -50,25 +50,39 @@ class ClipOptions:
         if not 0 <= self.colour < 1 or not 0 <= self.gain <= 80:
             raise InputError(f"clips: expected colour in 0..1 and gain in 0..80, found {self.colour}, {self.gain}")
 
+    @property
+    def pictures(self) -> int:
+        """P, the most pictures that a clip needs for its frames and those `FRAME_OFFSET` earlier."""
+
+        def needed(stride: int) -> int:
+            frames = stride * np.arange(self.length)
+            return len(np.union1d(frames, frames - FRAME_OFFSET))
+
+        return max(map(needed, range(1, self.max_stride + 1)))
+
+    @property
+    def sounds(self) -> int:
+        """M, the most log-mel pictures that the windows of a clip's frames hold together."""
+        return (self.length - 1) * self.max_stride + MEL_STEPS
+
 
 class ClipPlan(NamedTuple):
-    """What to read for a clip and what to do with it; T frames out of M examples, P of whose pictures are needed.
-
-    The fields are arrays of NumPy, and tensors of the same names in the part of the pipeline that is TensorFlow's.
-    """
+    """What to read for a clip of T frames and what to do with it: arrays of NumPy."""
 
     examples: Any
     """Indices in the split."""
     pictures: Any
-    """Which of the examples' pictures are needed."""
+    """Which of the examples' pictures are needed, at most `ClipOptions.pictures`."""
     frame_at: Any
     """Which of those pictures is each frame's."""
     past_at: Any
     """Which of them is the one `FRAME_OFFSET` earlier."""
     own_at: Any
     """Which of the examples is each frame's."""
+    sounds: Any
+    """Which of the examples' log-mel pictures are needed, at most `ClipOptions.sounds`."""
     heard_at: Any
-    """Which of the examples have the log-mel pictures around each frame."""
+    """Which of those are around each frame, (T, 16)."""
     valid: Any
     """False on frames that only fill up the clip."""
     frame: Any
@@ -83,24 +97,6 @@ class ClipPlan(NamedTuple):
     """Factors of brightness, contrast and saturation."""
     gain: Any
     """Decibels that the sound is made louder by."""
-
-
-PLAN_FIELDS = {
-    "examples": (np.int64, (None,)),
-    "pictures": (np.int32, (None,)),
-    "frame_at": (np.int32, (None,)),
-    "past_at": (np.int32, (None,)),
-    "own_at": (np.int32, (None,)),
-    "heard_at": (np.int32, (None, MEL_STEPS)),
-    "valid": (np.bool_, (None,)),
-    "frame": (np.int32, (None,)),
-    "video": (np.bytes_, ()),
-    "flip": (np.bool_, ()),
-    "reverse": (np.bool_, ()),
-    "colour": (np.float32, (3,)),
-    "gain": (np.float32, ()),
-}
-"""Type and shape of the fields of a `ClipPlan`: M for `examples`, P for `pictures`, T for all others that have None."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +174,7 @@ def sampled_clip(parts: Sequence[Part], place: int, seed: int, options: ClipOpti
     colour = 1 + options.colour * rng.uniform(-1, 1, 3)
     gain = options.gain * rng.uniform(-1, 1)
     inside = np.count_nonzero((indices >= 0) & (indices < part.video.frames))
-    clip = _clip(part.video, indices, options.reverse and reverse and inside > options.warm_up)
+    clip = _clip(part.video, indices, bool(options.reverse and reverse and inside > options.warm_up))
     begins = start <= 0 and not clip.reverse
     warm = begins | (np.arange(options.length) >= options.warm_up)
     return clip._replace(
@@ -205,21 +201,22 @@ def _clip(video: PreparedVideo, indices: np.ndarray, reverse: bool) -> ClipPlan:
     valid = np.arange(length) < len(inside)
     indices = inside[np.minimum(np.arange(length), len(inside) - 1)]
     past = np.maximum(indices - FRAME_OFFSET, 0)
-    heard = np.stack([window_indices(i, n) for i in indices])
+    heard = window_indices(indices, n)
     if reverse:
         # Forwards in the mirrored video: what is past now came later, and the window around a frame is turned.
         past = np.minimum(indices + FRAME_OFFSET, n - 1)
-        heard = np.stack([n - 1 - window_indices(n - 1 - i, n) for i in indices])
+        heard = n - 1 - window_indices(n - 1 - indices, n)
     examples = np.unique(np.concatenate([indices, past, heard.ravel()]))
-    own, before = np.searchsorted(examples, indices), np.searchsorted(examples, past)
-    pictures = np.unique(np.concatenate([own, before]))
+    own, before, around = (np.searchsorted(examples, at) for at in (indices, past, heard))
+    pictures, sounds = np.unique(np.concatenate([own, before])), np.unique(around)
     return ClipPlan(
         examples=video.first + examples,
         pictures=pictures.astype(np.int32),
         frame_at=np.searchsorted(pictures, own).astype(np.int32),
         past_at=np.searchsorted(pictures, before).astype(np.int32),
         own_at=own.astype(np.int32),
-        heard_at=np.searchsorted(examples, heard).astype(np.int32),
+        sounds=sounds.astype(np.int32),
+        heard_at=np.searchsorted(sounds, around).astype(np.int32),
         valid=valid,
         frame=indices.astype(np.int32),
         video=np.array(video.id.encode()),

@@ -1,23 +1,20 @@
-"""Clips of a prepared dataset as batches of NumPy arrays, read, decoded and augmented by tf.data.
+"""Clips of a prepared dataset as batches of NumPy arrays, read, decoded and augmented in threads.
 
 What a batch holds is a function of the seed and the step alone, whatever the number of processes: process p of P
 takes every P-th clip of the same global batch. So a position to go on from is a step, shards are disjoint, and a
 training may go on with more or fewer processes.
 
-A batch's fields are those of `vasal_jax.batch.Batch`, as NumPy arrays.
+A batch's fields are those of `vasal_jax.batch.PackedBatch`, as NumPy arrays.
 """
 
-import atexit
+import itertools
 import os
-import weakref
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from data.clips import (
-    PLAN_FIELDS,
     ClipOptions,
     ClipPlan,
     evaluation_lanes,
@@ -26,21 +23,15 @@ from data.clips import (
     sampled_clip,
     training_parts,
 )
-from data.decoding import assemble, coloured
+from data.decoding import fill
 from data.prepared import PreparedSplit
-from vasal_jax.batch import Batch
+from vasal_jax.batch import PackedBatch, packed_names
+from vasal_jax.config import CROP_SIZE, FRAME_SIZE, MAP_SIZE, MEL_SIZE, MEL_STEPS
 from vasal_jax.errors import InputError
+from vasal_jax.system.background import computed_ahead
+from vasal_jax.system.processor import cores
 
-tf.config.set_visible_devices([], "GPU")  # those are for the training
-
-_open: weakref.WeakSet[Generator] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_open() -> None:
-    """Ends what is still read ahead. Else Python's end waits for TensorFlow's threads, and those for Python."""
-    for batches in list(_open):
-        batches.close()
+_BATCHES_AHEAD = 2
 
 
 def training_batches(
@@ -53,7 +44,7 @@ def training_batches(
     fields: Collection[str] | None = None,
     process: int = 0,
     processes: int = 1,
-) -> Iterator[Batch]:
+) -> Iterator[PackedBatch]:
     """Batches without end, each epoch in another order, each clip changed at random as `options` says.
 
     Args:
@@ -62,7 +53,8 @@ def training_batches(
       seed: the same seed gives the same batches.
       options: size of the clips and what happens to them.
       start: the step of the first batch: to go on where a training stopped.
-      fields: names of the arrays wanted, beside `video`; what is left out is not decoded either. None: all.
+      fields: names of the arrays wanted, beside `video`, by those of a `Batch` or a `PackedBatch`; what is left out is
+        not decoded either. None: all.
       process, processes: which share of each global batch to give, `batch_size / processes` clips.
 
     Raises:
@@ -75,8 +67,7 @@ def training_batches(
     def choose(place: int) -> ClipPlan:
         return sampled_clip(parts, place, seed, options)
 
-    numbers = tf.data.Dataset.counter(start * share.clips, dtype=tf.int64)
-    return _opened(_batches(split, choose, numbers, share, options, fields))
+    return _batches(split, choose, itertools.count(start * share.clips), share, options, fields)
 
 
 def evaluation_batches(
@@ -88,7 +79,7 @@ def evaluation_batches(
     lanes: bool = False,
     process: int = 0,
     processes: int = 1,
-) -> Iterator[Batch]:
+) -> Iterator[PackedBatch]:
     """Every frame of a split once, in order, unchanged; where clips run out, frames that are not `valid` fill up.
 
     Args, errors: as `training_batches`. All processes get the same number of batches.
@@ -102,13 +93,7 @@ def evaluation_batches(
         return ordered_clip(parts, place, options)
 
     rounds = -(-len(parts) // batch_size)
-    numbers = tf.data.Dataset.range(rounds * share.clips)
-    return _opened(_batches(split, choose, numbers, share, options))
-
-
-def _opened(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
-    _open.add(batches)
-    return batches
+    return _batches(split, choose, range(rounds * share.clips), share, options)
 
 
 def _share_of(batch_size: int, process: int, processes: int) -> "_Share":
@@ -117,36 +102,6 @@ def _share_of(batch_size: int, process: int, processes: int) -> "_Share":
     if batch_size < 1 or batch_size % processes:
         raise InputError(f"batch size {batch_size}: expected a multiple of the number of processes, {processes}")
     return _Share(batch_size, process, processes)
-
-
-class _LookUp:
-    """Plans the clips of one process and reads their examples, called by tf.data with the numbers of the clips.
-
-    Attributes:
-      failures: what went wrong. Raised in a call, it would reach the terminal by way of TensorFlow, with two
-        tracebacks; so the clips end there, and the reader of the batches raises it.
-    """
-
-    def __init__(self, split: PreparedSplit, choose: Callable[[int], ClipPlan], share: "_Share"):
-        self._split, self._choose, self._share = split, choose, share
-        self.failures: list[InputError] = []
-
-    def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, ClipPlan]:
-        """The serialized examples of a clip, none where they cannot be read, and its plan."""
-        types = [tf.string, *(tf.as_dtype(PLAN_FIELDS[name][0]) for name in ClipPlan._fields)]
-        serialized, *fields = tf.numpy_function(self._read, [number], types)
-        named = zip(ClipPlan._fields, fields, strict=True)
-        plan = ClipPlan(**{name: tf.ensure_shape(value, PLAN_FIELDS[name][1]) for name, value in named})
-        return tf.ensure_shape(serialized, (None,)), plan
-
-    def _read(self, number: np.int64) -> tuple:
-        plan = self._choose(self._share.place_of(int(number)))
-        try:
-            examples = self._split.read(plan.examples)
-        except InputError as error:
-            self.failures.append(error)
-            examples = []
-        return np.array(examples, object), *plan
 
 
 class _Share(NamedTuple):
@@ -166,27 +121,80 @@ class _Share(NamedTuple):
         return step * self.batch_size + self.process * self.clips + place
 
 
+class _Place(NamedTuple):
+    """A clip to be read, and the batch in which it goes."""
+
+    batch: dict[str, np.ndarray]
+    slot: int
+    number: int
+
+
 def _batches(
     split: PreparedSplit,
     choose: Callable[[int], ClipPlan],
-    numbers: tf.data.Dataset,
+    numbers: Iterable[int],
     share: _Share,
     options: ClipOptions,
     fields: Collection[str] | None = None,
-) -> Generator[Batch, None, None]:
-    look_up, subjects = _LookUp(split, choose, share), max(video.subjects for video in split.videos)
+) -> Generator[PackedBatch, None, None]:
+    """Batches whose clips are written, each in its place, by as many threads as there are cores."""
+    subjects = max(video.subjects for video in split.videos)
+    names = batch_shapes(options, subjects).keys() if fields is None else packed_names(fields)
 
-    def make(serialized: tf.Tensor, plan: ClipPlan) -> dict[str, tf.Tensor]:
-        clip = assemble(serialized, plan, options, subjects)
-        # TensorFlow does not run what leads to no result.
-        return {name: clip[name] for name in (clip if fields is None else {*fields, "video", "colour"})}
+    def places() -> Iterator[_Place]:
+        batch = {}
+        for number in numbers:
+            slot = number % share.clips
+            if slot == 0:
+                batch = _empty(share.clips, options, subjects, names)
+            yield _Place(batch, slot, number)
 
-    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    looked_up = numbers.map(look_up, **parallel)
-    # TensorFlow's types know no more than that the elements are pairs; it hands them over as two arguments.
-    clips = looked_up.take_while(lambda serialized, _: tf.size(serialized) > 0)  # pyright: ignore[reportArgumentType]
-    batches = clips.map(make, **parallel).batch(share.clips, drop_remainder=True).map(coloured, **parallel)
-    for batch in batches.prefetch(2).as_numpy_iterator():
-        yield batch | {"video": batch["video"].astype(str)}
-    if look_up.failures:
-        raise look_up.failures[0]
+    def read(place: _Place) -> _Place:
+        plan = choose(share.place_of(place.number))
+        clip = {name: values[place.slot] for name, values in place.batch.items() if name != "video"}
+        place.batch["video"][place.slot] = plan.video
+        try:
+            fill(clip, split.read(plan.examples), plan)
+        except InputError as error:
+            shard = split.video_of(int(plan.examples[0])).shard
+            raise error if str(shard) in str(error) else InputError(f"{shard}: {error}") from None
+        return place
+
+    workers = cores()
+    for place in computed_ahead(read, places(), workers, ahead=workers + _BATCHES_AHEAD * share.clips):
+        if place.slot == share.clips - 1:
+            yield PackedBatch(**{**place.batch, "video": place.batch["video"].astype(str)})
+
+
+def _empty(clips: int, options: ClipOptions, subjects: int, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The arrays of a batch that the names are of, zeros, and the videos' names."""
+    shapes = batch_shapes(options, subjects)
+    arrays = {name: np.zeros((clips, *shapes[name][1]), shapes[name][0]) for name in names if name != "video"}
+    return {**arrays, "video": np.full(clips, "", object)}
+
+
+def batch_shapes(options: ClipOptions, subjects: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """The type of each array of a `PackedBatch` but `video`, and its shape without B.
+
+    Args:
+      options: of its clips.
+      subjects: S.
+    """
+    steps, faces = options.length, options.faces
+    of_slots = (steps, faces)
+    return {
+        "pictures": (np.uint8, (options.pictures, FRAME_SIZE, FRAME_SIZE, 3)),
+        "frame_at": (np.int32, (steps,)),
+        "past_at": (np.int32, (steps,)),
+        "colour": (np.float32, (3,)),
+        "mel_pictures": (np.uint16, (options.sounds, MEL_SIZE, MEL_SIZE)),
+        "mel_at": (np.int32, (steps, MEL_STEPS)),
+        "face_map": (np.float32, (steps, MAP_SIZE, MAP_SIZE, 1)),
+        "face_pictures": (np.uint8, (*of_slots, CROP_SIZE, CROP_SIZE, 3)),
+        "face_boxes": (np.float32, (*of_slots, 4)),
+        **dict.fromkeys(("face_mask", "talking", "talking_known"), (np.bool_, of_slots)),
+        "density": (np.float32, (steps, MAP_SIZE, MAP_SIZE)),
+        "fixations": (np.float32, (steps, subjects, 2)),
+        "valid": (np.bool_, (steps,)),
+        "frame": (np.int32, (steps,)),
+    }

@@ -1,15 +1,18 @@
 """A prepared dataset, as `data.builder` wrote it, read frame by frame in any order."""
 
+import bisect
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from array_record.python.array_record_data_source import ArrayRecordDataSource
+from array_record.python.array_record_module import ArrayRecordReader
 
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import limits
 from vasal_jax.system.reading import read_json
+
+_RANDOM_ACCESS = "readahead_buffer_size:0,max_parallelism:0"  # clips are read side by side, not ahead
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,6 @@ class PreparedVideo:
     fps: float
     subjects: int
     shard: Path
-
-
-@dataclass
-class _Whole:
-    """A shard to be read, in the words of array_record."""
-
-    filename: str
-    skip: int
-    take: int
-    examples_in_shard: int
 
 
 class PreparedSplit:
@@ -69,18 +62,29 @@ class PreparedSplit:
             videos.append(PreparedVideo(entry["id"], first, entry["frames"], entry["fps"], entry["subjects"], shard))
             first += entry["frames"]
         self.videos = tuple(videos)
-        self._source = ArrayRecordDataSource([_Whole(str(v.shard), 0, v.frames, v.frames) for v in videos])
+        self._firsts = [video.first for video in videos]
+        self._readers: dict[Path, ArrayRecordReader] = {}
 
     def read(self, indices: Sequence[int]) -> list[bytes]:
-        """Serialized examples, as `data.schema` describes them. Raises `InputError` where that fails."""
+        """Serialized examples of one video, as `data.schema` describes them, for any number of threads.
+
+        Raises:
+          InputError: they cannot be read.
+        """
+        video = self.video_of(min(indices))
         try:
-            examples = self._source.__getitems__(list(map(int, indices)))
+            if video.shard not in self._readers:
+                self._readers[video.shard] = ArrayRecordReader(str(video.shard), _RANDOM_ACCESS)
+            examples = self._readers[video.shard].read([int(index) - video.first for index in indices])
             if not all(examples):  # what the reader gives, without an error, of a file that ends early
                 raise ValueError("a record is empty")
             return list(examples)
         except Exception as error:  # the reader's errors have no common class
-            at = next(v for v in reversed(self.videos) if v.first <= min(indices))
-            raise InputError(f"{at.shard}: cannot be read ({str(error).splitlines()[0][:200]})") from None
+            raise InputError(f"{video.shard}: cannot be read ({str(error).splitlines()[0][:200]})") from None
+
+    def video_of(self, index: int) -> PreparedVideo:
+        """The video whose frame an example is."""
+        return self.videos[bisect.bisect_right(self._firsts, index) - 1]
 
 
 def _find(folder: Path) -> Path:

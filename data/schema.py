@@ -1,14 +1,18 @@
 """The stored example: what a prepared dataset holds of one frame of a video, described once.
 
-`data.examples` stores it by `features`, `data.decoding` parses it by `parsing_spec`. K counts the faces of the video's
+`data.examples` stores it by `features`, `data.decoding` reads it by `StoredExample`. K counts the faces of the video's
 tracks, S its subjects; both are the same on all frames of a video. Everything but the two pictures is exact.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from vasal_jax.config import CROP_SIZE, FRAME_SIZE, MAP_SIZE, MEL_SIZE
+from vasal_jax.errors import InputError
 
 
 class Field(NamedTuple):
@@ -47,16 +51,62 @@ def features() -> Any:
     return tfds.features.FeaturesDict({name: feature(field) for name, field in FIELDS.items()})
 
 
-def parsing_spec() -> dict[str, Any]:
-    """The example as `tf.io.parse_example` takes it: JPEGs as bytes, booleans as integers."""
-    import tensorflow as tf
+class StoredExample:
+    """One serialized example, of which a field is decoded when it is asked for.
 
-    def feature(field: Field) -> Any:
-        if field.jpeg:
-            return tf.io.FixedLenFeature((), tf.string)
-        dtype = tf.int64 if field.dtype is np.bool_ else tf.as_dtype(field.dtype)
-        if field.shape[0] is None:
-            return tf.io.FixedLenSequenceFeature(field.shape[1:], dtype, allow_missing=True)
-        return tf.io.FixedLenFeature(field.shape, dtype)
+    Raises:
+      InputError: in a call, what is stored is not such an example.
+    """
 
-    return {name: feature(field) for name, field in FIELDS.items()}
+    def __init__(self, serialized: bytes):
+        try:
+            self._features = _example().FromString(serialized).features.feature
+        except DecodeError as error:
+            raise InputError(f"a stored example is damaged ({str(error)[:100]}); prepare the dataset again") from None
+
+    def __getitem__(self, name: str) -> np.ndarray | bytes:
+        """The field of that name of `FIELDS`: bytes for a JPEG, else an array of its type and shape."""
+        field, stored = FIELDS[name], self._features[name]
+        try:
+            if field.jpeg:
+                return stored.bytes_list.value[0]
+            if field.dtype is np.bool_:
+                flat = np.array(stored.int64_list.value, np.bool_)
+            else:
+                flat = np.frombuffer(stored.float_list.packed, "<f4")
+            return flat.reshape([-1 if length is None else length for length in field.shape])
+        except (ValueError, IndexError):
+            raise InputError(f"a stored example has no {name} as expected; prepare the dataset again") from None
+
+
+@cache
+def _example() -> Any:
+    """The message `tf.train.Example`, with one change: floats are one field of bytes, as packed floats are on the wire.
+
+    protobuf gives repeated floats as Python's, one by one, which takes thirty times as long as an array of their bytes.
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="vasal_example.proto", package="vasal", syntax="proto3")
+    field_type = descriptor_pb2.FieldDescriptorProto
+    one, many, inner = field_type.LABEL_OPTIONAL, field_type.LABEL_REPEATED, field_type.TYPE_MESSAGE
+    kinds = {"bytes": field_type.TYPE_BYTES, "int64": field_type.TYPE_INT64}
+    messages: dict[str, list[tuple[str, Any, str]]] = {
+        "BytesList": [("value", many, "bytes")],
+        "FloatList": [("packed", one, "bytes")],
+        "Int64List": [("value", many, "int64")],
+        "Feature": [(f"{kind}_list", one, f"{kind.capitalize()}List") for kind in ("bytes", "float", "int64")],
+        "Features": [("feature", many, "Features.FeatureEntry")],
+        "Example": [("features", one, "Features")],
+    }
+    for name, fields in messages.items():
+        message = file.message_type.add(name=name)
+        for number, (field, label, kind) in enumerate(fields, 1):
+            own = {"type": kinds[kind]} if kind in kinds else {"type": inner, "type_name": f".vasal.{kind}"}
+            message.field.add(name=field, number=number, label=label, **own)
+        if name == "Features":
+            entry = message.nested_type.add(name="FeatureEntry")
+            entry.options.map_entry = True
+            entry.field.add(name="key", number=1, label=one, type=field_type.TYPE_STRING)
+            entry.field.add(name="value", number=2, label=one, type=inner, type_name=".vasal.Feature")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("vasal.Example"))

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from vasal_jax.batch import Batch
+from vasal_jax.batch import Batch, PackedBatch
+
+AnyBatch = TypeVar("AnyBatch", Batch, PackedBatch)
 
 OTHER_MEL = "mel_of_another"
 """Name of the entry of a batch that holds the log-mel pictures of another video, (B, T, 16, 64, 64, 1)."""
@@ -26,7 +28,9 @@ class Ablation:
 
 
 def _mute(batch: Batch) -> Batch:
-    return {**batch, "mel": _zeros_like(batch["mel"])}
+    name = "mel_pictures" if "mel_pictures" in batch else "mel"  # a `PackedBatch`, of training
+    arrays: Any = batch
+    return Batch(**{**arrays, name: _zeros_like(arrays[name])})
 
 
 def _take_other_sound(batch: Batch) -> Batch:
@@ -61,8 +65,9 @@ SENSES = {"sound": MUTED, "faces": NO_FACES}
 """What takes a sense away, by the sense."""
 
 
-def without_senses(batch: Batch, senses: Iterable[str]) -> Batch:
-    """The batch without each of `SENSES` that is named."""
+def without_senses(batch: AnyBatch, senses: Iterable[str]) -> AnyBatch:
+    """The batch, packed or not, without each of `SENSES` that is named."""
+    left: Any = batch
     for sense in senses:
-        batch = SENSES[sense].change(batch)
-    return batch
+        left = SENSES[sense].change(left)
+    return left

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vasal_jax.batch import Batch, PackedBatch
+from vasal_jax.config import RGB_MEAN
 from vasal_jax.models import FaceLogits, ModelConfig
 from vasal_jax.training.step import Training
 from vasal_jax.weights import parameters
@@ -65,6 +67,54 @@ def drawn_params(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
         name: rng.normal(0, 1 / np.sqrt(max(np.prod(shape[:-1]), 9)), shape).astype(np.float32)
         for name, shape in shapes.items()
     }
+
+
+def unpacked_by_hand(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A packed batch as a `Batch`, clip by clip and frame by frame, in NumPy."""
+    made = {name: value for name, value in batch.items() if name not in _OF_PACKED}
+    if "pictures" in batch:
+        for name, at in (("frames", "frame_at"), ("frames_past", "past_at")):
+            clips = zip(batch["pictures"], batch[at], batch["colour"], strict=True)
+            made[name] = np.stack([np.stack([_coloured(own[i], c) for i in places]) for own, places, c in clips])
+    if "mel_pictures" in batch:
+        clips = zip(batch["mel_pictures"], batch["mel_at"], strict=True)
+        mel = np.stack([np.stack([own[window] for window in places]) for own, places in clips])
+        made["mel"] = mel[..., None].astype(np.float32) / np.float32(257)
+    if "face_pictures" in batch:
+        crops = np.stack([_coloured(*clip) for clip in zip(batch["face_pictures"], batch["colour"], strict=True)])
+        made["face_crops"] = np.where(batch["face_mask"][..., None, None, None], crops, np.float32(0))
+    return made
+
+
+_OF_PACKED = set(PackedBatch.__required_keys__) - set(Batch.__required_keys__)
+
+
+def _coloured(rgb: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    x = rgb.astype(np.float32)
+    if (colour != 1).any():
+        brightness, contrast, saturation = colour
+        grey = (x * np.array([0.299, 0.587, 0.114], np.float32)).sum(-1, keepdims=True)
+        x = np.clip(127.5 + contrast * ((grey + saturation * (x - grey)) * brightness - 127.5), 0, 255)
+    return x - RGB_MEAN
+
+
+def packed_batch(clips: int, steps: int = 2, faces: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
+    """As `drawn_batch`, packed, of the same annotations: pictures in any order, every other clip with other colours."""
+    drawn, rng = drawn_batch(clips, steps, faces, seed), np.random.default_rng([seed, 1])
+    pictures, sounds = steps + 5, steps + 15
+    colour = rng.uniform(0.8, 1.2, (clips, 3)).astype(np.float32)
+    colour[::2] = 1
+    crops = rng.integers(0, 256, drawn["face_crops"].shape, np.uint8)
+    made = {
+        "pictures": rng.integers(0, 256, (clips, pictures, 256, 256, 3), np.uint8),
+        "frame_at": rng.integers(0, pictures, (clips, steps), np.int32),
+        "past_at": rng.integers(0, pictures, (clips, steps), np.int32),
+        "colour": colour,
+        "mel_pictures": rng.integers(0, 2**16, (clips, sounds, 64, 64), np.uint16),
+        "mel_at": rng.integers(0, sounds, (clips, steps, 16), np.int32),
+        "face_pictures": crops * drawn["face_mask"][..., None, None, None],
+    }
+    return made | {name: value for name, value in drawn.items() if name in PackedBatch.__required_keys__}
 
 
 class StandIn(Training):

@@ -6,7 +6,6 @@ of the stand-in to OUT/checkpoints.
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -17,13 +16,16 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax  # noqa: E402
 
-from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, stand_in_params  # noqa: E402
+from tests.helpers.batches import FAST_COMPILE, StandIn, drawn_batch, drawn_params, packed_batch, stand_in_params  # noqa: E402
 from tests.helpers.models import small_config  # noqa: E402
+from vasal_jax.batch import held  # noqa: E402
+from vasal_jax.hardware.cost import collectives  # noqa: E402
 from vasal_jax.training import sharding  # noqa: E402
 from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints  # noqa: E402
 from vasal_jax.training.losses import LossWeights  # noqa: E402
 from vasal_jax.training.optimizer import OptimizerConfig  # noqa: E402
 from vasal_jax.training.step import Training  # noqa: E402
+from vasal_jax.training.unpacking import unpacker  # noqa: E402
 
 options = {"xla_force_host_platform_device_count": DEVICES, **FAST_COMPILE}
 os.environ["XLA_FLAGS"] = " ".join(f"--{name}={value}" for name, value in options.items())  # read at JAX's first use
@@ -36,21 +38,19 @@ CLIPS = 8
 
 def reduced_bytes(hlo: str) -> list[int]:
     """Bytes that each all-reduce of a compiled program sends, in order."""
-    sizes = []
-    for shapes in re.findall(r"= (.*) all-reduce(?:-start)?\(", hlo):
-        arrays = re.findall(r"f32\[([\d,]*)\]", re.sub(r"/\*.*?\*/", "", shapes))
-        sizes.append(4 * sum(int(np.prod([int(n) for n in array.split(",") if n])) for array in arrays))
-    others = re.findall(r"(?:all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\(", hlo)
-    assert not others, others
-    return sizes
+    found = collectives(hlo)
+    assert {each.kind for each in found} == {"all-reduce"}, found
+    return [each.size for each in found]
 
 
 def steps(training: Training, params, mesh, parallelism: str, save_to: Path | None = None) -> dict[str, np.ndarray]:
     """Two steps over the same clips however many devices and processes there are."""
-    batch = drawn_batch(CLIPS)
+    # The model's batch is packed, as the pipeline gives it.
+    drawn = drawn_batch if isinstance(training, StandIn) else packed_batch
+    batch = held(drawn(CLIPS), training.fields)
     share = CLIPS // jax.process_count() if mesh.size > 1 else CLIPS
     mine = slice(share * jax.process_index(), share * (jax.process_index() + 1))
-    batch = sharding.place({name: batch[name][mine] for name in training.fields}, mesh)
+    batch = unpacker(mesh)(sharding.place({name: value[mine] for name, value in batch.items()}, mesh))
     step = sharding.parallelise(training.step, mesh, parallelism, donate=True)
     state = sharding.replicate(training.initial_state(params), mesh)
     out = {}

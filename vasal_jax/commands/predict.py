@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from vasal_jax.commands.predict_args import PredictArgs, check_model, inputs_of, load_weights
+from vasal_jax.commands.predict_compiled import show_compiled
 from vasal_jax.commands.predict_job import prepare_process
 from vasal_jax.commands.predict_many import predict_many
 from vasal_jax.commands.predict_video import predict_video
@@ -17,6 +18,8 @@ from vasal_jax.system.terminal import progress_bar, say
 
 def predict(args: PredictArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
+    if args.compile_only is not None:
+        return show_compiled(args, args.compile_only)
     if args.video is None:
         raise InputError("expected a VIDEO to predict on (or --demo), found none; see --help")
     if args.out or args.submission:

@@ -98,6 +98,9 @@ class PredictArgs:
     """Reproduce the released system: reset/12, no first 5 frames, dropped tail, softmax over each column in --maps."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type."""
+    compile_only: Annotated[str | None, arg(metavar="v5e:4x4|here", help_behavior_hint="")] = None
+    """Compile the programs for a chip of a TPU slice, or for the devices that are here, print what they need, and end;
+    exit code 1 where they do not fit. Needs no video and no TPU, but pip install "vasal-jax[tpu-check]"."""
     demo: Flag = False
     """Draw a short clip of talking faces and predict on it."""
 

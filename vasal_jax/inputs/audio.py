@@ -85,14 +85,14 @@ def mel_picture(spectrogram: np.ndarray, hop: int) -> np.ndarray:
     return cv2.resize(window, (MEL_SIZE, MEL_SIZE))
 
 
-def window_indices(i: int, n: int) -> np.ndarray:
+def window_indices(i: int | np.ndarray, n: int) -> np.ndarray:
     """Frames whose pictures the model hears for frame i of n: [i - 8, i + 8), shifted inwards at both ends.
 
     Returns:
-      int64 (16,), within 0..n-1. With fewer than 16 frames the last one is repeated.
+      int64 (16,), or (*i.shape, 16), within 0..n-1. With fewer than 16 frames the last one is repeated.
     """
-    start = max(0, min(i - MEL_STEPS // 2, n - MEL_STEPS))
-    return np.minimum(np.arange(start, start + MEL_STEPS), n - 1)
+    start = np.clip(np.asarray(i) - MEL_STEPS // 2, 0, max(n - MEL_STEPS, 0))
+    return np.minimum(start[..., None] + np.arange(MEL_STEPS), n - 1)
 
 
 def mel_filters() -> np.ndarray:

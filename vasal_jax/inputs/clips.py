@@ -120,9 +120,7 @@ class VideoClips:
     def blank(self, slots: int | None = None) -> Batch:
         """Zeros of the shapes and types of a clip's batch with so many face slots. Nothing is read for them."""
         slots = self.slots if slots is None else slots
-        shapes = input_shapes(slots if self._face_branch else None)
-        kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
-        return Batch(**{name: np.zeros((1, self._length, *shape), kinds[name]) for name, shape in shapes.items()})
+        return blank_batch(self._length, slots if self._face_branch else None)
 
     def __iter__(self) -> Generator[Clip]:
         """Reads the sound, then the frames as they are asked for.
@@ -241,3 +239,10 @@ def _batch(frames: list[Frame], count: int, held: dict[int, _Held], faces: dict[
     for name in held[indices[0]].pictures:
         clip[name] = np.array([[held[j].pictures[name] for j in window] for window in windows])[..., None]
     return Batch(**{name: value[None] for name, value in clip.items()})
+
+
+def blank_batch(length: int, slots: int | None) -> Batch:
+    """Zeros of the shapes and types of the batch of a clip of so many frames, see `config.input_shapes`."""
+    shapes = input_shapes(slots)
+    kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
+    return Batch(**{name: np.zeros((1, length, *shape), kinds[name]) for name, shape in shapes.items()})

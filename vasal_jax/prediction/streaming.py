@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import jax
 import numpy as np
@@ -103,13 +103,25 @@ class Predictor:
         key = ("results", length, slots, released)
         with self._compiling:
             if ("features", length) not in self._compiled:
-                lowered = clip_features.lower(self._graph, self._parameters, _pictures_and_sound(blank))
-                self._compiled["features", length] = lowered.compile()
+                self._compiled["features", length] = compiled_features(self._graph, self._parameters, blank)
             features_of = self._compiled["features", length]
             if key not in self._compiled:
-                arguments = self._parameters, features_of.out_info, blank, self.model.initial_carry(1, slots)
-                self._compiled[key] = clip_results.lower(self._graph, *arguments, by_column=released).compile()
+                carry = self.model.initial_carry(1, slots)
+                arguments = self._graph, self._parameters, features_of.out_info, blank, carry
+                self._compiled[key] = compiled_results(*arguments, released)
             return features_of, self._compiled[key]
+
+
+def compiled_features(graph: nnx.GraphDef, parameters: Any, batch: Batch) -> Compiled:
+    """`clip_features` for clips like this one; the arrays may be abstract, on devices that are not there."""
+    return clip_features.lower(graph, parameters, _pictures_and_sound(batch)).compile()
+
+
+def compiled_results(
+    graph: nnx.GraphDef, parameters: Any, features: Any, batch: Batch, carry: Any, released: bool
+) -> Compiled:
+    """`clip_results` for clips like this one, likewise."""
+    return clip_results.lower(graph, parameters, features, batch, carry, by_column=released).compile()
 
 
 def stream(

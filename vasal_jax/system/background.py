@@ -59,16 +59,20 @@ def prefetch(source: Generator[T], depth: int) -> Iterator[Iterator[T]]:
         thread.join(_PATIENCE)
 
 
-def computed_ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
+def computed_ahead(
+    function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int | None = None
+) -> Generator[R]:
     """Yields `function(item)` of every item in order, computed in `workers` threads ahead of the consumer.
 
-    Items are taken in the consumer's thread. Closing this generator waits for what is under way.
+    Items are taken in the consumer's thread, `ahead` of the one that is waited for, by default `workers`. Closing this
+    generator waits for what is under way.
     """
+    ahead = workers if ahead is None else ahead
     pool, under_way = ThreadPoolExecutor(workers, "ahead"), deque[Future[R]]()
     try:
         for item in items:
             under_way.append(pool.submit(function, item))
-            if len(under_way) > workers:
+            if len(under_way) > ahead:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

@@ -1,7 +1,8 @@
 """The training step and everything around it.
 
-`step` is the step of one device, with `losses` and `optimizer`; `sharding` puts it on all devices; `loop` runs steps,
-`validation` and `checkpoints` (each under one of `seals`), `run_log` and `run_folder` keep what a run leaves.
+`step` is the step of one device, with `unpacking`, `losses` and `optimizer`; `sharding` puts it on all devices; `loop`
+runs steps, `validation` and `checkpoints` (each under one of `seals`), `run_log` and `run_folder` keep what a run
+leaves.
 """
 
 import lazy_loader

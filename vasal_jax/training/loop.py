@@ -1,11 +1,13 @@
 """The loop of a training: batches in, checkpoints and logs out, stopped and gone on with at any time."""
 
+import contextlib
 import dataclasses
 import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +15,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vasal_jax import weights
-from vasal_jax.batch import Batch
+from vasal_jax.batch import Batch, PackedBatch, held
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.system import stopping
@@ -21,6 +23,7 @@ from vasal_jax.training.checkpoints import CheckpointConfig, Checkpoints
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import Parallelism, make_mesh, parallelise, place, replicate
 from vasal_jax.training.step import Training, TrainState
+from vasal_jax.training.unpacking import unpacker
 from vasal_jax.training.validation import Criterion, Validation, Validator, score
 from vasal_jax.weights.parameters import Arrays, parameter_shapes
 
@@ -60,7 +63,7 @@ def fit(
     training: Training,
     params: Callable[[], Arrays],
     folder: Path,
-    batches: Callable[[int], Iterator[Batch]],
+    batches: Callable[[int], Iterator[Batch | PackedBatch]],
     validation: Validation,
     config: LoopConfig,
     checkpointing: CheckpointConfig,
@@ -125,7 +128,7 @@ def export(training: Training, folder: Path, path: Path, memory: Memory) -> None
       InputError: there is no whole checkpoint, or the file cannot be written.
     """
     checkpoints = Checkpoints(folder / "checkpoints", CheckpointConfig())
-    like = _abstract_state(training, make_mesh())
+    like = abstract_state(training, make_mesh())
     found = checkpoints.restore_best(like) or checkpoints.restore_latest(like)
     if found is None:
         raise InputError(f"{folder}: expected a checkpoint to export, found none; train first")
@@ -135,11 +138,16 @@ def export(training: Training, folder: Path, path: Path, memory: Memory) -> None
 
 
 def _start(training: Training, params: Callable[[], Arrays], checkpoints: Checkpoints, mesh: Mesh) -> TrainState:
-    restored = checkpoints.restore_latest(_abstract_state(training, mesh))
+    restored = checkpoints.restore_latest(abstract_state(training, mesh))
     return replicate(training.initial_state(params()), mesh) if restored is None else restored[0]
 
 
-def _abstract_state(training: Training, mesh: Mesh) -> TrainState:
+def compiled_step(training: Training, mesh: Mesh, parallelism: Parallelism = "shard_map") -> Any:
+    """The step on all devices of the mesh, which may use the memory of the state it is given."""
+    return parallelise(training.step, mesh, parallelism, donate=True)
+
+
+def abstract_state(training: Training, mesh: Mesh) -> TrainState:
     """The state's shapes, on all devices alike."""
     shapes = {name: jax.ShapeDtypeStruct(s, np.float32) for name, s in parameter_shapes(training.model).items()}
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -165,17 +173,18 @@ class _Run:
     ):
         self._training, self._state, self._folder, self._config = training, state, folder, config
         self._mesh, self._checkpoints, self._log = mesh, checkpoints, log
-        self._step = parallelise(training.step, mesh, config.parallelism, donate=True)
+        self._unpack = unpacker(mesh)
+        self._step = compiled_step(training, mesh, config.parallelism)
         self._best: Criterion = validation.best
         self._validator = Validator(training, mesh, validation.memory, config.overlays)
         self._saved = int(state.step)
         self._pending: tuple | None = None  # a step whose scalars the devices may still be computing
 
-    def step(self, number: int, batch: Batch) -> None:
+    def step(self, number: int, batch: Batch | PackedBatch) -> None:
         """Begins a step and logs the one before: by now its scalars are there, and the devices have the next to do."""
         _profile(self._config, number, self._folder)
-        fields = {name: batch[name] for name in self._training.step_fields}
-        self._state, scalars = self._step(self._state, place(fields, self._mesh))
+        fields = held(batch, self._training.step_fields)
+        self._state, scalars = self._step(self._state, self._unpack(place(fields, self._mesh)))
         self.log_last_step()
         self._pending = number, scalars, batch["video"], batch["valid"].shape
 
@@ -192,7 +201,7 @@ class _Run:
                 f"videos {', '.join(sorted(set(map(str, videos))))}; look at these, or lower the learning rate"
             )
 
-    def validate_and_save(self, number: int, batches: Iterator[Batch]) -> None:
+    def validate_and_save(self, number: int, batches: Iterator[Batch | PackedBatch]) -> None:
         """Validates the running mean of the weights and saves the state with its score."""
         self.log_last_step()
         terms = self._validator(self._state.ema, batches, self._log, number)
@@ -204,7 +213,9 @@ class _Run:
         self._saved = number
 
     def save_unsaved(self) -> None:
-        """Saves the state if steps were done since it was saved last."""
+        """Logs the last step and saves the state if steps were done since it was saved last."""
+        with contextlib.suppress(InputError):  # another mistake has ended the run
+            self.log_last_step()
         number = int(self._state.step)
         if number > self._saved:
             self.save(number)

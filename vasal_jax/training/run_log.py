@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vasal_jax.batch import Batch
+from vasal_jax.batch import Batch, PackedBatch
 from vasal_jax.system.files import naming_file_errors, replacing
 from vasal_jax.system.terminal import progress_bar
 
@@ -92,13 +92,16 @@ class RunLog:
             line = f"step {number}: validation with memory {memory}: {words}"
             self._progress.console.print(line, highlight=False, soft_wrap=True)
 
-    def overlay(self, number: int, index: int, batch: Batch, logits: np.ndarray) -> None:
+    def overlay(self, number: int, index: int, batch: Batch | PackedBatch, logits: np.ndarray) -> None:
         """Shows the middle frame of a batch's first clip, with the truth and the prediction over it side by side."""
         from vasal_jax.config import RGB_MEAN
         from vasal_jax.outputs.heatmap import grey_map, overlay
 
         middle = logits.shape[1] // 2
-        image = np.clip(np.rint(batch["frames"][0, middle] + RGB_MEAN), 0, 255).astype(np.uint8)
+        if "pictures" in batch:
+            image = batch["pictures"][0, batch["frame_at"][0, middle]]
+        else:
+            image = np.clip(np.rint(batch["frames"][0, middle] + RGB_MEAN), 0, 255).astype(np.uint8)
         maps = batch["density"][0, middle], np.exp(logits[0, middle] - logits[0, middle].max())
         pictures = [overlay(image, grey_map(m, image.shape[1], image.shape[0])) for m in maps]
         name = f"validation/{index} video {batch['video'][0]} frame {batch['frame'][0, middle]}"

@@ -1,13 +1,13 @@
 """Devices and hosts: one axis of devices, batches split along it, everything else the same on all of them."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -53,9 +53,15 @@ def initialise_distributed(
     return True
 
 
-def make_mesh() -> Mesh:
-    """All devices of all processes on one axis."""
-    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """All devices of all processes, or these, on one axis; those of a slice side by side."""
+    devices = jax.devices() if devices is None else devices
+    slices = len({getattr(device, "slice_index", 0) for device in devices}) if devices[0].platform == "tpu" else 1
+    if slices == 1:
+        return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    # `jax.make_mesh` knows no slices, and fails on several.
+    ordered = mesh_utils.create_hybrid_device_mesh((len(devices) // slices,), (slices,), devices)
+    return Mesh(ordered, (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def place(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

@@ -122,7 +122,7 @@ class Training:
         if self._faces_alone:
             blank = jnp.zeros((*batch["valid"].shape, FRAME_SIZE, FRAME_SIZE, 3))
             batch = {**batch, "frames": blank, "frames_past": blank}
-        whole = lax.psum(losses.counts(batch), AXIS)
+        whole = _summed(losses.counts(batch))
         names = trained(self.optimizer, state.params)
         free = {name: state.params[name] for name in names}
 
@@ -229,6 +229,11 @@ def _rematerialised(
     carry, stretches = lax.scan(stretch, carry, jax.tree.map(split, inputs))
     logits, faces = jax.tree.map(join, stretches)
     return logits, faces, carry
+
+
+def _summed(terms: Terms) -> Terms:
+    """Scalars added up over the devices, in one exchange."""
+    return dict(zip(terms, lax.psum(jnp.stack(list(terms.values())), AXIS), strict=True))
 
 
 def _accumulated(function: Callable[[Params, Batch], Any], params: Params, batch: Batch, parts: int) -> Any:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vasal_jax.batch import Batch
+from vasal_jax.batch import OF_A_CLIP, Batch, PackedBatch, held
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.prediction.recurrent_state import RecurrentState
@@ -18,6 +18,7 @@ from vasal_jax.training.losses import LossWeights, weighted
 from vasal_jax.training.run_log import RunLog
 from vasal_jax.training.sharding import parallelise_stateful, place, split
 from vasal_jax.training.step import Params, Training
+from vasal_jax.training.unpacking import unpacker
 
 Criterion = Literal["kl", "cc", "nss", "loss"]
 
@@ -26,7 +27,7 @@ Criterion = Literal["kl", "cc", "nss", "loss"]
 class Validation:
     """What is measured between the steps of a training."""
 
-    batches: Callable[[], Iterator[Batch]]
+    batches: Callable[[], Iterator[Batch | PackedBatch]]
     """This process's part of the batches of one validation. Each place of them holds the clips of a video one after the
     other, unless the memory starts afresh at every clip."""
     memory: Memory
@@ -54,9 +55,12 @@ class Validator:
 
     def __init__(self, training: Training, mesh: Mesh, memory: Memory, overlays: int):
         self._training, self._mesh, self._memory, self._overlays = training, mesh, memory, overlays
+        self._unpack = unpacker(mesh)
         self._evaluate = parallelise_stateful(training.evaluate, mesh)
 
-    def __call__(self, params: Params, batches: Iterator[Batch], log: RunLog, number: int) -> dict[str, float]:
+    def __call__(
+        self, params: Params, batches: Iterator[Batch | PackedBatch], log: RunLog, number: int
+    ) -> dict[str, float]:
         """The means of the loss's terms over all frames that are annotated, logged as those after a step.
 
         Args:
@@ -85,22 +89,24 @@ class Validator:
         log.validation(number, terms, str(self._memory))
         return terms
 
-    def _start(self, batch: Batch) -> RecurrentState:
+    def _start(self, batch: Batch | PackedBatch) -> RecurrentState:
         slots = batch["face_mask"].shape[2] if self._training.model.face else 0
         start = self._training.initial_carry(len(batch["valid"]), slots)
         put = partial(split, mesh=self._mesh)
         return RecurrentState(self._memory, put(start), put if jax.process_count() > 1 else None)
 
     def _run(
-        self, params: Params, batch: Batch, state: RecurrentState
+        self, params: Params, batch: Batch | PackedBatch, state: RecurrentState
     ) -> tuple[dict[str, float], dict[str, float], np.ndarray]:
         """Sums and counts over a batch, and the logits of its first clip; in parts between the memory's borders."""
         steps = batch["valid"].shape[1]
         length = math.gcd(steps, self._memory.period)
-        fields = {name: batch[name] for name in self._training.fields}
+        fields = held(batch, self._training.fields)
         found = []
         for begin in range(0, steps, length):
-            part = place({name: value[:, begin : begin + length] for name, value in fields.items()}, self._mesh)
+            frames = slice(begin, begin + length)
+            cut = {name: x if name in OF_A_CLIP else x[:, frames] for name, x in fields.items()}
+            part = self._unpack(place(cut, self._mesh))
             found.append(state(batch["frame"][:, 0] + begin, partial(self._evaluate, params, part)))
         sums, counts = (
             {name: sum(float(part[kind][name]) for part in found) for name in found[0][kind]} for kind in (0, 1)
