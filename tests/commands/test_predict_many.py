@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -93,7 +94,10 @@ def test_a_second_run_skips_what_is_whole_and_mixes_no_settings(films, model, tm
     assert (tmp_path / "b.npz").exists()
     content = files(tmp_path)
     assert command(films, model, memory="reset/12", **options) == 1
-    assert "0 done, 0 skipped, 4 failed" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "0 done, 0 skipped, 4 failed" in out
+    assert out.count("other settings") == 1  # said once, with how many videos there are
+    assert "a.mkv and 2 more" in out
     assert sum("other settings (memory)" in problem for problem in problems(tmp_path).values()) == 3
     assert files(tmp_path) == content
     assert command(films, model, memory="reset/12", overwrite=True, **options) == 1
@@ -136,14 +140,27 @@ def test_a_submission_has_every_frame_in_full_grey(films, model, tmp_path):
             assert offset == pytest.approx(0, abs=6)  # 16 there
 
 
-def test_programs_are_compiled_once_for_videos_of_any_size(films, model):
-    predictor = Predictor(weights.load(model))
-    counts = []
-    for name in SIZES:
-        maps = [frame.map for frame in predictor.stream(films / name, faces="none")]
-        assert len(maps) == FRAMES
-        counts.append(len(predictor._compiled))
-    assert counts == [2, 2, 2]
+def test_programs_are_compiled_once_for_videos_of_any_size(films, model, tmp_path):
+    """Counted by JAX itself, over all that the command does."""
+    compiled: list[str] = []
+
+    def listen(event: str, _: float, **__) -> None:
+        compiled.extend([event] * event.endswith("backend_compile_duration"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        counts = []
+        for names in (["a.mkv"], ["a.mkv", "b.mkv", "c.mkv"]):
+            jax.clear_caches()  # of this process; those on the disk spare the compiler's time alone
+            compiled.clear()
+            first, *more = (films / name for name in names)
+            options = {"out": tmp_path / str(len(names)), "write": ("overlay", "maps", "saliency")}
+            assert command(first, model, more=tuple(more), **options) == 0
+            counts.append(len(compiled))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert counts[0] > 0
+    assert counts[1] == counts[0]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +209,7 @@ def test_a_further_output_is_added_of_the_same_settings_alone(films, model, tmp_
     assert (tmp_path / "a_overlay.mp4").exists()
     assert command(films / "a.mkv", model, out=tmp_path, write=("overlay",), memory="reset/12", overwrite=True) == 0
     assert command(films / "a.mkv", model, out=tmp_path, write=both, memory="reset/12") == 1
-    assert "a.npz: is there, and nothing says how it was made" in problems(tmp_path)["a.mkv"]
+    assert "a.npz: already there, and nothing says how it was made" in problems(tmp_path)["a.mkv"]
 
 
 def test_a_run_killed_between_two_outputs_goes_on(films, model, tmp_path, monkeypatch, capfd):

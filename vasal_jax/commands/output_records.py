@@ -18,6 +18,18 @@ FOLDER = ".records"
 _MAX_BYTES = 2**20
 
 
+class OutputsInTheWay(InputError):
+    """A video has outputs that are not to be mixed with those that were asked for.
+
+    Attributes:
+      reason: the message without the name of the output, which is the same for all videos with the same fault.
+    """
+
+    def __init__(self, output: Path, reason: str):
+        self.reason = f"{reason}; say --overwrite or another folder"
+        super().__init__(f"{output}: {self.reason}")
+
+
 class OutputRecord:
     """The record of one video's outputs.
 
@@ -42,7 +54,8 @@ class OutputRecord:
         """Those of the outputs that are not whole, all of them with `overwrite`.
 
         Raises:
-          InputError: an output of other settings is there, or one of which nothing says how it was made.
+          InputError: an output of other settings is there, or one of which nothing says how it was made: an
+            `OutputsInTheWay`.
         """
         if overwrite:
             return outputs
@@ -50,11 +63,10 @@ class OutputRecord:
         if self._before is not None and self._before != self._settings:
             if there := next(_existing([*outputs.paths(), *known]), None):
                 changed = [name for name in self._settings if self._before.get(name) != self._settings[name]]
-                reason = f"was made with other settings ({', '.join(changed) or 'of another version'})"
-                raise InputError(f"{there}: {reason}; say --overwrite or another folder")
+                raise OutputsInTheWay(there, f"made with other settings ({', '.join(changed) or 'of another version'})")
             return outputs
         if there := next(_existing(path for path in outputs.paths() if path not in known), None):
-            raise InputError(f"{there}: is there, and nothing says how it was made; say --overwrite or another folder")
+            raise OutputsInTheWay(there, "already there, and nothing says how it was made")
         return outputs.only(lambda path: self._name(path) not in self._whole or not os.path.lexists(path))
 
     def begin(self, outputs: Outputs) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from vasal_jax.commands.output_records import OutputRecord
+from vasal_jax.commands.output_records import OutputRecord, OutputsInTheWay
 from vasal_jax.commands.predict_args import PredictArgs, inputs_of, load_weights
 from vasal_jax.commands.predict_video import predict_video
 from vasal_jax.commands.video_list import NamedVideo
@@ -55,6 +55,7 @@ class VideoResult:
     frames: int | None = None
     outputs: Sequence[Path] = ()
     problem: str = ""
+    common: str = ""  # the problem without names, where many videos may have the same
     disk_full: bool = False  # every further video would fail as well
 
 
@@ -114,7 +115,9 @@ class VideoWorker:
             if not isinstance(error, InputError):
                 logger.warning("%s: an error of this program, not of the video", video, exc_info=error)
                 problem = f"{video}: {type(error).__name__}: {problem}"
-            return VideoResult(video, "failed", monotonic() - begun, problem=problem, disk_full=is_disk_full(error))
+            common = error.reason if isinstance(error, OutputsInTheWay) else ""
+            seconds, full = monotonic() - begun, is_disk_full(error)
+            return VideoResult(video, "failed", seconds, problem=problem, common=common, disk_full=full)
         status = "skipped" if frames is None else "done"
         return VideoResult(video, status, monotonic() - begun, frames, outputs.paths())
 

@@ -6,7 +6,7 @@ second run of the same command skips such videos, so that a run that was stopped
 
 import contextlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -124,9 +124,13 @@ def _write_summary(path: Path, folder: Path, results: Sequence[VideoResult], set
 def _print_table(results: Sequence[VideoResult], summary: Path) -> None:
     counts = Counter(result.status for result in results)
     table = Table("video", "problem", box=None, title="videos that failed", title_justify="left")
+    alike = defaultdict[str, list[VideoResult]](list)
     for result in results:
         if result.status == "failed":
-            table.add_row(printable(result.video.name), printable(result.problem))
+            alike[result.common or str(result.video)].append(result)
+    for first, *others in alike.values():
+        names = first.video.name + (f" and {len(others)} more" if others else "")
+        table.add_row(printable(names), printable(first.common if others else first.problem))
     if table.row_count:
         show(table)
     said = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed"))
