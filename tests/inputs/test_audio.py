@@ -1,5 +1,6 @@
 """Sound to log-mel pictures, in time with the frames."""
 
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,25 @@ def test_blocks_give_what_librosa_gives_in_one_go(samples, block):
     assert found.dtype == np.float32
     assert found.shape == (128, 1 + samples // HOP)
     np.testing.assert_allclose(found, _librosa_spectrogram(track), atol=255e-4)
+
+
+def test_any_number_of_cores_gives_the_same_to_the_bit():
+    """What is prepared on one machine is what another prepares. Cores are those of NumPy's products of matrices."""
+    code = (
+        "import hashlib, numpy as np; from vasal_jax.inputs.audio import spectrogram\n"
+        "sound = np.float32(np.random.default_rng(0).normal(0, 0.1, 60_000))\n"
+        "print(hashlib.sha256(spectrogram([sound]).tobytes()).hexdigest())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": cores},
+        ).stdout
+        for cores in ("1", "2")
+    }
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("samples", [1, 300, 3000, 19 * HOP - 1])
