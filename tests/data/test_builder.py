@@ -315,6 +315,15 @@ def test_a_runner_of_beam_makes_the_same_shards(prepared, release, tmp_path):
     assert contents(tmp_path) == contents(prepared)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'vasal-jax[ray]'")
+def test_workers_of_ray_make_the_same_shards(prepared, release, tmp_path):
+    command = [sys.executable, "-m", "data.builder", release, tmp_path, "--engine", "ray", "--processes", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(tmp_path) == contents(prepared)
+
+
 def test_beam_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(InputError, match="Apache Beam, which is not installed"):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,19 @@ def test_a_seed_is_a_dataset_however_many_processes_write_it(release, tmp_path):
     assert contents(again) == contents(release)
     for one, two in zip(pictures(release), pictures(again), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'vasal-jax[ray]'")
+def test_a_seed_is_a_dataset_whoever_writes_it(release, tmp_path):
+    """In a process of its own, as a person runs it: Ray's workers."""
+    words = ["--videos", 3, "--seconds", 2, "--seed", 4, "--size", "128x72", "--workers", 2, "--engine", "ray"]
+    command = [sys.executable, "-m", "data.synthetic", tmp_path / "r", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(tmp_path / "r") == contents(release)
+    for ours, same in zip(pictures(tmp_path / "r"), pictures(release), strict=True):
+        np.testing.assert_array_equal(ours, same)
 
 
 def test_another_seed_is_another_dataset(release, tmp_path):
