@@ -194,10 +194,8 @@ def test_a_fresh_process_can_have_the_memory_of_train_py(monkeypatch):
 def test_the_releases_way_of_working_gives_the_released_maps(tmp_path, monkeypatch):
     model = narrow_model()
     monkeypatch.setattr(ModelConfig, "released", lambda: model.config)
-    monkeypatch.setattr(videos, "WIDTH", 320)
-    monkeypatch.setattr(videos, "HEIGHT", 180)
     video, sound, weights, out = (tmp_path / name for name in ("v.mp4", "s.wav", "w.pt", "o.mp4"))
-    wavfile.write(sound, SAMPLE_RATE, videos.draw_faces(video, 20 / videos.FPS))
+    wavfile.write(sound, SAMPLE_RATE, videos.draw_faces(video, 20 / videos.FPS, width=320, height=180))
     pytorch.write(arrays(model), weights)
     maps, coloured = [], released_way.coloured
     monkeypatch.setattr(released_way, "coloured", lambda frame, map: (maps.append(map), coloured(frame, map))[1])
