@@ -7,24 +7,11 @@ Array = Any
 """An array of NumPy or JAX."""
 
 
-class Batch(TypedDict):
-    """Arrays of B clips of T frames with N face slots and S subjects, by name.
+class ClipFields(TypedDict):
+    """What a `Batch` and a `PackedBatch` have alike, of B clips of T frames with N face slots and S subjects."""
 
-    Which of them a batch holds is up to what it is for: the data pipeline leaves out what nobody asked for, a model
-    with a face branch reads other fields than one without (`models.FaceInputs`).
-    """
-
-    frames: Array
-    """float32 (B, T, 256, 256, 3), RGB minus its mean `config.RGB_MEAN`, on the 0..255 scale."""
-    frames_past: Array
-    """float32 (B, T, 256, 256, 3), the frames 5 earlier; the video's first frame where there is none."""
-    mel: Array
-    """float32 (B, T, 16, 64, 64, 1), the log-mel pictures around each frame, 0..255; zeros are silence."""
     face_map: Array
     """float32 (B, T, 32, 32, 1), where the faces are, all weighed alike, -14.9..240.1; zeros without faces."""
-    face_crops: Array
-    """float32 (B, T, N, 64, 64, 3), RGB minus its mean, on the 0..255 scale; zeros where masked. A face keeps its slot
-    of the N over time."""
     face_boxes: Array
     """float32 (B, T, N, 4), x1, y1, x2, y2 in 0..1 of the picture; zeros where masked."""
     face_mask: Array
@@ -43,11 +30,29 @@ class Batch(TypedDict):
     """str (B,), the video's ID. NumPy's alone."""
     frame: Array
     """int32 (B, T), the frame's index in its video, from 0."""
+
+
+class Batch(ClipFields):
+    """Arrays of B clips of T frames with N face slots and S subjects, by name.
+
+    Which of them a batch holds is up to what it is for: the data pipeline leaves out what nobody asked for, a model
+    with a face branch reads other fields than one without (`models.FaceInputs`).
+    """
+
+    frames: Array
+    """float32 (B, T, 256, 256, 3), RGB minus its mean `config.RGB_MEAN`, on the 0..255 scale."""
+    frames_past: Array
+    """float32 (B, T, 256, 256, 3), the frames 5 earlier; the video's first frame where there is none."""
+    mel: Array
+    """float32 (B, T, 16, 64, 64, 1), the log-mel pictures around each frame, 0..255; zeros are silence."""
+    face_crops: Array
+    """float32 (B, T, N, 64, 64, 3), RGB minus its mean, on the 0..255 scale; zeros where masked. A face keeps its slot
+    of the N over time."""
     mel_of_another: NotRequired[Array]
     """As `mel`, of another video: what an ablation of the evaluation hears (`ablations.OTHER_MEL`)."""
 
 
-class PackedBatch(TypedDict):
+class PackedBatch(ClipFields):
     """A `Batch` as training reads it and sends it to the devices: a sixth of the bytes.
 
     Each picture and each log-mel picture is there once, as whole numbers, with the places at which it stands in the
@@ -69,16 +74,6 @@ class PackedBatch(TypedDict):
     """int32 (B, T, 16), which of them are in the window of each frame."""
     face_pictures: Array
     """uint8 (B, T, N, 64, 64, 3), RGB; zeros where masked."""
-    face_map: Array
-    face_boxes: Array
-    face_mask: Array
-    talking: Array
-    talking_known: Array
-    density: Array
-    fixations: Array
-    valid: Array
-    video: Array
-    frame: Array
 
 
 PACKED = {
