@@ -9,7 +9,7 @@ A batch's fields are those of `vasal_jax.batch.PackedBatch`, as NumPy arrays.
 
 import itertools
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -139,14 +139,16 @@ def _batches(
 ) -> Generator[PackedBatch, None, None]:
     """Batches whose clips are written, each in its place, by as many threads as there are cores."""
     subjects = max(video.subjects for video in split.videos)
-    names = batch_shapes(options, subjects).keys() if fields is None else packed_names(fields)
+    shapes = batch_shapes(options, subjects)
+    if fields is not None:
+        shapes = {name: shapes[name] for name in packed_names(fields) if name != "video"}
 
     def places() -> Iterator[_Place]:
         batch = {}
         for number in numbers:
             slot = number % share.clips
             if slot == 0:
-                batch = _empty(share.clips, options, subjects, names)
+                batch = _empty(share.clips, shapes)
             yield _Place(batch, slot, number)
 
     def read(place: _Place) -> _Place:
@@ -166,10 +168,9 @@ def _batches(
             yield PackedBatch(**{**place.batch, "video": place.batch["video"].astype(str)})
 
 
-def _empty(clips: int, options: ClipOptions, subjects: int, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The arrays of a batch that the names are of, zeros, and the videos' names."""
-    shapes = batch_shapes(options, subjects)
-    arrays = {name: np.zeros((clips, *shapes[name][1]), shapes[name][0]) for name in names if name != "video"}
+def _empty(clips: int, shapes: Mapping[str, tuple[type, tuple[int, ...]]]) -> dict[str, np.ndarray]:
+    """The arrays of a batch, zeros, and the videos' names."""
+    arrays = {name: np.zeros((clips, *shape), kind) for name, (kind, shape) in shapes.items()}
     return {**arrays, "video": np.full(clips, "", object)}
 
 
