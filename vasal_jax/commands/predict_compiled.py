@@ -10,7 +10,7 @@ from jax.sharding import SingleDeviceSharding
 from jax.stages import Compiled
 
 from vasal_jax.commands.predict_args import PredictArgs, check_model, load_weights
-from vasal_jax.config import CLIP_LENGTH, Memory
+from vasal_jax.config import Memory
 from vasal_jax.hardware.cost import cost_of
 from vasal_jax.hardware.report import show_cost
 from vasal_jax.hardware.topologies import devices_of
@@ -33,7 +33,7 @@ def show_compiled(args: PredictArgs, topology: str) -> int:
     model = load_weights(args)
     check_model(args, model)
     memory = Memory.chosen(args.memory, model.memory, args.released)
-    length = CLIP_LENGTH if args.released else clip_length(memory)
+    length = clip_length(memory, args.released)
     slots = SLOTS[0] if model.config.face else None
 
     def abstract(tree: Any) -> Any:

@@ -69,7 +69,7 @@ class Predictor:
         """Saliency of a video, frame by frame; arguments and errors as of the function `stream`."""
         model, parameters = self.model, self._parameters
         memory = Memory.chosen(memory, model.memory, released)
-        length, face_branch = CLIP_LENGTH if released else clip_length(memory), model.face is not None
+        length, face_branch = clip_length(memory, released), model.face is not None
         heard = {"sound": sound, "sound_track": sound_track}
         video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
         slots, count = video_clips.slots, 0
@@ -160,9 +160,9 @@ def stream(
     return predictor.stream(video, sound=sound, sound_track=sound_track, faces=faces, memory=memory, released=released)
 
 
-def clip_length(memory: Memory) -> int:
+def clip_length(memory: Memory, released: bool = False) -> int:
     """Frames of a clip of a stream: as short as its memory allows, for the clips in flight are what takes memory."""
-    return memory.clip_length(CLIP_LENGTH if memory.period % _STREAMED else _STREAMED)
+    return CLIP_LENGTH if released else memory.clip_length(CLIP_LENGTH if memory.period % _STREAMED else _STREAMED)
 
 
 def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: Unpack[StreamOptions]) -> np.ndarray:
