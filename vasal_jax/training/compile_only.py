@@ -139,7 +139,8 @@ def most_that_fit(memory: Callable[[int], float | None], capacity: float) -> int
     low, high = 1, None  # the most that is known to fit, the least that is known not to
     while high is None or high - low > 1:
         guess = 2 * low
-        (few, first), *_, (many, last) = sorted((n, m) for n, m in known.items() if m is not None) * 2
+        fitting = sorted((n, m) for n, m in known.items() if m is not None)
+        (few, first), (many, last) = fitting[0], fitting[-1]
         if many > few and last > first:  # on the line through the least and the most
             guess = many + int((capacity - last) * (many - few) / (last - first))
         guess = max(low + 1, guess if high is None else min(guess, high - 1))
