@@ -13,6 +13,7 @@ from tests.helpers.golden import FIXTURES, drawn_state
 from tests.helpers.media import picture, write_video
 from tests.helpers.models import call, narrow_model, weighing_model
 from vasal_jax import predict
+from vasal_jax.ablations import MUTED, NO_FACES, NO_MOTION
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips
@@ -387,6 +388,13 @@ def test_a_face_branch_refuses_face_maps(weighing, talking, tmp_path):
     (tmp_path / "0.jpg").touch()
     with pytest.raises(InputError, match="a model with a face branch makes its own"):
         predict(weighing, talking[0], faces=tmp_path)
+
+
+@pytest.mark.parametrize("ablation", [MUTED, NO_FACES, NO_MOTION], ids=lambda ablation: ablation.name)
+def test_an_ablation_is_that_of_the_whole_video(model, videos, tracks, ablation):
+    batch = ablation.change(_batch(videos[13], tracks))
+    expected = np.asarray(saliency(_logits(model, batch)))
+    _assert_same(predict(model, videos[13], faces=tracks, memory="continuous", ablation=ablation), expected)
 
 
 def test_a_stream_left_early_closes_its_files(model, videos):

@@ -43,19 +43,23 @@ def spectrogram(blocks: Iterable[np.ndarray]) -> np.ndarray:
     Returns:
       float32 (128, hops), low to high frequency, hops = max(20, 1 + samples // 512), values 0..255.
     """
-    power = np.concatenate(list(_mel_power(blocks)), axis=1)
+    return decibels(np.concatenate(list(_mel_power(blocks)), axis=1))
+
+
+def decibels(power: np.ndarray) -> np.ndarray:
+    """Mel power float32 (128, hops), which is overwritten, as `spectrogram` gives it."""
     # In place and in float32: a long film's matrix is not copied about, and rounding is librosa's.
     loudest = np.float32(10) * np.log10(np.maximum(np.float32(FLOOR), power.max()))
-    decibels = np.log10(np.maximum(FLOOR, power, out=power), out=power)
-    decibels *= 10
-    decibels -= loudest
-    np.maximum(decibels, decibels.max() - np.float32(TOP_DB), out=decibels)
-    decibels -= decibels.min()
-    if not decibels.any():
-        return decibels
-    decibels /= decibels.max()
-    decibels *= 255
-    return decibels
+    levels = np.log10(np.maximum(FLOOR, power, out=power), out=power)
+    levels *= 10
+    levels -= loudest
+    np.maximum(levels, levels.max() - np.float32(TOP_DB), out=levels)
+    levels -= levels.min()
+    if not levels.any():
+        return levels
+    levels /= levels.max()
+    levels *= 255
+    return levels
 
 
 def hop_at(time: float) -> int:
@@ -123,23 +127,32 @@ def _hertz(mels: np.ndarray) -> np.ndarray:
     return np.where(mels < _MELS_AT_1000, mels * 200 / 3, 1000 * np.exp(_LOG_STEP * (mels - _MELS_AT_1000)))
 
 
-def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """float32 (128,k) pieces of the mel power spectrogram."""
-    filters = mel_filters()
+def mel_power(signal: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Mel power of the windows that lie wholly in a signal, which begin every `HOP` samples.
+
+    Args:
+      signal: float32 (samples,) at `SAMPLE_RATE`, `N_FFT` or more.
+      filters: `mel_filters`.
+
+    Returns:
+      float32 (128, 1 + (samples - 2048) // 512).
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[::HOP]
+    power = np.zeros((MELS, len(windows)), np.float32)
+    heard = windows.any(axis=1)  # hours of silence are soon heard
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
+    spectrum = np.fft.rfft(windows[heard] * hann, axis=1).astype(np.complex64)
     # The few bins of each band, summed in order. How a product of matrices is rounded depends on how many cores there
     # are, and what is prepared on one machine would not be what another prepares.
     bands, bins = filters.nonzero()
-    weights, starts = filters[bands, bins], np.searchsorted(bands, np.arange(MELS))
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
+    starts = np.searchsorted(bands, np.arange(MELS))
+    power[:, heard] = np.add.reduceat(filters[bands, bins] * (np.abs(spectrum) ** 2)[:, bins], starts, axis=1).T
+    return power
 
-    def transform(signal: np.ndarray, hops: int) -> np.ndarray:
-        power = np.zeros((MELS, hops), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[: hops * HOP : HOP]
-        heard = windows.any(axis=1)  # hours of silence are soon heard
-        spectrum = np.fft.rfft(windows[heard] * hann, axis=1).astype(np.complex64)
-        power[:, heard] = np.add.reduceat(weights * (np.abs(spectrum) ** 2)[:, bins], starts, axis=1).T
-        return power
 
+def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """float32 (128,k) pieces of the mel power spectrogram."""
+    filters = mel_filters()
     half = np.zeros(N_FFT // 2, np.float32)  # the first hop's window begins, the last one's ends, outside the track
     signal, samples = half, 0
     pieces = (block[i : i + SAMPLE_RATE] for block in blocks for i in range(0, len(block), SAMPLE_RATE))
@@ -147,9 +160,9 @@ def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         samples += len(piece)
         signal = np.concatenate((signal, piece), dtype=np.float32)
         while len(signal) >= N_FFT + (_BLOCK_HOPS - 1) * HOP:
-            yield transform(signal, _BLOCK_HOPS)
+            yield mel_power(signal[: N_FFT + (_BLOCK_HOPS - 1) * HOP], filters)
             signal = signal[_BLOCK_HOPS * HOP :]
     missing = max(0, (PICTURE_HOPS - 1) * HOP - samples)
     signal = np.concatenate((signal, np.zeros(missing, np.float32), half))
     if len(signal) >= N_FFT:
-        yield transform(signal, (len(signal) - N_FFT) // HOP + 1)
+        yield mel_power(signal, filters)

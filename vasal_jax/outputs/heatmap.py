@@ -57,6 +57,12 @@ def overlay(image: np.ndarray, grey: np.ndarray) -> np.ndarray:
     return cv2.add(picture, cv2.applyColorMap(grey, _HEAT))
 
 
+def heat(grey: np.ndarray) -> np.ndarray:
+    """The heat colours alone, to be laid over a picture elsewhere: uint8 (H,W) to uint8 (H,W,4), RGB and opacity."""
+    opacity = np.rint(_OPACITY * grey).astype(np.uint8)
+    return np.concatenate([_COLOURS[:, 0][grey], opacity[..., None]], axis=-1)
+
+
 def lay_over_planes(planes: Sequence[np.ndarray], grey: np.ndarray) -> None:
     """Does in place what `overlay` does, to a picture whose colours have half the resolution: half as many bytes.
 

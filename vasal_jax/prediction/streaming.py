@@ -1,5 +1,6 @@
 """A video in, saliency maps out, as a stream of any length in flat memory."""
 
+import dataclasses
 import os
 import threading
 from collections.abc import Generator, Iterator
@@ -12,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jax.stages import Compiled
 
+from vasal_jax.ablations import Ablation
 from vasal_jax.batch import Batch
 from vasal_jax.config import CLIP_LENGTH, Memory
 from vasal_jax.errors import InputError
@@ -41,6 +43,7 @@ class StreamOptions(TypedDict, total=False):
     faces: FaceSource
     memory: Memory | str | None
     released: bool
+    ablation: Ablation | None
 
 
 class Predictor:
@@ -48,11 +51,15 @@ class Predictor:
 
     Args:
       model: from `vasal_jax.load`.
+
+    Attributes:
+      model: the model.
+      parameters: what its programs take first.
     """
 
     def __init__(self, model: VASal):
         self.model = model
-        self._graph, self._parameters = nnx.split(for_inference(model))
+        self._graph, self.parameters = nnx.split(for_inference(model))
         self._compiled: dict[tuple, Compiled] = {}
         self._compiling = threading.Lock()  # several videos may be predicted at a time, in threads
 
@@ -65,21 +72,22 @@ class Predictor:
         faces: FaceSource = "auto",
         memory: Memory | str | None = None,
         released: bool = False,
+        ablation: Ablation | None = None,
     ) -> Generator[FrameMap]:
         """Saliency of a video, frame by frame; arguments and errors as of the function `stream`."""
-        model, parameters = self.model, self._parameters
+        model, parameters = self.model, self.parameters
         memory = Memory.chosen(memory, model.memory, released)
         length, face_branch = clip_length(memory, released), model.face is not None
         heard = {"sound": sound, "sound_track": sound_track}
         video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
         slots, count = video_clips.slots, 0
         state = RecurrentState(memory, model.initial_carry(1, slots))
-        with prefetch(iter(video_clips), depth=1) as clips:
+        with prefetch(_ablated(iter(video_clips), ablation), depth=1) as clips:
             # The sound and the first clip are read while the programs are compiled.
-            features_of, results_of = self._programs(video_clips.blank(slots), slots, released)
+            features_of, results_of = self.programs(video_clips.blank(slots), slots, released)
 
             def with_features(clip: Clip) -> tuple[Clip, Features]:
-                return clip, jax.block_until_ready(features_of(parameters, _pictures_and_sound(clip.batch)))
+                return clip, jax.block_until_ready(features_of(parameters, pictures_and_sound(clip.batch)))
 
             ready = None
             with closing(computed_ahead(with_features, clips, _AT_ONCE)) as seen_and_heard:
@@ -87,7 +95,7 @@ class Predictor:
                     if clip.slots != slots:
                         slots = clip.slots
                         state.widen(model.initial_carry(1, slots))
-                        _, results_of = self._programs(video_clips.blank(slots), slots, released)
+                        _, results_of = self.programs(video_clips.blank(slots), slots, released)
                     results = state(np.array([count]), partial(results_of, parameters, features, clip.batch))
                     count += length
                     # JAX computes in the background: the consumer works on the clip before meanwhile.
@@ -97,17 +105,17 @@ class Predictor:
                 if ready:
                     yield from frame_maps(*ready)
 
-    def _programs(self, blank: Batch, slots: int, released: bool) -> tuple[Compiled, Compiled]:
-        """The compiled `clip_features` and `clip_results` for clips like a blank one."""
+    def programs(self, blank: Batch, slots: int, released: bool = False) -> tuple[Compiled, Compiled]:
+        """The compiled `clip_features` and `clip_results` for clips like a blank one with so many face slots."""
         length = blank["frames"].shape[1]
         key = ("results", length, slots, released)
         with self._compiling:
             if ("features", length) not in self._compiled:
-                self._compiled["features", length] = compiled_features(self._graph, self._parameters, blank)
+                self._compiled["features", length] = compiled_features(self._graph, self.parameters, blank)
             features_of = self._compiled["features", length]
             if key not in self._compiled:
                 carry = self.model.initial_carry(1, slots)
-                arguments = self._graph, self._parameters, features_of.out_info, blank, carry
+                arguments = self._graph, self.parameters, features_of.out_info, blank, carry
                 self._compiled[key] = compiled_results(*arguments, released)
             return features_of, self._compiled[key]
 
@@ -133,6 +141,7 @@ def stream(
     faces: FaceSource = "auto",
     memory: Memory | str | None = None,
     released: bool = False,
+    ablation: Ablation | None = None,
 ) -> Iterator[FrameMap]:
     """Saliency of a video, frame by frame as it is computed; threads read and compute features ahead.
 
@@ -150,14 +159,16 @@ def stream(
         overlap/N where they say that they were trained on clips of N frames, else continuous.
       released: all of the released system's ways: reset/12, no maps for the first 5 frames and for the last,
         incomplete clip, and a softmax over each column of the map.
+      ablation: what is taken from the model's inputs, one of `vasal_jax.ablations` that needs no other sound; another
+        sound is given by `sound`.
 
     Raises:
       InputError: an input cannot be read, a face branch is to get face maps, the faces cannot be found, a
         map is not finite, `memory` is none of the above or not the released system's where `released`, or `released`
         and the video has under 17 frames.
     """
-    predictor = Predictor(model)
-    return predictor.stream(video, sound=sound, sound_track=sound_track, faces=faces, memory=memory, released=released)
+    heard = {"sound": sound, "sound_track": sound_track}
+    return Predictor(model).stream(video, **heard, faces=faces, memory=memory, released=released, ablation=ablation)
 
 
 def clip_length(memory: Memory, released: bool = False) -> int:
@@ -170,7 +181,14 @@ def predict(model: VASal, video: str | os.PathLike | VideoInfo, **options: Unpac
     return np.stack([frame.map for frame in stream(model, video, **options)])
 
 
-def _pictures_and_sound(batch: Batch) -> Batch:
+def _ablated(clips: Generator[Clip], ablation: Ablation | None) -> Generator[Clip]:
+    """The clips without what an ablation takes away; closing it closes them."""
+    with closing(clips):
+        for clip in clips:
+            yield clip if ablation is None else dataclasses.replace(clip, batch=ablation.change(clip.batch))
+
+
+def pictures_and_sound(batch: Batch) -> Batch:
     """What features are made of, the same in all clips; the number of face slots may grow."""
     return Batch(**{name: batch[name] for name in ("frames", "frames_past", "mel")})
 
