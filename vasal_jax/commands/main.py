@@ -16,11 +16,13 @@ from vasal_jax.system.terminal import run
 
 Command = Callable[[], int]
 
-_COMMANDS = ("predict", "convert", "export", "demo", "fetch")  # each in the module of its name
+# Where each command is; it is loaded when it is run, and the page stands above the other commands.
+_COMMANDS = {name: f"vasal_jax.commands.{name}" for name in ("predict", "convert", "export", "demo", "fetch")}
+_COMMANDS["web"] = "vasal_jax.web.command"
 
 
 def main() -> None:
-    """`vasal predict|convert|export|demo|fetch`."""
+    """`vasal predict|convert|export|demo|fetch|web`."""
     _main(_vasal)
 
 
@@ -70,7 +72,7 @@ def _loaded(name: str) -> tuple[type, Callable]:
     """The arguments and the function of a command."""
     if name != "fetch":  # which needs no JAX
         address_space.end_if_starved()
-    module = import_module(f"vasal_jax.commands.{name}")
+    module = import_module(_COMMANDS[name])
     return getattr(module, f"{name.capitalize()}Args"), getattr(module, name)
 
 

@@ -57,7 +57,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     check_own(path)
     with naming_file_errors(path):
         sweep(target.parent)
-        with _private_folder(target.parent) as folder:
+        with private_folder(target.parent) as folder:
             temporary = folder / f"partial{target.suffix if len(target.suffix) <= _MAX_SUFFIX else ''}"
             yield temporary
             with stopping.held():
@@ -137,16 +137,12 @@ def remove_temporaries() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(path: Path) -> Path:
-    """The absolute path, links in it followed but for its last part."""
-    if path.name in ("", ".."):
-        return Path(os.path.realpath(path))
-    return Path(os.path.realpath(path.parent)) / path.name
-
-
 @contextmanager
-def _private_folder(parent: Path) -> Iterator[Path]:
-    """A new folder that only this user may enter, locked until the block's end, when it is removed."""
+def private_folder(parent: Path) -> Iterator[Path]:
+    """A new folder that only this user may enter, locked until the block's end, when it is removed.
+
+    Where the program is killed before, the next `sweep` of `parent` removes it.
+    """
     made: tuple[Path, FileLock] | None = None
     try:
         with stopping.held():  # at whose end a request to stop is raised
@@ -159,6 +155,13 @@ def _private_folder(parent: Path) -> Iterator[Path]:
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.release()
                 _live.discard(folder)
+
+
+def _place(path: Path) -> Path:
+    """The absolute path, links in it followed but for its last part."""
+    if path.name in ("", ".."):
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _locked_folder(parent: Path) -> tuple[Path, FileLock]:
