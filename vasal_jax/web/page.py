@@ -92,7 +92,7 @@ def _first_part(models: Models, actions: Actions, prediction: gr.State) -> None:
     curves = gr.HTML(elem_id="chart")
     with gr.Accordion("The heaviest face by frame", open=False):
         table = gr.Dataframe(headers=_TABLE, interactive=False, elem_id="table", max_height=300)
-    downloads = gr.Files(label="To keep", interactive=False, elem_id="downloads")
+    downloads = gr.Files(label="To keep", interactive=False, elem_id="downloads", height=190)
     example.click(actions.example, None, video, api_visibility="private")
     shown = [overlay, explanation, curves, table, downloads]
     button.click(actions.predict, [video, weights], [prediction, *shown], **_MODEL)
