@@ -17,6 +17,7 @@ from vasal_jax.ablations import MUTED, NO_FACES, NO_MOTION
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.inputs import audio, clips
+from vasal_jax.inputs.faces import detection
 from vasal_jax.inputs.faces import tracks as face_tracks
 from vasal_jax.inputs.faces.detection import detect_tracks
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
@@ -121,10 +122,25 @@ def test_a_stream_equals_one_long_clip(model, videos, tracks, n):
     _assert_same(predict(model, videos[n], faces=tracks), np.asarray(expected))
 
 
+@pytest.fixture
+def compilations(caplog):
+    """Counts how often each program is compiled from here on, in all threads."""
+
+    def count() -> dict[str, int]:
+        said = "\n".join(record.getMessage() for record in caplog.records)
+        names = "clip_features", "clip_results"
+        return {name: said.count(f"Finished XLA compilation of jit({name})") for name in names}
+
+    jax.clear_caches()
+    jax.config.update("jax_log_compiles", True)
+    yield count
+    jax.config.update("jax_log_compiles", False)
+
+
 @pytest.mark.parametrize("released", [False, True])
 @pytest.mark.parametrize("face_branch", [False, True])
 def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
-    model, weighing, videos, tracks, monkeypatch, caplog, face_branch, released
+    model, weighing, videos, tracks, monkeypatch, compilations, face_branch, released
 ):
     """A stream that learnt the shapes from its first clip, or wrong ones before it, would compile later or again."""
     compiled = threading.Event()
@@ -139,13 +155,18 @@ def test_it_is_compiled_once_and_not_in_wait_of_the_first_clip(
     monkeypatch.setattr(clips, "cut_clips", cut_clips)
     usual_ahead = streaming.computed_ahead
     monkeypatch.setattr(streaming, "computed_ahead", lambda *arguments: (compiled.set(), usual_ahead(*arguments))[1])
-    jax.clear_caches()
-    with jax.log_compiles():
-        frames = list(streaming.stream(weighing if face_branch else model, videos[30], faces=tracks, released=released))
+    frames = list(streaming.stream(weighing if face_branch else model, videos[30], faces=tracks, released=released))
     assert len(frames) == (24 if released else 30)
-    messages = [record.getMessage() for record in caplog.records]
-    for program in ("clip_features", "clip_results"):
-        assert len([text for text in messages if f"Finished XLA compilation of jit({program})" in text]) == 1
+    assert compilations() == {"clip_features": 1, "clip_results": 1}
+
+
+def test_it_is_compiled_for_the_faces_that_are_found(weighing, videos, monkeypatch, compilations):
+    """Five faces take eight slots; a program for four would be compiled for nothing."""
+    boxes = np.array([[0.2 * i, 0.3, 0.2 * i + 0.1, 0.5] for i in range(5)], np.float32)
+    monkeypatch.setitem(detection.DETECTORS, "yunet", lambda: lambda image: (boxes, np.full(5, 0.9, np.float32)))
+    frames = list(streaming.stream(weighing, videos[30], faces="auto"))
+    assert [len(frame.faces.weights) for frame in frames] == [5] * 30
+    assert compilations() == {"clip_features": 1, "clip_results": 1}
 
 
 @pytest.mark.parametrize(("memory", "n"), [("reset/12", 11), ("reset/12", 30), ("reset/7", 24), ("reset/1", 13)])

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from flax import nnx
 from jax.sharding import SingleDeviceSharding
-from jax.stages import Compiled
+from jax.stages import Compiled, Lowered
 
 from vasal_jax.commands.predict_args import PredictArgs, check_model, load_weights
 from vasal_jax.config import Memory
@@ -17,7 +17,7 @@ from vasal_jax.hardware.topologies import devices_of
 from vasal_jax.inputs.clips import blank_batch
 from vasal_jax.inputs.faces.found import SLOTS
 from vasal_jax.models.layers import for_inference
-from vasal_jax.prediction.streaming import clip_length, compiled_features, compiled_results
+from vasal_jax.prediction.streaming import clip_length, lowered_features, lowered_results
 
 
 def show_compiled(args: PredictArgs, topology: str) -> int:
@@ -40,16 +40,16 @@ def show_compiled(args: PredictArgs, topology: str) -> int:
         there = SingleDeviceSharding(device)
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=there), tree)
 
-    def good(name: str, compile_program: Callable[[], Compiled]) -> bool:
+    def good(name: str, lowered: Callable[[], Lowered]) -> bool:
         begin, title = time.perf_counter(), f"{name} of a clip of {length} frames, compiled for a chip of {topology}"
-        compiled.append(compile_program())
+        compiled.append(lowered().compile())
         return show_cost(title, cost_of(compiled[-1]), [device], 1, time.perf_counter() - begin)
 
     compiled: list[Compiled] = []
     graph, parameters = nnx.split(for_inference(model))
     parameters, batch = abstract(parameters), abstract(blank_batch(length, slots))
     carry = abstract(model.initial_carry(1, slots or 0))
-    fitting = [good("the features", lambda: compiled_features(graph, parameters, batch))]
+    fitting = [good("the features", lambda: lowered_features(graph, parameters, batch))]
     features = abstract(compiled[0].out_info)
-    fitting.append(good("the maps", lambda: compiled_results(graph, parameters, features, batch, carry, args.released)))
+    fitting.append(good("the maps", lambda: lowered_results(graph, parameters, features, batch, carry, args.released)))
     return 0 if all(fitting) else 1

@@ -56,7 +56,7 @@ def stream(
     if sizes.get("B", 1) != 1:
         raise InputError(f"the program takes {sizes['B']} videos at once; export one for a single video")
     clips = VideoClips(video, length, sound=sound, sound_track=sound_track, faces=faces, face_branch=bool(config.face))
-    slots, count = _slots(program, clips.slots), 0
+    slots, count = _slots(program, clips.slots or 0), 0
     state = RecurrentState(memory, program.initial_carry(1, slots))
     with prefetch(iter(clips), depth=1) as ready:
         for clip in ready:

@@ -14,7 +14,7 @@ from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, input_shapes
 from vasal_jax.errors import InputError
 from vasal_jax.inputs.audio import HOP, hop_at, load_spectrogram, mel_picture, spectrogram, window_indices
-from vasal_jax.inputs.faces.found import SLOTS, FoundFaces
+from vasal_jax.inputs.faces.found import FoundFaces
 from vasal_jax.inputs.faces.slots import FaceSlots, FacesOfFrame
 from vasal_jax.inputs.faces.sources import FaceSource, ModelFaces, open_faces
 from vasal_jax.inputs.sound import SAMPLE_RATE, check_track
@@ -70,7 +70,7 @@ class VideoClips:
     """A video file clip by clip, as `cut_clips` cuts it; each iteration reads it anew and logs what is odd about it.
 
     Attributes:
-      slots: N of a face branch's inputs, 0 without one; that of the first clips where it may grow.
+      slots: N of a face branch's inputs, 0 without one; None where the faces are found, as each clip says.
     """
 
     def __init__(
@@ -115,12 +115,12 @@ class VideoClips:
                 raise InputError(f"{self._info.path}: a folder of frames has no sound tracks; name a file by --sound")
             check_track(self._sound, sound_track)
         self._length, self._released = length, released
-        self.slots = self._known.slots if isinstance(self._known, FaceSlots) else SLOTS[0] if face_branch else 0
+        found = face_branch and self._known is None
+        self.slots = self._known.slots if isinstance(self._known, FaceSlots) else None if found else 0
 
-    def blank(self, slots: int | None = None) -> Batch:
-        """Zeros of the shapes and types of a clip's batch with so many face slots. Nothing is read for them."""
-        slots = self.slots if slots is None else slots
-        return blank_batch(self._length, slots if self._face_branch else None)
+    def blank(self) -> Batch:
+        """Zeros of the shapes and types of a clip's batch, for which nothing is read; as if the faces were known."""
+        return blank_batch(self._length, (self.slots or 0) if self._face_branch else None)
 
     def __iter__(self) -> Generator[Clip]:
         """Reads the sound, then the frames as they are asked for.

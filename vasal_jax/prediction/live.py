@@ -18,7 +18,7 @@ from vasal_jax.inputs.sound import SAMPLE_RATE
 from vasal_jax.inputs.video import Frame, model_frame
 from vasal_jax.outputs.frame_map import FrameMap
 from vasal_jax.prediction.recurrent_state import RecurrentState
-from vasal_jax.prediction.streaming import Predictor, frame_maps, pictures_and_sound
+from vasal_jax.prediction.streaming import Predictor, frame_maps, pictures_and_sound, start_of_video
 
 FACES = 4
 """The largest faces of a picture that are weighed."""
@@ -46,8 +46,9 @@ class LivePrediction:
         kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
         blank = Batch(**{name: np.zeros((1, 1, *shape), kinds[name]) for name, shape in shapes.items()})
         self._slots = _SLOTS if self._face_branch else 0
-        self._programs = predictor.programs(blank, self._slots)
-        self._state = RecurrentState(Memory.chosen(None, model.memory, False), model.initial_carry(1, self._slots))
+        compiling = predictor.features_program(blank), predictor.results_program(blank, self._slots)
+        self._features_of, self._results_of = (program.result() for program in compiling)
+        self._state = RecurrentState(Memory.chosen(None, model.memory, False), start_of_video(model, self._slots))
         self._detect, self._dealer, self._tied = open_detector("yunet"), SlotDealer(), _TiedFaces()
         self._past: deque[tuple[float, np.ndarray]] = deque()  # times and pictures at the model's size
         self._sound, self._count = _Sound(), 0
@@ -66,9 +67,8 @@ class LivePrediction:
         self._sound.hear(sound)
         frame = Frame(self._count, time, image)
         batch, slots = self._batch(frame)
-        features_of, results_of = self._programs
-        features = features_of(self._predictor.parameters, pictures_and_sound(batch))
-        run = partial(results_of, self._predictor.parameters, features, batch)
+        features = self._features_of(self._predictor.parameters, pictures_and_sound(batch))
+        run = partial(self._results_of, self._predictor.parameters, features, batch)
         results = jax.block_until_ready(self._state(np.array([self._count]), run))
         self._count += 1
         return next(frame_maps([frame], slots, results))

@@ -3,15 +3,17 @@
 import dataclasses
 import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from typing import Any, TypedDict, Unpack
 
 import jax
 import numpy as np
 from flax import nnx
-from jax.stages import Compiled
+from jax.stages import Compiled, Lowered
 
 from vasal_jax.ablations import Ablation
 from vasal_jax.batch import Batch
@@ -22,7 +24,7 @@ from vasal_jax.inputs.faces.slots import FacesOfFrame
 from vasal_jax.inputs.faces.sources import FaceSource
 from vasal_jax.inputs.video import Frame, VideoInfo
 from vasal_jax.models.layers import for_inference
-from vasal_jax.models.vasal import Features, VASal
+from vasal_jax.models.vasal import Carry, Features, VASal
 from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.prediction.inference import ClipResults, clip_features, clip_results
 from vasal_jax.prediction.recurrent_state import RecurrentState
@@ -60,8 +62,9 @@ class Predictor:
     def __init__(self, model: VASal):
         self.model = model
         self._graph, self.parameters = nnx.split(for_inference(model))
-        self._compiled: dict[tuple, Compiled] = {}
+        self._compiled: dict[tuple, Future[Compiled]] = {}
         self._compiling = threading.Lock()  # several videos may be predicted at a time, in threads
+        self._compilers = ThreadPoolExecutor(2, "compile")
 
     def stream(
         self,
@@ -80,11 +83,16 @@ class Predictor:
         length, face_branch = clip_length(memory, released), model.face is not None
         heard = {"sound": sound, "sound_track": sound_track}
         video_clips = VideoClips(video, length, **heard, faces=faces, face_branch=face_branch, released=released)
-        slots, count = video_clips.slots, 0
-        state = RecurrentState(memory, model.initial_carry(1, slots))
+        slots, count, blank = video_clips.slots, 0, video_clips.blank()
         with prefetch(_ablated(iter(video_clips), ablation), depth=1) as clips:
-            # The sound and the first clip are read while the programs are compiled.
-            features_of, results_of = self.programs(video_clips.blank(slots), slots, released)
+            # While the sound and the first clip are read, the programs are compiled side by side.
+            compiling = self.features_program(blank)
+            if slots is None:
+                first = next(clips)
+                slots, blank, clips = first.slots, first.batch, chain([first], clips)
+            results_of = self.results_program(blank, slots, released).result()
+            features_of = compiling.result()
+            state = RecurrentState(memory, start_of_video(model, slots))
 
             def with_features(clip: Clip) -> tuple[Clip, Features]:
                 return clip, jax.block_until_ready(features_of(parameters, pictures_and_sound(clip.batch)))
@@ -94,8 +102,8 @@ class Predictor:
                 for clip, features in seen_and_heard:
                     if clip.slots != slots:
                         slots = clip.slots
-                        state.widen(model.initial_carry(1, slots))
-                        _, results_of = self.programs(video_clips.blank(slots), slots, released)
+                        state.widen(start_of_video(model, slots))
+                        results_of = self.results_program(clip.batch, slots, released).result()
                     results = state(np.array([count]), partial(results_of, parameters, features, clip.batch))
                     count += length
                     # JAX computes in the background: the consumer works on the clip before meanwhile.
@@ -105,31 +113,45 @@ class Predictor:
                 if ready:
                     yield from frame_maps(*ready)
 
-    def programs(self, blank: Batch, slots: int, released: bool = False) -> tuple[Compiled, Compiled]:
-        """The compiled `clip_features` and `clip_results` for clips like a blank one with so many face slots."""
-        length = blank["frames"].shape[1]
-        key = ("results", length, slots, released)
+    def features_program(self, clip: Batch) -> Future[Compiled]:
+        """`clip_features` for clips like this one, being compiled."""
+        return self._compiled_once(
+            ("features", clip["frames"].shape[1]), lambda: lowered_features(self._graph, self.parameters, clip)
+        )
+
+    def results_program(self, clip: Batch, slots: int, released: bool = False) -> Future[Compiled]:
+        """`clip_results` for clips like this one, with so many face slots, being compiled."""
+
+        def lowered() -> Lowered:
+            features = clip_features.eval_shape(self._graph, self.parameters, pictures_and_sound(clip))
+            carry = start_of_video(self.model, slots)
+            return lowered_results(self._graph, self.parameters, features, clip, carry, released)
+
+        return self._compiled_once(("results", clip["frames"].shape[1], slots, released), lowered)
+
+    def _compiled_once(self, key: tuple, lowered: Callable[[], Lowered]) -> Future[Compiled]:
         with self._compiling:
-            if ("features", length) not in self._compiled:
-                self._compiled["features", length] = compiled_features(self._graph, self.parameters, blank)
-            features_of = self._compiled["features", length]
             if key not in self._compiled:
-                carry = self.model.initial_carry(1, slots)
-                arguments = self._graph, self.parameters, features_of.out_info, blank, carry
-                self._compiled[key] = compiled_results(*arguments, released)
-            return features_of, self._compiled[key]
+                self._compiled[key] = self._compilers.submit(lowered().compile)
+            return self._compiled[key]
 
 
-def compiled_features(graph: nnx.GraphDef, parameters: Any, batch: Batch) -> Compiled:
+def start_of_video(model: VASal, slots: int) -> Carry:
+    """`VASal.initial_carry` of one video as NumPy's zeros, for which nothing is compiled."""
+    carry = jax.eval_shape(partial(model.initial_carry, 1, slots))
+    return jax.tree.map(lambda array: np.zeros(array.shape, array.dtype), carry)
+
+
+def lowered_features(graph: nnx.GraphDef, parameters: Any, batch: Batch) -> Lowered:
     """`clip_features` for clips like this one; the arrays may be abstract, on devices that are not there."""
-    return clip_features.lower(graph, parameters, _pictures_and_sound(batch)).compile()
+    return clip_features.lower(graph, parameters, pictures_and_sound(batch))
 
 
-def compiled_results(
+def lowered_results(
     graph: nnx.GraphDef, parameters: Any, features: Any, batch: Batch, carry: Any, released: bool
-) -> Compiled:
+) -> Lowered:
     """`clip_results` for clips like this one, likewise."""
-    return clip_results.lower(graph, parameters, features, batch, carry, by_column=released).compile()
+    return clip_results.lower(graph, parameters, features, batch, carry, by_column=released)
 
 
 def stream(

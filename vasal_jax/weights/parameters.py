@@ -33,10 +33,10 @@ def build(config: ModelConfig, values: Mapping[str, Array], source: str | Path) 
       InputError: parameters that the config does not have, lacks or shapes otherwise, not float32, NaN or Inf.
     """
     check_arrays(values, parameter_shapes(config), source)
-    graph, state = nnx.split(_abstract(config))
-    for path, leaf in nnx.to_flat_state(state):
-        leaf.set_value(jax.device_put(values[_dotted(path)]))  # asarray compiles a program for each shape
-    return nnx.merge(graph, state)
+    graph, state = _abstract(config)
+    # device_put, as asarray compiles a program for each shape.
+    flat = {path: leaf.replace(jax.device_put(values[_dotted(path)])) for path, leaf in nnx.to_flat_state(state)}
+    return nnx.merge(graph, nnx.from_flat_state(flat))
 
 
 def arrays(model: VASal) -> Arrays:
@@ -44,10 +44,9 @@ def arrays(model: VASal) -> Arrays:
     return {_dotted(path): np.asarray(leaf.get_value()) for path, leaf in nnx.to_flat_state(nnx.state(model))}
 
 
-@cache
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of a config's model by dotted path, without making the model."""
-    return {_dotted(path): leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(_abstract(config)))}
+    return {_dotted(path): leaf.shape for path, leaf in nnx.to_flat_state(_abstract(config)[1])}
 
 
 def metadata_of(config: ModelConfig, memory: Memory | None) -> dict[str, str]:
@@ -85,8 +84,9 @@ def check_arrays(found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...
         raise InputError(f"{source}: weights do not fit the model config, {len(problems)} problems:", *listed)
 
 
-def _abstract(config: ModelConfig) -> VASal:
-    return nnx.eval_shape(lambda: VASal(config, rngs=nnx.Rngs(0)))
+@cache  # a fifth of a second
+def _abstract(config: ModelConfig) -> tuple[nnx.GraphDef, nnx.State]:
+    return nnx.split(nnx.eval_shape(lambda: VASal(config, rngs=nnx.Rngs(0))))
 
 
 def _dotted(path: tuple[Any, ...]) -> str:
