@@ -91,6 +91,22 @@ def test_a_warning_is_said_once(capsys):
     assert capsys.readouterr().err.splitlines() == ["warning: a.mp4: no sound", "warning: b.mp4: no sound"]
 
 
+def test_a_fault_that_a_command_survives_shows_where_it_was(capfd):
+    def command() -> int:
+        for name in ("vasal_jax.commands", "some.library"):
+            try:
+                raise RuntimeError("odd\x1b[2J")
+            except RuntimeError:
+                logging.getLogger(name).warning("a\nb failed", exc_info=True)
+        return 0
+
+    assert terminal.run(command) == 0
+    said = capfd.readouterr().err
+    assert said.count("warning: a\\nb failed") == 2
+    assert said.count("RuntimeError: odd\\x1b[2J") == said.count("Traceback") == 1  # a library's own would be noise
+    assert "test_terminal.py" in said
+
+
 def test_what_libraries_warn_of_has_the_same_form_and_is_said_once(capsys):
     def command() -> int:
         for _ in range(2):

@@ -253,12 +253,14 @@ class _LineHandler(logging.Handler):
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.say(record.levelname.lower(), record.getMessage())
+        fault = []
+        if record.exc_info and record.name.startswith("vasal_jax."):  # of this program, which goes on after it
+            fault = "".join(traceback.format_exception(*record.exc_info)).splitlines()
+        self.say(record.levelname.lower(), record.getMessage(), *fault)
 
-    def say(self, level: str, message: str) -> None:
-        """Prints a line unless it was printed before."""
-        line = f"{level}: {message}"
-        if line in self._said:
-            return
-        self._said.add(line)
-        console.print(printable(line), soft_wrap=True, markup=False, highlight=False)
+    def say(self, level: str, message: str, *more: str) -> None:
+        """Prints a line, and more below it, unless they were printed before."""
+        lines = "\n".join(map(printable, (f"{level}: {message}", *more)))
+        if lines not in self._said:
+            self._said.add(lines)
+            console.print(lines, soft_wrap=True, markup=False, highlight=False)
