@@ -18,6 +18,16 @@ from vasal_jax.inputs.video import probe, read_frames
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
 
 PATIENCE = 120_000  # milliseconds
+_FAILING_ONCE = """
+import vasal_jax.web.predicting as predicting
+as_it_is = predicting.predict_video
+def failing(*arguments):
+    predicting.predict_video = as_it_is
+    raise RuntimeError("broken in /secret/place")
+predicting.predict_video = failing
+from vasal_jax.commands.main import main
+main()
+"""
 _FIRST_PICTURE = """async (name) => {
   const video = document.querySelector(name + ' video');
   while (video.readyState < 2) await new Promise((go) => setTimeout(go, 50));
@@ -199,6 +209,23 @@ def test_the_camera_is_shown_with_heat(visit):
     assert page.inner_text(".vasal-live-button") == "Turn the camera on"
     page.click(".vasal-live-button")  # the camera before has gone
     page.wait_for_function("document.querySelector('.vasal-live-button').textContent.endsWith('off')")
+
+
+@pytest.mark.slow
+def test_a_fault_of_one_prediction_leaves_the_page_up(tmp_path, chromium):
+    with served(tmp_path, program=("-c", _FAILING_ONCE, "web", "--port", "0")) as server:
+        page = chromium.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(server.address)
+        page.click("#example")
+        page.wait_for_selector("#video video")
+        page.click("#predict")
+        page.wait_for_selector(".toast-body >> text=The program failed on this video")
+        assert "secret" not in page.inner_text("body")
+        page.click("#predict")
+        page.wait_for_selector("#overlay video")
+        page.close()
+        assert "RuntimeError: broken in /secret/place" in server.stop()
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """What the page makes of a video, without the page."""
 
 import re
+from stat import S_IFLNK
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pytest
@@ -104,6 +106,18 @@ def test_what_holds_no_maps_is_refused(prediction, rooms, tmp_path, names, messa
         file.write_bytes(b"nothing")
     with pytest.raises(InputError, match=message):
         brought_row(prediction, files, rooms.new_folder())
+
+
+def test_a_link_in_an_archive_leads_nowhere(prediction, rooms, tmp_path):
+    """A link's entry holds the name that it points to; nothing may open that name."""
+    secret = tmp_path / "secret.npy"
+    np.save(secret, np.full((10, 32, 32), 0.25, np.float32))
+    link = ZipInfo("maps.npy")
+    link.create_system, link.external_attr = 3, (S_IFLNK | 0o777) << 16
+    with ZipFile(tmp_path / "maps.npz", "w") as archive:
+        archive.writestr(link, str(secret))
+    with pytest.raises(InputError, match=r"maps\.npz"):
+        brought_row(prediction, [tmp_path / "maps.npz"], rooms.new_folder())
 
 
 def test_names_that_are_not_on_the_page_are_refused(models, example, prediction):
