@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -201,3 +202,23 @@ def test_several_processes_without_a_coordinator_are_refused(monkeypatch):
     monkeypatch.setattr(jax.distributed, "initialize", refuse)
     with pytest.raises(InputError, match=r"coordinator_address should be defined.*processes=1 to run alone"):
         sharding.initialise_distributed(processes=2)
+
+
+class _Chip(SimpleNamespace):
+    """What a mesh asks of a chip of a TPU."""
+
+    __hash__ = object.__hash__
+
+
+def test_chips_of_a_slice_lie_side_by_side():
+    """The gradients' ring then crosses from slice to slice once each way, whatever order the chips are named in."""
+    chips = [
+        _Chip(
+            id=i, slice_index=i % 2, coords=(i // 2 % 2, i // 4, 0), core_on_chip=0, platform="tpu",
+            device_kind="TPU v5 lite", process_index=i // 4,
+        )
+        for i in range(8)
+    ]  # fmt: skip
+    mesh = sharding.make_mesh(chips)
+    assert [chip.slice_index for chip in mesh.devices] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert {chip.id for chip in mesh.devices} == set(range(8))
