@@ -19,7 +19,7 @@ def test_it_is_committed_without_outputs():
 
 @pytest.mark.slow
 def test_it_runs_from_top_to_bottom():
-    """Some three minutes: it trains a hundred steps."""
+    """Some five minutes: it trains a hundred steps."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
