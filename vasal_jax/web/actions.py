@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 _ALL = "as it is"
 _NOTHING_YET = "expected a video that was predicted on, found none; press the button above first"
 
-Progress = gr.Progress
-
 
 class Actions:
     """The actions of a page with some models, limits and rooms. All raise `gr.Error`, which the page shows."""
@@ -35,7 +33,7 @@ class Actions:
         """The drawn example, for the page's video."""
         return str(self._example.video)
 
-    def predict(self, video: str | None, weights: str, progress: Progress = gr.Progress()) -> tuple:  # noqa: B008
+    def predict(self, video: str | None, weights: str, progress: gr.Progress = gr.Progress()) -> tuple:  # noqa: B008
         """The prediction, and what the results show: overlay, explanation, chart, table, files."""
         with _telling_visitors():
             if video is None:
@@ -49,7 +47,7 @@ class Actions:
         self,
         prediction: Prediction | None,
         switches: Sequence[str],
-        progress: Progress = gr.Progress(),  # noqa: B008
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[str, list[list[Any]]]:
         """A video of the maps without what the switches take away, and how much they changed."""
         with _telling_visitors():
@@ -68,7 +66,7 @@ class Actions:
         self,
         prediction: Prediction | None,
         weights: str | None,
-        progress: Progress = gr.Progress(),  # noqa: B008
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[str, list[list[Any]]]:
         """The same of other weights."""
         with _telling_visitors():
@@ -82,7 +80,7 @@ class Actions:
         self,
         prediction: Prediction | None,
         files: Sequence[str] | None,
-        progress: Progress = gr.Progress(),  # noqa: B008
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[str, list[list[Any]]]:
         """The same of maps made elsewhere."""
         with _telling_visitors():
@@ -91,7 +89,7 @@ class Actions:
             brought = brought_row(prediction, [Path(file) for file in files or ()], self._rooms.new_folder())
             return self._beside(prediction, [own_row(prediction, prediction.weights), brought], progress)
 
-    def _beside(self, prediction: Prediction, rows: list[Row], progress: Progress) -> tuple[str, list[list[Any]]]:
+    def _beside(self, prediction: Prediction, rows: list[Row], progress: gr.Progress) -> tuple[str, list[list[Any]]]:
         path = self._rooms.new_folder() / "side_by_side.mp4"
         changes = side_by_side(path, prediction.info, rows, _counted(progress, prediction, "drawing"))
         return str(path), list(map(_change_row, changes))
@@ -114,7 +112,7 @@ def _change_row(change: Change) -> list[Any]:
     return [change.name, f"{change.cc:.3f}", f"{change.kl:.3f}"]
 
 
-def _counted(progress: Progress, prediction: Prediction, what: str) -> Callable[[int], object]:
+def _counted(progress: gr.Progress, prediction: Prediction, what: str) -> Callable[[int], object]:
     """Reports the number of a frame."""
     total = prediction.info.frames or 1
     return lambda count: progress(min(count / total, 1.0), desc=f"{what}: frame {count} of {total}")
