@@ -1,6 +1,7 @@
 """The stream of maps against the model called by hand on frames, sound and faces put together by hand."""
 
 import threading
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -167,6 +168,20 @@ def test_it_is_compiled_for_the_faces_that_are_found(weighing, videos, monkeypat
     frames = list(streaming.stream(weighing, videos[30], faces="auto"))
     assert [len(frame.faces.weights) for frame in frames] == [5] * 30
     assert compilations() == {"clip_features": 1, "clip_results": 1}
+
+
+def test_a_program_that_could_not_be_compiled_is_compiled_the_next_time(model, videos, tracks, monkeypatch):
+    """Memory may be short for one video of many, and on a page that stays up."""
+    predictor = streaming.Predictor(model)
+
+    def compile_nothing() -> None:
+        raise MemoryError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streaming, "lowered_features", lambda *_: SimpleNamespace(compile=compile_nothing))
+        with pytest.raises(MemoryError):
+            list(predictor.stream(videos[11], faces=tracks))
+    assert len(list(predictor.stream(videos[11], faces=tracks))) == 11
 
 
 @pytest.mark.parametrize(("memory", "n"), [("reset/12", 11), ("reset/12", 30), ("reset/7", 24), ("reset/1", 13)])

@@ -17,8 +17,10 @@ from vasal_jax.system.terminal import run
 Command = Callable[[], int]
 
 # Where each command is; it is loaded when it is run, and the page stands above the other commands.
-_COMMANDS = {name: f"vasal_jax.commands.{name}" for name in ("predict", "convert", "export", "demo", "fetch")}
-_COMMANDS["web"] = "vasal_jax.web.command"
+_COMMANDS = {
+    **{name: f"vasal_jax.commands.{name}" for name in ("predict", "convert", "export", "demo", "fetch")},
+    "web": "vasal_jax.web.command",
+}
 
 
 def main() -> None:

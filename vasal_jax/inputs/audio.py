@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from vasal_jax.inputs.sound import SAMPLE_RATE, read_sound
 
 HOP = 512  # samples
 N_FFT = 2048
+_HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
 MELS = 128
 PICTURE_HOPS = 20  # hops that one picture shows, centred on its frame
 TOP_DB = 80.0
@@ -127,12 +129,11 @@ def _hertz(mels: np.ndarray) -> np.ndarray:
     return np.where(mels < _MELS_AT_1000, mels * 200 / 3, 1000 * np.exp(_LOG_STEP * (mels - _MELS_AT_1000)))
 
 
-def mel_power(signal: np.ndarray, filters: np.ndarray) -> np.ndarray:
+def mel_power(signal: np.ndarray) -> np.ndarray:
     """Mel power of the windows that lie wholly in a signal, which begin every `HOP` samples.
 
     Args:
       signal: float32 (samples,) at `SAMPLE_RATE`, `N_FFT` or more.
-      filters: `mel_filters`.
 
     Returns:
       float32 (128, 1 + (samples - 2048) // 512).
@@ -140,19 +141,24 @@ def mel_power(signal: np.ndarray, filters: np.ndarray) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[::HOP]
     power = np.zeros((MELS, len(windows)), np.float32)
     heard = windows.any(axis=1)  # hours of silence are soon heard
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
-    spectrum = np.fft.rfft(windows[heard] * hann, axis=1).astype(np.complex64)
+    spectrum = np.fft.rfft(windows[heard] * _HANN, axis=1).astype(np.complex64)
     # The few bins of each band, summed in order. How a product of matrices is rounded depends on how many cores there
     # are, and what is prepared on one machine would not be what another prepares.
-    bands, bins = filters.nonzero()
-    starts = np.searchsorted(bands, np.arange(MELS))
-    power[:, heard] = np.add.reduceat(filters[bands, bins] * (np.abs(spectrum) ** 2)[:, bins], starts, axis=1).T
+    weights, bins, starts = _bands()
+    power[:, heard] = np.add.reduceat(weights * (np.abs(spectrum) ** 2)[:, bins], starts, axis=1).T
     return power
+
+
+@cache
+def _bands() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weights of `mel_filters` that are not 0, band after band; their bins; where each band begins among them."""
+    filters = mel_filters()
+    bands, bins = filters.nonzero()
+    return filters[bands, bins], bins, np.searchsorted(bands, np.arange(MELS))
 
 
 def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """float32 (128,k) pieces of the mel power spectrogram."""
-    filters = mel_filters()
     half = np.zeros(N_FFT // 2, np.float32)  # the first hop's window begins, the last one's ends, outside the track
     signal, samples = half, 0
     pieces = (block[i : i + SAMPLE_RATE] for block in blocks for i in range(0, len(block), SAMPLE_RATE))
@@ -160,9 +166,9 @@ def _mel_power(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         samples += len(piece)
         signal = np.concatenate((signal, piece), dtype=np.float32)
         while len(signal) >= N_FFT + (_BLOCK_HOPS - 1) * HOP:
-            yield mel_power(signal[: N_FFT + (_BLOCK_HOPS - 1) * HOP], filters)
+            yield mel_power(signal[: N_FFT + (_BLOCK_HOPS - 1) * HOP])
             signal = signal[_BLOCK_HOPS * HOP :]
     missing = max(0, (PICTURE_HOPS - 1) * HOP - samples)
     signal = np.concatenate((signal, np.zeros(missing, np.float32), half))
     if len(signal) >= N_FFT:
-        yield mel_power(signal, filters)
+        yield mel_power(signal)

@@ -1,9 +1,10 @@
 """VASal: the visual-audio saliency model for multiple-face videos (Liu et al., ECCV 2020)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float
 
@@ -135,6 +136,11 @@ class VASal(nnx.Module):
         """The carry at the start of `batch` videos, with `faces` slots for a face branch: zeros."""
         visual = self.visual.lstm.initial_carry(batch, MAP_SIZE, MAP_SIZE)
         return Carry(visual, None if self.face is None else self.face.initial_carry(batch, faces))
+
+
+def carry_of_zeros(make: Callable[[], Carry]) -> Carry:
+    """The carry at the start of videos that `make` would give, as NumPy's zeros: nothing is computed or compiled."""
+    return jax.tree.map(lambda array: np.zeros(array.shape, array.dtype), jax.eval_shape(make))
 
 
 def saliency(logits: Float[Array, "*b h w"]) -> Float[jax.Array, "*b h w"]:

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from vasal_jax.batch import Batch
-from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, Memory, input_shapes
-from vasal_jax.inputs.audio import HOP, MELS, N_FFT, decibels, hop_at, mel_filters, mel_picture, mel_power
+from vasal_jax.config import FRAME_OFFSET, MEL_STEPS, Memory
+from vasal_jax.inputs.audio import HOP, MELS, N_FFT, decibels, hop_at, mel_picture, mel_power
+from vasal_jax.inputs.clips import blank_batch
 from vasal_jax.inputs.faces.detection import open_detector
 from vasal_jax.inputs.faces.detector import reduced
 from vasal_jax.inputs.faces.maps import gaussian_mixture, normalise_face_map
@@ -42,9 +43,7 @@ class LivePrediction:
     def __init__(self, predictor: Predictor):
         self._predictor, model = predictor, predictor.model
         self._face_branch = model.face is not None
-        shapes = input_shapes(_SLOTS if self._face_branch else None)
-        kinds = {name: bool if name == "face_mask" else np.float32 for name in shapes}
-        blank = Batch(**{name: np.zeros((1, 1, *shape), kinds[name]) for name, shape in shapes.items()})
+        blank = blank_batch(1, _SLOTS if self._face_branch else None)
         self._slots = _SLOTS if self._face_branch else 0
         compiling = predictor.features_program(blank), predictor.results_program(blank, self._slots)
         self._features_of, self._results_of = (program.result() for program in compiling)
@@ -100,7 +99,6 @@ class _Sound:
     """What was heard of late, as the model hears it."""
 
     def __init__(self):
-        self._filters = mel_filters()
         self._rest = np.zeros(N_FFT - HOP, np.float32)  # samples whose windows are not whole yet
         self._power = np.zeros((MELS, _HEARD), np.float32)
 
@@ -108,7 +106,7 @@ class _Sound:
         """Goes on with samples."""
         self._rest = np.concatenate([self._rest, sound])
         if len(self._rest) >= N_FFT:
-            new = mel_power(self._rest, self._filters)
+            new = mel_power(self._rest)
             self._power = np.concatenate([self._power, new], axis=1)[:, -_HEARD:]
             self._rest = self._rest[new.shape[1] * HOP :]
 

@@ -24,7 +24,7 @@ from vasal_jax.inputs.faces.slots import FacesOfFrame
 from vasal_jax.inputs.faces.sources import FaceSource
 from vasal_jax.inputs.video import Frame, VideoInfo
 from vasal_jax.models.layers import for_inference
-from vasal_jax.models.vasal import Carry, Features, VASal
+from vasal_jax.models.vasal import Carry, Features, VASal, carry_of_zeros
 from vasal_jax.outputs.frame_map import FaceWeights, FrameMap
 from vasal_jax.prediction.inference import ClipResults, clip_features, clip_results
 from vasal_jax.prediction.recurrent_state import RecurrentState
@@ -131,15 +131,15 @@ class Predictor:
 
     def _compiled_once(self, key: tuple, lowered: Callable[[], Lowered]) -> Future[Compiled]:
         with self._compiling:
-            if key not in self._compiled:
-                self._compiled[key] = self._compilers.submit(lowered().compile)
-            return self._compiled[key]
+            program = self._compiled.get(key)
+            if program is None or (program.done() and program.exception()):  # a lack of memory may be over
+                program = self._compiled[key] = self._compilers.submit(lowered().compile)
+            return program
 
 
 def start_of_video(model: VASal, slots: int) -> Carry:
-    """`VASal.initial_carry` of one video as NumPy's zeros, for which nothing is compiled."""
-    carry = jax.eval_shape(partial(model.initial_carry, 1, slots))
-    return jax.tree.map(lambda array: np.zeros(array.shape, array.dtype), carry)
+    """`VASal.initial_carry` of one video."""
+    return carry_of_zeros(partial(model.initial_carry, 1, slots))
 
 
 def lowered_features(graph: nnx.GraphDef, parameters: Any, batch: Batch) -> Lowered:

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 from jax import Array, lax
@@ -21,7 +20,7 @@ from vasal_jax.batch import Batch
 from vasal_jax.config import FRAME_SIZE
 from vasal_jax.errors import InputError
 from vasal_jax.models import FaceInputs, FaceLogits, ModelConfig, VASal
-from vasal_jax.models.vasal import Carry
+from vasal_jax.models.vasal import Carry, carry_of_zeros
 from vasal_jax.training import losses
 from vasal_jax.training.losses import LossWeights, Terms
 from vasal_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer, trained
@@ -179,8 +178,7 @@ class Training:
 
     def initial_carry(self, clips: int, slots: int) -> Carry:
         """The state at the start of videos, as NumPy arrays: zeros of the shapes of `VASal.initial_carry`."""
-        shapes = jax.eval_shape(lambda: VASal(self.model, rngs=nnx.Rngs(0)).initial_carry(clips, slots))
-        return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        return carry_of_zeros(lambda: VASal(self.model, rngs=nnx.Rngs(0)).initial_carry(clips, slots))
 
     def forward(
         self, params: Params, batch: Batch, carry: Carry | None = None

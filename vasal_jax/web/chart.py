@@ -24,7 +24,7 @@ def chart(moments: Sequence[Moment]) -> str:
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" preserveAspectRatio="none" role="img"'
         ' aria-label="weight of each face over time, and the probability that it talks">',
-        *_grid(0), *weights, f'<g transform="translate(0 {_HEIGHT + _GAP})">', *_grid(0), *talking, "</g>",
+        *_grid(), *weights, f'<g transform="translate(0 {_HEIGHT + _GAP})">', *_grid(), *talking, "</g>",
         f'<line class="vasal-head" x1="0" x2="0" y1="0" y2="{height}"/></svg>',
     ]  # fmt: skip
     facts = escape(json.dumps([heaviest(frame) for frame in by_frame(moments)]))
@@ -64,9 +64,9 @@ def _line(track: int | None, moments: Sequence[Moment], end: float, value: str) 
     return f'<polyline points="{points}" stroke="{_colour(track)}"/>'
 
 
-def _grid(left: float) -> list[str]:
+def _grid() -> list[str]:
     heights = (0, _HEIGHT / 2, _HEIGHT)
-    return [f'<line class="vasal-grid" x1="{left}" x2="{_WIDTH}" y1="{y}" y2="{y}"/>' for y in heights]
+    return [f'<line class="vasal-grid" x1="0" x2="{_WIDTH}" y1="{y}" y2="{y}"/>' for y in heights]
 
 
 def _colour(track: int | None) -> str:
