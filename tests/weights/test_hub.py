@@ -62,6 +62,13 @@ def test_what_is_pushed_is_loaded(server):
         assert loaded.memory == model.memory
 
 
+def test_a_program_that_did_nothing_before_loads_by_name(server, tmp_path):
+    server.commit("people/talking", {hub.FILE: to_safetensors(narrow_model())})
+    code = "import sys, vasal_jax; vasal_jax.load(sys.argv[1])"
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
+    subprocess.run([sys.executable, "-c", code, NAME], check=True, env=environment)
+
+
 def test_a_card_with_front_matter_of_its_own(server):
     vasal_jax.push("people/talking", narrow_model(), card="---\nlicense: mit\n---\n# Mine\n")
     (files,) = server.commits["people/talking"].values()

@@ -112,6 +112,8 @@ def _client() -> Any:
     """The package huggingface_hub."""
     try:
         import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors  # the package itself loads it at the first use of something else
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         raise InputError(f"{package} is not installed; hf:// names need pip install 'vasal-jax[hub]'") from None
