@@ -97,10 +97,13 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_it_needs_no_tensorflow_says_nothing_and_leaves_the_log_level(tmp_path):
-    """With TensorFlow and mtcnn blocked, and from another folder, as an installed package would be."""
+    """With TensorFlow and mtcnn blocked, and from another folder, as an installed package would be.
+
+    Nor SciPy, of 34 MB, where no face is near two tracks.
+    """
     video, _ = real_faces.write_drawn(tmp_path / "v.mp4")
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'mtcnn', 'jax', 'torch']))\n"
+        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'mtcnn', 'jax', 'torch', 'scipy']))\n"
         "import cv2; log = getattr(cv2.utils, 'logging', cv2); before = log.getLogLevel()\n"
         "from vasal_jax.inputs.faces import detect_tracks\n"
         f"boxes, mask = detect_tracks({str(video)!r})\n"
