@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vasal_jax.errors import InputError
 from vasal_jax.hardware.chips import chip_of
 from vasal_jax.hardware.cost import Cost, cost_of, over_memory
-from vasal_jax.hardware.report import fits, show_cost
+from vasal_jax.hardware.report import show_cost
 from vasal_jax.hardware.topologies import devices_of
 from vasal_jax.system.terminal import say
 from vasal_jax.training.loop import abstract_state, compiled_step
@@ -78,20 +78,13 @@ class CompileOnly:
         mesh, found = self._mesh(), []
         for live in (0, live_frames):
             training = dataclasses.replace(self.training, live_frames=live)
-            found.append(most_that_fit(lambda clips, t=training: self._memory(t, mesh, clips), self._capacity(mesh)))
+            found.append(most_that_fit(lambda clips, t=training: self._memory(t, mesh, clips), _capacity(mesh)))
             how = f"{live} live frames" if live else "all frames live"
             say(f"{self.topology}: at most {found[-1]} clips a chip with {how}")
         return 0 if max(found) else 1
 
     def _mesh(self) -> Mesh:
         return make_mesh(devices_of(self.topology))
-
-    def _capacity(self, mesh: Mesh) -> float:
-        kind = mesh.devices.flat[0].device_kind
-        chip = chip_of(kind)
-        if chip is None:
-            raise InputError(f"fit: the memory of a {kind} is not known; name a TPU slice such as v5e:4x4")
-        return chip.memory
 
     def _memory(self, training: Training, mesh: Mesh, clips: int) -> float | None:
         """Bytes that so many clips take of a chip; None where the compiler says that they do not fit."""
@@ -101,7 +94,7 @@ class CompileOnly:
             say(f"  {clips} clips a chip: too large")
             return None
         say(f"  {clips} clips a chip: {cost.memory / 1e9:.2f} GB, compiled in {seconds:.0f} s")
-        return cost.memory if fits(cost, chip_of(mesh.devices.flat[0].device_kind)) else None
+        return cost.memory
 
     def _compiled(self, training: Training, mesh: Mesh, clips: int) -> tuple[Cost, float]:
         """What the step needs, and the seconds that compiling took. Raises `TooLargeError`."""
@@ -121,28 +114,38 @@ class CompileOnly:
         return cost_of(compiled), time.perf_counter() - begin
 
 
+def _capacity(mesh: Mesh) -> float:
+    """Bytes of a chip's memory. Raises `InputError` where no data sheet is known."""
+    kind = mesh.devices.flat[0].device_kind
+    chip = chip_of(kind)
+    if chip is None:
+        raise InputError(f"fit: the memory of a {kind} is not known; name a TPU slice such as v5e:4x4")
+    return chip.memory
+
+
 def most_that_fit(memory: Callable[[int], float | None], capacity: float) -> int:
-    """The largest number whose memory is not None, 0 if there is none; few are asked for, as each takes minutes.
+    """The largest number whose memory there is, 0 if there is none; few are asked for, as each takes minutes.
 
     Args:
-      memory: bytes of so many clips, about a line; None where they do not fit.
+      memory: bytes of so many clips, about a line; None where the compiler finds them too many.
       capacity: bytes that there are.
     """
-    known: dict[int, float | None] = {}
+    known: dict[int, float] = {}  # of those that fit
 
     def fits_with(clips: int) -> bool:
-        known[clips] = known[clips] if clips in known else memory(clips)
-        return known[clips] is not None
+        size = memory(clips)
+        if size is None or size > capacity:
+            return False
+        known[clips] = size
+        return True
 
     if not fits_with(1):
         return 0
     low, high = 1, None  # the most that is known to fit, the least that is known not to
     while high is None or high - low > 1:
         guess = 2 * low
-        fitting = sorted((n, m) for n, m in known.items() if m is not None)
-        (few, first), (many, last) = fitting[0], fitting[-1]
-        if many > few and last > first:  # on the line through the least and the most
-            guess = many + int((capacity - last) * (many - few) / (last - first))
+        if known[low] > known[1]:  # on the line through one and the most so far
+            guess = low + int((capacity - known[low]) * (low - 1) / (known[low] - known[1]))
         guess = max(low + 1, guess if high is None else min(guess, high - 1))
         low, high = (guess, high) if fits_with(guess) else (low, guess)
     return low

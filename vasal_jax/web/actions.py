@@ -20,7 +20,6 @@ from vasal_jax.web.side_by_side import Change, side_by_side
 logger = logging.getLogger(__name__)
 
 _ALL = "as it is"
-_NOTHING_YET = "expected a video that was predicted on, found none; press the button above first"
 
 
 class Actions:
@@ -51,8 +50,7 @@ class Actions:
     ) -> tuple[str, list[list[Any]]]:
         """A video of the maps without what the switches take away, and how much they changed."""
         with _telling_visitors():
-            if prediction is None:
-                raise InputError(_NOTHING_YET)
+            prediction = _made(prediction)
             chosen = [switch for switch in SWITCHES if switch in switches]
             if not chosen:
                 raise InputError("expected one switch or more, found none; choose what to take away")
@@ -70,8 +68,7 @@ class Actions:
     ) -> tuple[str, list[list[Any]]]:
         """The same of other weights."""
         with _telling_visitors():
-            if prediction is None:
-                raise InputError(_NOTHING_YET)
+            prediction = _made(prediction)
             counted = _counted(progress, prediction, "the other weights")
             other = other_row(self._models, prediction, weights or "", counted)
             return self._beside(prediction, [own_row(prediction, prediction.weights), other], progress)
@@ -84,8 +81,7 @@ class Actions:
     ) -> tuple[str, list[list[Any]]]:
         """The same of maps made elsewhere."""
         with _telling_visitors():
-            if prediction is None:
-                raise InputError(_NOTHING_YET)
+            prediction = _made(prediction)
             brought = brought_row(prediction, [Path(file) for file in files or ()], self._rooms.new_folder())
             return self._beside(prediction, [own_row(prediction, prediction.weights), brought], progress)
 
@@ -93,6 +89,12 @@ class Actions:
         path = self._rooms.new_folder() / "side_by_side.mp4"
         changes = side_by_side(path, prediction.info, rows, _counted(progress, prediction, "drawing"))
         return str(path), list(map(_change_row, changes))
+
+
+def _made(prediction: Prediction | None) -> Prediction:
+    if prediction is None:
+        raise InputError("expected a video that was predicted on, found none; press the button above first")
+    return prediction
 
 
 def _shown(prediction: Prediction) -> list[Any]:
