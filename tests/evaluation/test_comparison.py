@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.scores import SETTINGS, frames, table
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation import result_files, statistics
-from vasal_jax.evaluation.comparison import CONVENTIONS, compare
+from vasal_jax.evaluation.comparison import compare
 from vasal_jax.metrics.saliency import METRICS
 
 
@@ -50,8 +50,9 @@ def test_rows_are_chosen_by_name_and_videos_by_what_both_have():
 
 
 def test_what_cannot_be_compared():
+    """`SETTINGS` lists what two tables must share, so that none of it can be dropped from what is checked."""
     first = table(m=drawn(1))
-    for key in CONVENTIONS:
+    for key in SETTINGS:
         other = {**first, "settings": SETTINGS | {key: "other"}}
         with pytest.raises(
             InputError, match=rf"same conventions, found {key} {SETTINGS[key]} and other; evaluate both"
