@@ -308,6 +308,29 @@ def test_the_density_of_the_gaze_itself_where_it_is_known(videos, tmp_path):
     assert len(baseline_rows([GroundTruth.of(video) for video in videos], np.ones((36, 64)), CONVENTIONS)) == 2
 
 
+def test_each_digest_changes_with_what_it_is_of_alone(videos, tmp_path):
+    """`compare` refuses tables by them: of all fixations or the dataset's own maps, of the prior, of the negatives."""
+
+    def digests(shift=0.25, prior=1.0, seed=3, own_map=None) -> dict[str, str]:
+        truths = [  # a shift inside pixels leaves the negatives as they are
+            GroundTruth.of(dataclasses.replace(video, points=np.floor(video.fixations()) + shift, own_map=own_map))
+            for video in videos
+        ]
+        conventions = dataclasses.replace(CONVENTIONS, seed=seed)
+        return Evaluation(truths, conventions, np.full(CONVENTIONS.size, prior, np.float32), tmp_path).digests
+
+    usual = digests()
+    assert usual == digests()
+    dark, light = digests(own_map=np.zeros((9, 16))), digests(own_map=np.ones((9, 16)))
+    for one, other, name in (
+        (usual, digests(shift=0.5), "truth_sha256"),
+        (dark, light, "truth_sha256"),
+        (usual, digests(prior=2.0), "centre_prior_sha256"),
+        (usual, digests(seed=4), "negatives_sha256"),
+    ):
+        assert [key for key in one if one[key] != other[key]] == [name]
+
+
 def test_one_video_alone_has_no_shuffled_auc(videos, tmp_path):
     scores = evaluation_of(videos[:1], tmp_path).run(baseline_rows([], np.ones((36, 64), np.float32), CONVENTIONS))
     assert np.isnan(scores["uniform map"]["a"]["sAUC"]).all()
