@@ -119,6 +119,14 @@ def test_a_frame_index_is_taken_at_its_word(tmp_path, index):
     assert sorted(find_maps(tmp_path, {"7": 10})[0]["7"].frames) == index
 
 
+def test_beside_pictures_that_count_from_1_a_frame_index_is_taken_at_its_word(tmp_path):
+    pictures(tmp_path / "7", ["1.png", "2.png", "3.png"])
+    np.savez(tmp_path / "8.npz", maps=np.zeros((2, 4, 5)), frame_index=np.array([1, 2]))
+    found, missing = find_maps(tmp_path, {"7": 3, "8": 3})
+    assert (sorted(found["7"].frames), sorted(found["8"].frames)) == ([0, 1, 2], [1, 2])
+    assert missing == ["video 8: no map of 1 of 3 frames (0)"]
+
+
 def test_maps_of_one_video_in_two_places_are_refused(tmp_path):
     pictures(tmp_path / "7", ["0.png", "1.png", "2.png"])
     arrays = np.zeros((3, 4, 5))
