@@ -15,6 +15,7 @@ from evaluate import main
 from tests.helpers.models import narrow_model
 from vasal_jax import weights
 from vasal_jax.commands.predict_args import PACKAGED_WEIGHTS
+from vasal_jax.config import Memory
 from vasal_jax.evaluation.scores import versions
 from vasal_jax.inputs.fixations import SIGMA, fixation_density
 from vasal_jax.metrics.saliency import METRICS
@@ -111,6 +112,26 @@ def test_a_model_with_all_its_rows(faces, narrow_weights, tmp_path, capfd):
     compared = capfd.readouterr().out.splitlines()
     assert compared[0].split("|")[2:4] == [f"  {own} ", " uniform map "]
     assert len(compared) == 2 + len(METRICS)
+
+
+def test_a_model_remembers_what_its_weights_say_unless_told(faces, tmp_path):
+    model = narrow_model()
+    model.memory = Memory("reset", 4)
+    weights.save(model, tmp_path / "m.safetensors")
+
+    def results(name: str, *flags: str) -> tuple[dict, dict]:
+        out = tmp_path / f"{name}.json"
+        command = [str(faces), "--weights", str(tmp_path / "m.safetensors"), "--out", str(out), *SMALL, *SPLIT, *flags]
+        assert main(command) == 0
+        content = json.loads(out.read_text())
+        return content["settings"], content["rows"][0]["videos"]
+
+    settings, by_default = results("default")
+    assert (settings["memory"], settings["trained_with_memory"]) == ("overlap/4", "reset/4")
+    assert results("overlap", "--memory", "overlap/4")[1] == by_default
+    settings, continuous = results("continuous", "--memory", "continuous")
+    assert (settings["memory"], settings["trained_with_memory"]) == ("continuous", "reset/4")
+    assert continuous != by_default
 
 
 def test_maps_made_elsewhere_stand_beside_the_baselines(faces, tmp_path, capfd):

@@ -125,7 +125,7 @@ def test_every_kind_of_video_gives_every_output(name, tmp_path, capfd):
 
 def test_maps_file_says_what_made_it(tmp_path):
     video = _sized(48, 64, 3, rate=Fraction(24000, 1001))(tmp_path)
-    assert command(video, maps=tmp_path / "m.npz", memory="reset/12") == 0
+    assert command(video, maps=tmp_path / "m.npz", memory="reset/1") == 0
     found = read_maps(tmp_path / "m.npz")
     assert {key: value.dtype.kind + str(value.dtype.itemsize) for key, value in found.items() if key != "settings"} == {
         "maps": "f4", "frame_index": "i8", "time": "f8", "fps": "f8",
@@ -134,13 +134,14 @@ def test_maps_file_says_what_made_it(tmp_path):
     assert found["fps"] == 24000 / 1001
     settings = json.loads(str(found["settings"]))
     assert settings["video"] == "v.mkv"
-    assert settings["memory"] == "reset/12"
+    assert settings["memory"] == "reset/1"
     assert settings["released"] is False
     assert settings["weights"] == PACKAGED_WEIGHTS.name
     assert len(settings["weights_sha256"]) == 64
-    np.testing.assert_array_equal(
-        found["maps"], vasal_jax.predict(vasal_jax.load(PACKAGED_WEIGHTS), video, memory="reset/12")
-    )
+    model = vasal_jax.load(PACKAGED_WEIGHTS)
+    assert settings["trained_with_memory"] == str(model.memory)
+    np.testing.assert_array_equal(found["maps"], vasal_jax.predict(model, video, memory="reset/1"))
+    assert not np.array_equal(found["maps"], vasal_jax.predict(model, video))
 
 
 def test_released_leaves_out_the_first_5_and_the_tail(tmp_path, capfd):

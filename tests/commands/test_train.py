@@ -91,6 +91,24 @@ def test_a_run_leaves_its_config_curves_and_weights(unbroken, data):
     assert float(best["kl"]) > 0
 
 
+@pytest.mark.parametrize(
+    ("flags", "memory", "starts"),
+    [
+        ([], "overlap/2", [0, 2, 4, 6, 8]),  # as in prediction: each clip of the lane goes on from the one before
+        (["--memory", "continuous"], "continuous", [0, 2, 4, 6, 8]),
+        (["--memory", "reset/4"], "reset/4", [0, 2, 4, 6, 8]),
+        (["--memory", "reset"], "reset/2", [0, 4, 8]),  # each clip starts afresh, so two are run at once
+    ],
+)
+def test_validation_remembers_as_predictions_do_unless_told(data, tmp_path, monkeypatch, flags, memory, starts):
+    given = []
+    monkeypatch.setattr("train.fit", lambda *args: given.append(args[4]))
+    assert main(command(data, tmp_path / "run", *flags)) == 0
+    (validation,) = given
+    assert str(validation.memory) == memory
+    assert [int(batch["frame"][0, 0]) for batch in validation.batches()] == starts
+
+
 def test_a_finished_run_has_nothing_left_to_do_but_to_export(unbroken, data, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(unbroken, copy)
