@@ -77,7 +77,7 @@ def law_of(scene: Scene, frames: int) -> np.ndarray:
 def test_at_the_start_of_a_video_the_weights_look_for_the_centre(found):
     """All begin at the middle of the picture, before anybody has been noticed; KL over the first 12 frames.
 
-    The centre prior is not reached: 1.20 against 0.85. Weights that were not trained on starts have 2.6.
+    They must do no worse than the centre prior, and do better: 0.55 against 0.84. Untrained on starts they have 2.6.
     """
     others = [law_of(Scene.make(seed, seconds=5.0, width=320, height=180), 125) for seed in range(9101, 9109)]
     prior = 0.99 * np.concatenate(others).mean(0) + 0.01 / 32**2
@@ -87,4 +87,4 @@ def test_at_the_start_of_a_video_the_weights_look_for_the_centre(found):
 
     truths = [law_of(one.scene, 12) for one in found]
     own = np.mean([divergence(truth, one.maps[:12]) for truth, one in zip(truths, found, strict=True)])
-    assert own <= 1.6 * np.mean([divergence(truth, prior) for truth in truths])
+    assert own <= np.mean([divergence(truth, prior) for truth in truths])
