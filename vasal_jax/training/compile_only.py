@@ -76,9 +76,10 @@ class CompileOnly:
           0, or 1 where none fits.
         """
         mesh, found = self._mesh(), []
+        capacity = _capacity(mesh)
         for live in (0, live_frames):
             training = dataclasses.replace(self.training, live_frames=live)
-            found.append(most_that_fit(lambda clips, t=training: self._memory(t, mesh, clips), _capacity(mesh)))
+            found.append(most_that_fit(lambda clips, t=training: self._memory(t, mesh, clips), capacity))
             how = f"{live} live frames" if live else "all frames live"
             say(f"{self.topology}: at most {found[-1]} clips a chip with {how}")
         return 0 if max(found) else 1
