@@ -8,16 +8,14 @@ orbax, torch and rich only.
 
 import statistics
 import sys
-import time
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
 
-from benchmarks.harness.jax_side import compute_type, drawn_clip, precision
+from benchmarks.harness.jax_side import compute_type, drawn_clip, matrix_product, precision
 from benchmarks.harness.processes import as_train_py_has_it, in_fresh_process
 from benchmarks.harness.runner import command
 from benchmarks.harness.side_by_side import Call, Comparison, compare
@@ -106,20 +104,8 @@ def torch_step(batch: dict[str, np.ndarray], name: str) -> Call:
 
 def matrix_products() -> str:
     """What this device reaches in a large matrix product, in each type that it has."""
-    on_cpu = jax.default_backend() == "cpu"
-    found = []
-    for dtype in (jnp.float32,) if on_cpu else (jnp.float32, jnp.bfloat16):
-        size = 2048 if on_cpu else 8192
-        x = jax.random.normal(jax.random.key(0), (size, size), dtype)  # ones take a GPU less time
-        product = jax.jit(lambda x: x @ x)
-        product(x).block_until_ready()
-        seconds = []
-        for _ in range(5):
-            begin = time.perf_counter()
-            product(x).block_until_ready()
-            seconds.append(time.perf_counter() - begin)
-        found.append(f"{2 * size**3 / statistics.median(seconds) / 1e9:.0f} GFLOP/s in {np.dtype(dtype).name}")
-    return "a large matrix product: " + ", ".join(found)
+    types = ("float32",) if jax.default_backend() == "cpu" else ("float32", "bfloat16")
+    return "a large matrix product: " + ", ".join(f"{matrix_product(t) / 1e9:.0f} GFLOP/s in {t}" for t in types)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from benchmarks import released_way
+from benchmarks import clips_a_device, released_way
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.harness import machine, runner, videos
 from benchmarks.harness.processes import (
@@ -169,6 +169,19 @@ def test_a_torch_without_cuda_beside_a_gpu_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="install torch for CUDA"):
         torch_device()
+
+
+def test_steps_of_several_clips_train_on_what_training_reads(monkeypatch):
+    config = dataclasses.replace(clips_a_device.CONFIG, model=narrow_model().config)
+    config = dataclasses.replace(config, clips=dataclasses.replace(config.clips, length=2))
+    monkeypatch.setattr(clips_a_device, "CONFIG", config)
+    found = clips_a_device.measure(2, rounds=1)
+    assert found.seconds > 0
+    batch = clips_a_device.drawn_batch(("frames", "frames_past", "mel", "density", "valid"), 2)
+    assert batch["valid"].all()
+    np.testing.assert_allclose(batch["density"].sum((2, 3)), 1, rtol=1e-5)
+    for at, of in (("frame_at", "pictures"), ("past_at", "pictures"), ("mel_at", "mel_pictures")):
+        assert 0 <= batch[at].min() <= batch[at].max() < batch[of].shape[1]
 
 
 def test_a_command_is_seen_from_outside():

@@ -1,8 +1,11 @@
 """The JAX side of a comparison: the meaning of the dtypes in the tables, a random clip, a forward pass."""
 
 import contextlib
+import statistics
+import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -49,3 +52,17 @@ def forward_call(config: ModelConfig, batch: dict[str, np.ndarray], dtype: str =
             jax.block_until_ready(forward(state, placed, carry))
 
     return call
+
+
+def matrix_product(dtype: str) -> float:
+    """Operations a second that this device reaches in a large product of drawn matrices; of ones a GPU takes less."""
+    size = 2048 if jax.default_backend() == "cpu" else 8192
+    x = jax.random.normal(jax.random.key(0), (size, size), dtype)
+    product = jax.jit(jnp.matmul)
+    product(x, x).block_until_ready()
+    seconds = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        product(x, x).block_until_ready()
+        seconds.append(time.perf_counter() - begin)
+    return 2 * size**3 / statistics.median(seconds)
