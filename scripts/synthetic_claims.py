@@ -5,6 +5,7 @@ seeds and over the videos of each; its p is that of the two-sided paired permuta
 beside that of each seed alone. Neither is corrected for the number of claims.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scripts.speaker_share import SpeakerFrames, pooled, share
 from vasal_jax.ablations import OTHER_SOUND
 from vasal_jax.evaluation.comparison import paired
 from vasal_jax.evaluation.scores import Scores
@@ -21,6 +23,8 @@ from vasal_jax.system.terminal import say
 
 METRICS = ("KL", "CC", "NSS")
 LOWER_IS_BETTER = ("KL",)
+SINCE = (0.0, 0.04, 0.12, 0.24, 0.8, 1.6, np.inf)
+"""Seconds after which a speaker is found sooner or later, for the tables."""
 COMPARISONS = (
     ("sound helps, where faces are given", "all", "visual, faces"),
     ("faces help, where sound is given", "all", "visual, sound"),
@@ -28,15 +32,6 @@ COMPARISONS = (
     ("and all that sound brought", "visual, faces", f"all, {OTHER_SOUND.name}"),
 )
 """Claim, the row that is better by it, and the other one; held on hard frames."""
-
-
-class SpeakerFrames(NamedTuple):
-    """The frames of a video that have one speaker among at least three faces."""
-
-    right: np.ndarray
-    """bool (K,), whether the speaker has the highest of the faces' weights."""
-    chance: np.ndarray
-    """float (K,), the share of them that chance would get right."""
 
 
 class SeedResult(NamedTuple):
@@ -48,13 +43,6 @@ class SeedResult(NamedTuple):
     """By video which frames are hard, bool (F,)."""
     speaker: Mapping[str, Mapping[str, SpeakerFrames]]
     """By row and video."""
-
-
-def pooled(videos: Iterable[SpeakerFrames]) -> tuple[float, float, int]:
-    """The share of the frames of some videos that are right, that by chance, and their number."""
-    rights, chances = zip(*videos, strict=True)
-    right, chance = np.concatenate(rights), np.concatenate(chances)
-    return float(right.mean()), float(chance.mean()), len(right)
 
 
 def claims(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
@@ -165,13 +153,20 @@ def _claim_lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _speaker_lines(results: Sequence[SeedResult]) -> Iterator[str]:
     for row in results[0].speaker:
-        by_seed = [pooled(of.speaker[row].values()) for of in results]
-        right, chance, frames = pooled(one for of in results for one in of.speaker[row].values())
-        seeds = ", ".join(f"{share:.1%}" for share, *_ in by_seed)
+        seeds = ", ".join(f"{share(pooled(of.speaker[row].values())).right:.1%}" for of in results)
+        found = pooled(one for of in results for one in of.speaker[row].values())
+        right, chance, frames = share(found)
         yield (
             f"{row}: the speaker has the highest weight in {right:.1%} of {frames} frames with one speaker among at "
             f"least three faces (by seed: {seeds}); chance is {chance:.1%}."
         )
+        yield ""
+        yield from _table_head(["seconds since the speaker began", "frames", "highest weight", "of all that are wrong"])
+        for low, high in itertools.pairwise(SINCE):
+            right, _, frames = share(found, low, high)
+            wrong = (1 - right) * frames / max((~found.right).sum(), 1) if frames else 0
+            yield _line([f"{low:g} to {high:g}", str(frames), f"{right:.1%}", f"{wrong:.0%}"])
+        yield ""
 
 
 def _table_head(cells: Sequence[str]) -> Iterator[str]:

@@ -17,11 +17,10 @@ import itertools
 import math
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import tyro
 from tyro.conf import Positional
 
@@ -32,14 +31,14 @@ from configs.train_config import TrainConfig
 from data import builder, synthetic
 from data.datasets import open_dataset
 from data.splits import canonical
-from data.synthetic_files import read_truth
 from scripts.blind_baseline import baseline
-from scripts.synthetic_claims import SeedResult, SpeakerFrames, pooled, tell
+from scripts.speaker_share import hard_frames, speaker_frames
+from scripts.synthetic_claims import SeedResult, tell
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
 from vasal_jax.errors import InputError
-from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.people import half_row
 from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
@@ -340,34 +339,6 @@ def rows_of(name: str, args: ProofArgs) -> list[ModelRow]:
     if name == "all":
         rows.append(model_row(f"{name}, {OTHER_SOUND.name}", settings, (OTHER_SOUND,)))
     return rows
-
-
-def hard_frames(root: Path, video: Video) -> np.ndarray:
-    """bool (F,): one face moves its mouth in silence while another speaks, and there are at least three."""
-    moving, (mask, talking) = read_truth(root, video.id).mouth_moving, _seen_and_talking(video)
-    return (moving & ~talking.T).any(0) & talking.any(1) & (mask.sum(1) >= 3)
-
-
-def speaker_found(videos: Sequence[Video], face_weights: dict[str, np.ndarray]) -> tuple[float, float, int]:
-    """How often the speaker has the highest of the faces' weights, how often by chance, and in how many frames."""
-    return pooled([speaker_frames(video, face_weights[video.id]) for video in videos])
-
-
-def speaker_frames(video: Video, face_weights: np.ndarray) -> SpeakerFrames:
-    """Whether the speaker has the highest weight, in the frames with one speaker among at least three faces."""
-    mask, talking = _seen_and_talking(video)
-    asked = (mask.sum(1) >= 3) & ((talking & mask).sum(1) == 1)
-    heaviest = np.where(mask, face_weights[:, :-1], -1).argmax(1)
-    right = talking[np.arange(len(mask)), heaviest][asked]
-    return SpeakerFrames(right, (1 / np.maximum(mask.sum(1), 1))[asked])
-
-
-def _seen_and_talking(video: Video) -> tuple[np.ndarray, np.ndarray]:
-    """Which faces are there and which talk, bool (F, N) each."""
-    tracks, talking = video.tracks(), video.talking()
-    assert tracks is not None  # every synthetic video has both
-    assert talking is not None
-    return tracks[1], talking.T
 
 
 def main(args: list[str] | None = None) -> int:

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from scripts.synthetic_claims import SeedResult, SpeakerFrames, claims, tell
+from scripts.speaker_share import SpeakerFrames
+from scripts.synthetic_claims import SINCE, SeedResult, claims, tell
 from vasal_jax.evaluation.statistics import interval, interval_over_seeds
 
 VIDEOS, FRAMES = 12, 20
@@ -26,10 +27,11 @@ def drawn_result(seed: int, sound: float, right: float) -> SeedResult:
             name: {m: np.where(hard[name], values + (gain if m != "KL" else -gain), 9.0) for m in ("KL", "CC", "NSS")}
             for name, values in of_row.items()
         }
-    chance = np.full(FRAMES, 0.25)
+    chance, since = np.full(FRAMES, 0.25), np.arange(FRAMES) / 25
     found = {"all": right, "visual, faces": 0.25}
     speaker = {
-        row: {name: SpeakerFrames(rng.random(FRAMES) < share, chance) for name in names} for row, share in found.items()
+        row: {name: SpeakerFrames(rng.random(FRAMES) < share, chance, since) for name in names}
+        for row, share in found.items()
     }
     return SeedResult(seed, scores, hard, speaker)
 
@@ -90,5 +92,7 @@ def test_the_tables_are_printed_and_written(tmp_path, capsys):
     assert "Timing tells nothing." in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in tables[: 2 + len(ROWS)]} == {8}
-    assert {line.count("|") for line in tables[2 + len(ROWS) :]} == {10}
+    of_speakers = 2 * (2 + len(SINCE) - 1)
+    assert {line.count("|") for line in tables[2 + len(ROWS) : -of_speakers]} == {10}
+    assert {line.count("|") for line in tables[-of_speakers:]} == {5}
     assert json.loads((tmp_path / "proof.json").read_text())["seeds"] == [0, 1]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scripts.train_synthetic import ProofArgs, evaluation_of, prepare, speaker_found, stages
+from scripts.speaker_share import speaker_found
+from scripts.train_synthetic import ProofArgs, evaluation_of, prepare, stages
 from train import train
 from vasal_jax import weights
 from vasal_jax.evaluation.rows import model_rows
