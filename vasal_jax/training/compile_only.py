@@ -144,7 +144,7 @@ def most_that_fit(memory: Callable[[int], float | None], capacity: float) -> int
         return 0
     low, high = 1, None  # the most that is known to fit, the least that is known not to
     while high is None or high - low > 1:
-        guess = 2 * low
+        guess = max(2 * low, int(capacity / known[low]) * low)  # what does not depend on the clips is there but once
         if known[low] > known[1]:  # on the line through one and the most so far
             guess = low + int((capacity - known[low]) * (low - 1) / (known[low] - known[1]))
         guess = max(low + 1, guess if high is None else min(guess, high - 1))
