@@ -5,6 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from data.clips import ClipPlan
 from data.schema import StoredExample
@@ -75,9 +76,9 @@ def _fill_faces(clip: Mapping[str, np.ndarray], own: Sequence[StoredExample], pl
 
 def _decode_crops(jpeg: Any, chosen: np.ndarray, present: np.ndarray, places: np.ndarray, flip: bool) -> None:
     """Writes the crops of the chosen faces that are present, of those side by side in a JPEG, into their slots."""
-    strip = cv2.cvtColor(_decoded(jpeg), cv2.COLOR_BGR2RGB)
+    strip = _decoded(jpeg, (CROP_SIZE, None))
     faces = strip.shape[1] // CROP_SIZE
-    if strip.shape != (CROP_SIZE, faces * CROP_SIZE, 3) or faces <= chosen.max():
+    if strip.shape[1] != faces * CROP_SIZE or faces <= chosen.max():
         raise InputError(f"stored crops of {len(present)} faces are damaged, found {strip.shape[1]}x{strip.shape[0]}")
     crops = strip.reshape(CROP_SIZE, faces, CROP_SIZE, 3).swapaxes(0, 1)[:, :, :: -1 if flip else 1]
     for slot in present.nonzero()[0]:
@@ -101,16 +102,18 @@ def _heard(mel: np.ndarray, plan: ClipPlan) -> np.ndarray:
 
 def _decode(jpeg: Any, place: np.ndarray, flip: bool) -> None:
     """Decodes a JPEG into an array of its size, mirrored or not."""
-    picture = _decoded(jpeg)
-    if picture.shape != place.shape:
-        found = f"{picture.shape[1]}x{picture.shape[0]}"
-        raise InputError(f"a stored picture is damaged: expected {place.shape[1]}x{place.shape[0]}, found {found}")
-    cv2.cvtColor(cv2.flip(picture, 1) if flip else picture, cv2.COLOR_BGR2RGB, dst=place)
+    if flip:
+        cv2.flip(_decoded(jpeg, place.shape), 1, dst=place)
+    else:
+        _decoded(jpeg, place.shape, place)
 
 
-def _decoded(jpeg: Any) -> np.ndarray:
-    """A JPEG as BGR, uint8 (H, W, 3)."""
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError("a stored picture is damaged: it is no JPEG; prepare the dataset again")
-    return picture
+def _decoded(jpeg: Any, shape: tuple[int | None, ...], into: np.ndarray | None = None) -> np.ndarray:
+    """A JPEG as RGB, uint8 of a shape whose width may be open, in `into` if there is one."""
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+        if height != shape[0] or width != (shape[1] or width):
+            raise ValueError(f"expected {shape[1] or 'any'}x{shape[0]}, found {width}x{height}")
+        return simplejpeg.decode_jpeg(jpeg, buffer=into)
+    except ValueError as error:
+        raise InputError(f"a stored picture is damaged: {str(error)[:200]}; prepare the dataset again") from None
