@@ -25,7 +25,7 @@ from data.datasets import open_dataset
 from data.examples import JPEG_QUALITY
 from data.records import VideoRecord
 from vasal_jax import weights
-from vasal_jax.config import FRAME_SIZE
+from vasal_jax.config import FRAME_SIZE, Memory
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.rows import model_row
 from vasal_jax.evaluation.scores import Evaluation
@@ -73,7 +73,8 @@ def measure(args: JpegArgs) -> int:
     """Runs the command; returns its exit code. Raises `InputError`."""
     dataset, splits = open_dataset(args.folder)
     records = splits.select(dataset.records, "test")[: args.videos]
-    conventions, model, row = Conventions(), weights.load(args.weights), model_row(args.weights.stem, {})
+    conventions, model = Conventions(), weights.load(args.weights)
+    row = model_row(args.weights.stem, {}, memory=Memory.chosen(None, model.memory))
     prior = centre_prior(splits.select(dataset.records, "training"), conventions)
     table = Table(title=f"{dataset.name}, {len(records)} videos, mean over frames", title_justify="left")
     for head in ("", *METRICS, "CC of the maps with those of frames as they are"):

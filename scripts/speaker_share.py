@@ -1,16 +1,39 @@
 """How often the face with the highest weight is that of the speaker, and where it is not.
 
+    python scripts/speaker_share.py FOLDER --weights W
+
 Asked are the frames of synthetic videos that have one speaker among at least three faces.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tyro
+from rich.table import Table
+from tyro.conf import Positional
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data
+
+from data.datasets import open_dataset
 from data.synthetic_files import read_truth
-from vasal_jax.evaluation.ground_truth import Video
+from vasal_jax import weights
+from vasal_jax.ablations import SENSES
+from vasal_jax.config import Memory
+from vasal_jax.errors import InputError
+from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
+from vasal_jax.evaluation.rows import model_row
+from vasal_jax.evaluation.scores import Evaluation
+from vasal_jax.system.terminal import MemoryArgument, run, say, show
+
+SINCE = (0.0, 0.04, 0.12, 0.24, 0.8, 1.6, np.inf)
+"""Seconds after which a speaker is found sooner or later, for the tables."""
+HEADS = ("seconds since the speaker began", "frames", "highest weight", "of all that are wrong")
 
 
 class SpeakerFrames(NamedTuple):
@@ -45,6 +68,14 @@ def share(found: SpeakerFrames, low: float = 0.0, high: float = np.inf) -> Share
     return Share(float(found.right[asked].mean()), float(found.chance[asked].mean()), int(asked.sum()))
 
 
+def rows_by_since(found: SpeakerFrames) -> Iterator[tuple[str, ...]]:
+    """The cells below `HEADS`: how long it takes until a speaker is found."""
+    for low, high in itertools.pairwise(SINCE):
+        right, _, frames = share(found, low, high)
+        wrong = (1 - right) * frames / max((~found.right).sum(), 1) if frames else 0
+        yield f"{low:g} to {high:g}", str(frames), f"{right:.1%}", f"{wrong:.0%}"
+
+
 def speaker_found(videos: Sequence[Video], face_weights: Mapping[str, np.ndarray]) -> Share:
     """The share of some videos, of whose faces the weights are given as `Evaluation.face_weights` has them."""
     return share(pooled(speaker_frames(video, face_weights[video.id]) for video in videos))
@@ -76,3 +107,49 @@ def _seen_and_talking(video: Video) -> tuple[np.ndarray, np.ndarray]:
     assert tracks is not None  # every synthetic video has both
     assert talking is not None
     return tracks[1], talking.T
+
+
+@dataclasses.dataclass(frozen=True)
+class ShareArgs:
+    """How often a model's heaviest face is the speaker's, in all and by how long the speaker has talked."""
+
+    folder: Positional[Path]
+    """A dataset of data.synthetic, of which the test split is taken."""
+    weights: Path
+    """The model, which must have a face branch."""
+    mute: bool = False
+    """Without sound."""
+    memory: MemoryArgument = None
+    """What the model remembers: continuous, reset/N, overlap/N. By default what predict.py takes for the weights."""
+
+
+def measure(args: ShareArgs) -> int:
+    """Runs the command; returns its exit code. Raises `InputError`."""
+    model, lacking = weights.load(args.weights), (SENSES["sound"],) if args.mute else ()
+    if not model.config.face:
+        raise InputError(f"{args.weights}: has no face branch, so no face has a weight; choose a model with one")
+    dataset, splits = open_dataset(args.folder)
+    videos = splits.select(dataset.records, "test")
+    row = model_row(args.weights.stem, {}, lacking, Memory.chosen(args.memory, model.memory))
+    conventions = Conventions()
+    prior = centre_prior(splits.select(dataset.records, "training"), conventions)
+    with tempfile.TemporaryDirectory() as work:
+        evaluation = Evaluation([GroundTruth.of(video) for video in videos], conventions, prior, Path(work))
+        evaluation.run([row], model=model)
+        found = pooled(speaker_frames(video, evaluation.face_weights(row, video)) for video in videos)
+    right, chance, frames = share(found)
+    table = Table(*HEADS)
+    for cells in rows_by_since(found):
+        table.add_row(*cells)
+    show(table)
+    say(f"the speaker has the highest weight in {right:.1%} of {frames} frames; chance is {chance:.1%}")
+    return 0
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run(lambda: measure(tyro.cli(ShareArgs, prog="python scripts/speaker_share.py", args=args)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,6 @@ seeds and over the videos of each; its p is that of the two-sided paired permuta
 beside that of each seed alone. Neither is corrected for the number of claims.
 """
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.speaker_share import SpeakerFrames, pooled, share
+from scripts.speaker_share import HEADS, SpeakerFrames, pooled, rows_by_since, share
 from vasal_jax.ablations import OTHER_SOUND
 from vasal_jax.evaluation.comparison import paired
 from vasal_jax.evaluation.scores import Scores
@@ -23,8 +22,6 @@ from vasal_jax.system.terminal import say
 
 METRICS = ("KL", "CC", "NSS")
 LOWER_IS_BETTER = ("KL",)
-SINCE = (0.0, 0.04, 0.12, 0.24, 0.8, 1.6, np.inf)
-"""Seconds after which a speaker is found sooner or later, for the tables."""
 COMPARISONS = (
     ("sound helps, where faces are given", "all", "visual, faces"),
     ("faces help, where sound is given", "all", "visual, sound"),
@@ -161,11 +158,8 @@ def _speaker_lines(results: Sequence[SeedResult]) -> Iterator[str]:
             f"least three faces (by seed: {seeds}); chance is {chance:.1%}."
         )
         yield ""
-        yield from _table_head(["seconds since the speaker began", "frames", "highest weight", "of all that are wrong"])
-        for low, high in itertools.pairwise(SINCE):
-            right, _, frames = share(found, low, high)
-            wrong = (1 - right) * frames / max((~found.right).sum(), 1) if frames else 0
-            yield _line([f"{low:g} to {high:g}", str(frames), f"{right:.1%}", f"{wrong:.0%}"])
+        yield from _table_head(HEADS)
+        yield from map(_line, rows_by_since(found))
         yield ""
 
 

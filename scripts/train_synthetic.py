@@ -37,6 +37,7 @@ from scripts.synthetic_claims import SeedResult, tell
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
+from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.people import half_row
@@ -59,6 +60,7 @@ VARIANTS = {
     "all": (ModelConfig.tiny_full_audio_faces(), ()),
 }
 FACES_FIRST = "_face_branch"  # how the run of the face branch alone ends
+MEMORY = Memory("overlap", 32)  # of all that is validated and scored; from an endless one speakers are not told so well
 GAIN = 0.005  # of the validation's KL, that a further round of training must bring to be followed by another
 
 
@@ -291,7 +293,7 @@ def variant(name: str, args: ProofArgs) -> TrainConfig:
     run_folder = run_of(name, args)
     return dataclasses.replace(
         preset, data=args.place / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
-        model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed,
+        model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed, memory=str(MEMORY),
         optimizer=dataclasses.replace(preset.optimizer, warmup=min(preset.optimizer.warmup, args.updates // 4)),
         loop=dataclasses.replace(preset.loop, overlays=0),
     )  # fmt: skip
@@ -304,7 +306,8 @@ def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
         config,
         run=run_folder,
         export=run_folder / "weights.safetensors",
-        clips=dataclasses.replace(config.clips, length=32),  # affordable here, and speakers change in it
+        clips=dataclasses.replace(config.clips, length=MEMORY.frames),  # affordable here, and speakers change in it
+        memory=None,  # that of its clips
         batch_size=3,
         updates=updates,
         # Without `faces` the share for "no face" falls to 0, also where all look at the middle of the picture.
@@ -335,9 +338,9 @@ def rows_of(name: str, args: ProofArgs) -> list[ModelRow]:
     path = best_weights(name, args)
     settings = {"variant": name, "weights": [path.stat().st_size, path.stat().st_mtime_ns]}
     _, lacking = VARIANTS[name]
-    rows = [model_row(name, settings, tuple(SENSES[sense] for sense in lacking))]
+    rows = [model_row(name, settings, tuple(SENSES[sense] for sense in lacking), MEMORY)]
     if name == "all":
-        rows.append(model_row(f"{name}, {OTHER_SOUND.name}", settings, (OTHER_SOUND,)))
+        rows.append(model_row(f"{name}, {OTHER_SOUND.name}", settings, (OTHER_SOUND,), MEMORY))
     return rows
 
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from scripts.speaker_share import SpeakerFrames
-from scripts.synthetic_claims import SINCE, SeedResult, claims, tell
+from scripts.speaker_share import SINCE, SpeakerFrames
+from scripts.synthetic_claims import SeedResult, claims, tell
 from vasal_jax.evaluation.statistics import interval, interval_over_seeds
 
 VIDEOS, FRAMES = 12, 20

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.speaker_share import speaker_found
-from scripts.train_synthetic import ProofArgs, evaluation_of, prepare, stages
+from scripts.train_synthetic import MEMORY, ProofArgs, evaluation_of, prepare, stages
 from train import train
 from vasal_jax import weights
 from vasal_jax.evaluation.rows import model_rows
@@ -22,7 +22,7 @@ def test_the_face_branch_learns_who_speaks_from_lips_and_sound(tmp_path):
     assert train(first) == 0
     evaluation = evaluation_of(args)
     videos = [truth.video for truth in evaluation.truths]
-    row, *_ = model_rows("all", {}, [])
+    row, *_ = model_rows("all", {}, [], MEMORY)
     evaluation.run([row], model=weights.load(first.export))
     right, chance, frames = speaker_found(videos, {video.id: evaluation.face_weights(row, video) for video in videos})
     print(f"{right:.1%} of {frames} frames, chance {chance:.1%}")
