@@ -2,7 +2,7 @@
 
     python scripts/speaker_share.py FOLDER --weights W
 
-Asked are the frames of synthetic videos that have one speaker among at least three faces.
+Asked are the frames of videos that have one speaker among at least three faces.
 """
 
 import dataclasses
@@ -102,10 +102,10 @@ def hard_frames(root: Path, video: Video) -> np.ndarray:
 
 
 def _seen_and_talking(video: Video) -> tuple[np.ndarray, np.ndarray]:
-    """Which faces are there and which talk, bool (F, N) each."""
+    """Which faces are there and which talk, bool (F, N) each. Raises `InputError` where the dataset does not say."""
     tracks, talking = video.tracks(), video.talking()
-    assert tracks is not None  # every synthetic video has both
-    assert talking is not None
+    if tracks is None or talking is None:
+        raise InputError(f"video {video.id}: nothing says who talks; expected MVVA or a dataset of data.synthetic")
     return tracks[1], talking.T
 
 
@@ -114,7 +114,7 @@ class ShareArgs:
     """How often a model's heaviest face is the speaker's, in all and by how long the speaker has talked."""
 
     folder: Positional[Path]
-    """A dataset of data.synthetic, of which the test split is taken."""
+    """MVVA or a dataset of data.synthetic, which say who talks; its test split is taken."""
     weights: Path
     """The model, which must have a face branch."""
     mute: bool = False
@@ -138,6 +138,8 @@ def measure(args: ShareArgs) -> int:
         evaluation.run([row], model=model)
         found = pooled(speaker_frames(video, evaluation.face_weights(row, video)) for video in videos)
     right, chance, frames = share(found)
+    if not frames:
+        raise InputError(f"{args.folder}: no test video has one speaker among at least three faces; choose another set")
     table = Table(*HEADS)
     for cells in rows_by_since(found):
         table.add_row(*cells)

@@ -5,7 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scripts.speaker_share import SpeakerFrames, pooled, share, speaker_found, speaker_frames
+from data.synthetic import SyntheticArgs, generate
+from scripts.speaker_share import SpeakerFrames, main, pooled, share, speaker_found, speaker_frames
+from tests.helpers.models import narrow_model, weighing_model
+from vasal_jax import weights
+from vasal_jax.errors import InputError
+from vasal_jax.size import Size
+from vasal_jax.weights.parameters import arrays
 
 FPS = 10.0
 
@@ -54,3 +60,34 @@ def test_videos_count_by_their_frames():
     found = pooled([SpeakerFrames(ones > 0, ones / 3, ones), SpeakerFrames(none > 0, none + 0.25, none)])
     assert share(found) == (0.75, pytest.approx(0.3125), 4)
     assert speaker_found([video(["x", ".", "."])], {"1": heaviest([0])}) == (1.0, pytest.approx(1 / 3), 1)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faces")
+    generate(SyntheticArgs(folder, videos=5, seconds=1.2, seed=3, size=Size(180, 320), workers=1))
+    return folder
+
+
+def written(model, path):
+    weights.write(model.config, arrays(model), path)
+    return str(path)
+
+
+def test_the_command_tells_the_share_of_any_weights(faces, tmp_path, capsys):
+    assert main([str(faces), "--weights", written(weighing_model(), tmp_path / "w.safetensors"), "--mute"]) == 0
+    said = capsys.readouterr().out
+    assert "seconds since" in said
+    assert "the speaker has the highest weight in " in said
+    assert "chance is " in said
+
+
+def test_weights_without_a_face_branch_are_refused(faces, tmp_path, capsys):
+    assert main([str(faces), "--weights", written(narrow_model(), tmp_path / "w.safetensors")]) == 2
+    assert "w.safetensors: has no face branch" in capsys.readouterr().err
+
+
+def test_a_video_of_which_nobody_says_who_talks_is_named():
+    silent = SimpleNamespace(id="7", fps=FPS, tracks=lambda: None, talking=lambda: None)
+    with pytest.raises(InputError, match="video 7: nothing says who talks"):
+        speaker_frames(silent, heaviest([0]))
