@@ -30,15 +30,13 @@ from vasal_jax.weights.parameters import Arrays
 try:
     from configs import PRESETS
     from configs.train_config import TrainConfig
-    from data.pipeline import batch_shapes, evaluation_batches, training_batches
+    from data.pipeline import MVVA_SUBJECTS, batch_shapes, evaluation_batches, training_batches
     from data.prepared import PreparedSplit
     from vasal_jax.training.compile_only import CompileOnly
     from vasal_jax.training.loop import export, fit
     from vasal_jax.training.validation import Validation
 except ModuleNotFoundError as error:
     end_without("train", error)
-
-_SUBJECTS = 34  # of MVVA; --compile-only reads no dataset
 
 
 def train(config: TrainConfig) -> int:
@@ -55,7 +53,7 @@ def train(config: TrainConfig) -> int:
 
 def _compile(config: TrainConfig, topology: str) -> int:
     training = _training(config)
-    known = batch_shapes(config.clips, _SUBJECTS)
+    known = batch_shapes(config.clips, MVVA_SUBJECTS)
     shapes = {name: known[name] for name in packed_names(training.step_fields)}
     step = CompileOnly(training, topology, shapes)
     return step.show_fit(config.fewer_live_frames) if config.fit else step.show(config.batch_size)

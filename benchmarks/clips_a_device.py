@@ -21,9 +21,10 @@ from rich.table import Table
 from benchmarks.harness import machine
 from benchmarks.harness.jax_side import matrix_product
 from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.runner import count
 from benchmarks.train_step import GMAC_A_FRAME
 from configs import mvva
-from data.pipeline import batch_shapes
+from data.pipeline import MVVA_SUBJECTS, batch_shapes
 from vasal_jax.batch import packed_names
 from vasal_jax.models import VASal
 from vasal_jax.system.terminal import run
@@ -34,7 +35,6 @@ from vasal_jax.training.unpacking import unpacker
 from vasal_jax.weights.parameters import arrays
 
 CONFIG = mvva.config()
-SUBJECTS = 34  # of MVVA
 IN_A_ROW = 4  # steps that are timed together
 
 
@@ -68,7 +68,7 @@ def measure(clips: int, rounds: int) -> Measured:
 
 def drawn_batch(fields: tuple[str, ...], clips: int) -> dict[str, np.ndarray]:
     """What a `PackedBatch` has for those fields of a `Batch`, drawn; every frame is valid."""
-    rng, shapes = np.random.default_rng(0), batch_shapes(CONFIG.clips, SUBJECTS)
+    rng, shapes = np.random.default_rng(0), batch_shapes(CONFIG.clips, MVVA_SUBJECTS)
     batch: dict[str, np.ndarray] = {}
     for name in packed_names(fields):
         kind, shape = shapes[name]
@@ -83,8 +83,8 @@ def drawn_batch(fields: tuple[str, ...], clips: int) -> dict[str, np.ndarray]:
 def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="python -m benchmarks.clips_a_device")
-    parser.add_argument("clips", type=int, nargs="*", default=[1, 4, 8, 16], help="how many, number by number")
-    parser.add_argument("--rounds", type=int, default=7, help=f"how often {IN_A_ROW} steps are timed")
+    parser.add_argument("clips", type=count, nargs="*", default=[1, 4, 8, 16], help="how many, number by number")
+    parser.add_argument("--rounds", type=count, default=7, help=f"how often {IN_A_ROW} steps are timed")
     args = parser.parse_args()
     print(machine.ask().conditions)
     dtype = CONFIG.model.dtype

@@ -31,6 +31,8 @@ from vasal_jax.errors import InputError
 from vasal_jax.system.background import computed_ahead
 from vasal_jax.system.processor import cores
 
+MVVA_SUBJECTS = 34
+"""S, for those who make batches without a dataset that says it."""
 _BATCHES_AHEAD = 2
 
 

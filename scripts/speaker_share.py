@@ -88,11 +88,10 @@ def speaker_frames(video: Video, face_weights: np.ndarray) -> SpeakerFrames:
     speaker = (talking & mask).argmax(1)
     right = np.where(mask, face_weights[:, :-1], -1).argmax(1) == speaker
     frames = np.arange(len(mask))
-    silent = ~talking[frames, speaker]
     # Up to each frame, the last one in which that frame's speaker was silent.
     last_silent = np.maximum.accumulate(np.where(talking, -1, frames[:, None]), 0)[frames, speaker]
-    since = np.where(silent, 0, frames - last_silent - 1) / video.fps
-    return SpeakerFrames(right[asked], (1 / np.maximum(mask.sum(1), 1))[asked], since[asked])
+    since = (frames - last_silent - 1) / video.fps
+    return SpeakerFrames(right[asked], 1 / mask.sum(1)[asked], since[asked])
 
 
 def hard_frames(root: Path, video: Video) -> np.ndarray:

@@ -37,7 +37,7 @@ def command_line(description: str, program: str) -> argparse.ArgumentParser:
     """A parser with the arguments of all benchmarks."""
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument(
-        "--rounds", type=_count, metavar="N", help="times that each side is timed; 7 by default, 3 for predict"
+        "--rounds", type=count, metavar="N", help="times that each side is timed; 7 by default, 3 for predict"
     )
     parser.add_argument("--allocator", choices=ALLOCATORS, help="in this setting alone (an accelerator has but one)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows there")
@@ -127,7 +127,8 @@ def _measure(module: str, options: str, setting: str, out: str) -> int:
     return 0
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of times from a command line, 1 or more."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, found {text}")
     return int(text)
