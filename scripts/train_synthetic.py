@@ -11,22 +11,15 @@ trained, each in a process of its own. Everything lies in FOLDER, a folder a see
 command.
 """
 
-import csv
-import dataclasses
 import itertools
-import math
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import tyro
-from tyro.conf import Positional
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, configs, train
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, train
 
-from configs import synthetic_tiny
 from configs.train_config import TrainConfig
 from data import builder, synthetic
 from data.datasets import open_dataset
@@ -34,88 +27,30 @@ from data.splits import canonical
 from scripts.blind_baseline import baseline
 from scripts.speaker_share import hard_frames, speaker_frames
 from scripts.synthetic_claims import SeedResult, tell
+from scripts.synthetic_trainings import (
+    MEMORY,
+    VARIANTS,
+    ProofArgs,
+    best_weights,
+    exported,
+    further_rounds,
+    gained,
+    run_of,
+    stages,
+)
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
-from vasal_jax.config import Memory
-from vasal_jax.errors import InputError
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.people import half_row
 from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
-from vasal_jax.models import ModelConfig
-from vasal_jax.scenes import Scene
+from vasal_jax.evaluation.settings import model_settings
 from vasal_jax.system.files import naming_file_errors
 from vasal_jax.system.processes import finished_side_by_side
 from vasal_jax.system.terminal import progress_bar, run
-from vasal_jax.training.losses import FACE_TERMS, LossWeights
 
 ROOT = Path(__file__).parents[1]
-
-# What a model gets nothing of is missing in its training and in its evaluation.
-VARIANTS = {
-    "visual": (ModelConfig.tiny(), ("sound", "faces")),
-    "visual, sound": (ModelConfig.tiny(), ("faces",)),
-    "visual, faces": (ModelConfig.tiny_full(), ("sound",)),
-    "all": (ModelConfig.tiny_full_audio_faces(), ()),
-}
-FACES_FIRST = "_face_branch"  # how the run of the face branch alone ends
-MEMORY = Memory("overlap", 32)  # of all that is validated and scored; from an endless one speakers are not told so well
-GAIN = 0.005  # of the validation's KL, that a further round of training must bring to be followed by another
-
-
-@dataclasses.dataclass(frozen=True)
-class ProofArgs:
-    """Train on synthetic videos with and without sound and faces, and compare."""
-
-    folder: Positional[Path]
-    """Where everything goes: the tables and, in a folder for each seed, videos, prepared dataset, runs, scores."""
-    seeds: int = 1
-    """How many seeds, from --seed on: each draws other videos and other first weights."""
-    videos: int = 120
-    """How many to write for a seed, with those that are validated and tested on."""
-    tested: int = 20
-    """How many of them are tested on."""
-    validated: int = 4
-    """How many of them are validated on."""
-    seconds: float = 8.0
-    """Length of each."""
-    face_updates: int = 400
-    """Steps of the face branch alone."""
-    updates: int = synthetic_tiny.config().updates
-    """Steps of each training."""
-    rounds: int = 1
-    """How many trainings, at most, follow one another, each from the best weights of the one before: as long as the
-    validation gains."""
-    seed: int = 0
-    """The first seed, of videos and trainings."""
-    version: Literal[1, 2] = Scene.VERSION
-    """Law of the scenes; 1 is that of release 0.1.0."""
-    at_once: int = 2
-    """Models trained at a time, each on its share of the CPU's cores, which small models use better so."""
-    only: Literal["", "visual", "visual, sound", "visual, faces", "all"] = ""
-    """The one to train and score, of videos that are prepared; without it all, and the table."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("seeds", 1), ("tested", 2), ("validated", 1), ("rounds", 1), ("at_once", 1)):
-            if getattr(self, name) < least:
-                found = getattr(self, name)
-                raise InputError(f"--{name.replace('_', '-')} must be an integer from {least} on, found {found}")
-        if self.videos <= self.tested + self.validated:
-            raise InputError(
-                f"--videos must leave some to train on, beside {self.tested} to test on and {self.validated} to "
-                f"validate on, found {self.videos}"
-            )
-
-    @property
-    def place(self) -> Path:
-        """The folder of the first seed."""
-        return self.folder / f"seed-{self.seed}"
-
-    def each_seed(self) -> "Iterator[ProofArgs]":
-        """The arguments of the proof on each seed alone."""
-        for seed in range(self.seed, self.seed + self.seeds):
-            yield dataclasses.replace(self, seed=seed, seeds=1)
 
 
 def prove(args: ProofArgs) -> int:
@@ -223,102 +158,6 @@ def trained(config: TrainConfig) -> int:
     return 0 if exported(config).exists() else code or 128 + signal.SIGTERM
 
 
-def exported(config: TrainConfig) -> Path:
-    """Where the weights of a training go."""
-    assert config.export is not None  # each of this script's trainings exports
-    return config.export
-
-
-def best_kl(config: TrainConfig) -> float:
-    """The lowest KL in the validations of a training; infinite before the first."""
-    try:
-        with (config.run / "validation.csv").open() as file:
-            return min((float(row["kl"]) for row in csv.DictReader(file)), default=math.inf)
-    except FileNotFoundError:
-        return math.inf
-
-
-def gained(config: TrainConfig) -> bool:
-    """Whether a training brought the KL down by `GAIN` from that of the weights that it started from."""
-    before = config.init.parent if config.init else None
-    if before is None or before.name.endswith(FACES_FIRST):
-        return True
-    return best_kl(config) < best_kl(dataclasses.replace(config, run=before)) * (1 - GAIN)
-
-
-def stages(name: str, args: ProofArgs) -> list[TrainConfig]:
-    """The trainings of a variant, one after the other."""
-    config = variant(name, args)
-    if not config.model.face:
-        return [config]
-    first = faces_first(config, args.face_updates)
-    slower = dataclasses.replace(config.optimizer, face_factor=0.1)  # so that what it knows is not overrun
-    return [first, dataclasses.replace(config, init=first.export, optimizer=slower)]
-
-
-def further_rounds(name: str, args: ProofArgs) -> list[TrainConfig]:
-    """The trainings that may follow, each from the best weights of the one before."""
-    *_, config = stages(name, args)
-    rounds = []
-    for number in range(2, args.rounds + 1):
-        run_folder = args.place / "runs" / f"{run_of(name, args).name}_round_{number}"
-        config = dataclasses.replace(
-            config,
-            run=run_folder,
-            export=run_folder / "weights.safetensors",
-            init=config.export,
-            seed=config.seed + 1000,
-        )
-        rounds.append(config)
-    return rounds
-
-
-def best_weights(name: str, args: ProofArgs) -> Path:
-    """The weights of a variant with the lowest KL in validation, of all rounds that there were."""
-    *_, first = stages(name, args)
-    done = [config for config in (first, *further_rounds(name, args)) if exported(config).exists()]
-    return exported(min(done, key=best_kl, default=first))
-
-
-def run_of(name: str, args: ProofArgs) -> Path:
-    """The run folder of a variant."""
-    return args.place / "runs" / name.replace(", ", "_")
-
-
-def variant(name: str, args: ProofArgs) -> TrainConfig:
-    """The preset with another model."""
-    preset = synthetic_tiny.config()
-    model, lacking = VARIANTS[name]
-    loss = preset.loss if model.face else dataclasses.replace(preset.loss, **dict.fromkeys(FACE_TERMS, 0.0))
-    run_folder = run_of(name, args)
-    return dataclasses.replace(
-        preset, data=args.place / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
-        model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed, memory=str(MEMORY),
-        optimizer=dataclasses.replace(preset.optimizer, warmup=min(preset.optimizer.warmup, args.updates // 4)),
-        loop=dataclasses.replace(preset.loop, overlays=0),
-    )  # fmt: skip
-
-
-def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
-    """The training of the face branch alone that comes before."""
-    run_folder = config.run.with_name(config.run.name + FACES_FIRST)
-    return dataclasses.replace(
-        config,
-        run=run_folder,
-        export=run_folder / "weights.safetensors",
-        clips=dataclasses.replace(config.clips, length=MEMORY.frames),  # affordable here, and speakers change in it
-        memory=None,  # that of its clips
-        batch_size=3,
-        updates=updates,
-        # Without `faces` the share for "no face" falls to 0, also where all look at the middle of the picture.
-        loss=LossWeights(kl=0.0, faces=1.0, talking=1.0, speaker=1.0),
-        optimizer=dataclasses.replace(
-            config.optimizer, warmup=min(20, updates // 4), freeze=("visual.*", "audio.*", "fusion.*")
-        ),
-        loop=dataclasses.replace(config.loop, validate_every=updates),
-    )
-
-
 def evaluation_of(args: ProofArgs) -> Evaluation:
     """Of the videos that are tested on."""
     conventions = Conventions()
@@ -336,7 +175,7 @@ def score(name: str, evaluation: Evaluation, args: ProofArgs) -> Scores:
 def rows_of(name: str, args: ProofArgs) -> list[ModelRow]:
     """The row of a variant, without the senses that it lacks; of the one with all also that with another's sound."""
     path = best_weights(name, args)
-    settings = {"variant": name, "weights": [path.stat().st_size, path.stat().st_mtime_ns]}
+    settings = {"variant": name, **model_settings(path, weights.load(path))}
     _, lacking = VARIANTS[name]
     rows = [model_row(name, settings, tuple(SENSES[sense] for sense in lacking), MEMORY)]
     if name == "all":

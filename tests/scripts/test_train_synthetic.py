@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scripts import train_synthetic
-from scripts.train_synthetic import ProofArgs, best_weights, further_rounds, gained, prove, split_rule, stages
+from scripts.synthetic_trainings import ProofArgs, best_weights, further_rounds, gained, stages
+from scripts.train_synthetic import prove, rows_of, split_rule
+from vasal_jax import weights
 from vasal_jax.errors import InputError
+from vasal_jax.models import ModelConfig
 
 
 def args(folder: Path, **changes) -> ProofArgs:
@@ -51,6 +55,20 @@ def test_rounds_follow_one_another_while_the_validation_gains(tmp_path):
     assert not gained(third)
     assert best_weights("all", one) == second.export
     assert further_rounds("all", args(tmp_path)) == []
+
+
+def test_scores_stay_as_long_as_the_weights_say_the_same(tmp_path):
+    """A command that is given again exports them again."""
+    one = args(tmp_path)
+    path = best_weights("all", one)
+    path.parent.mkdir(parents=True)
+    config = ModelConfig.tiny_full_audio_faces()
+    weights.write(config, weights.initial_weights(config, seed=0), path)
+    before = [row.settings for row in rows_of("all", one)]
+    os.utime(path, (0, 0))
+    assert [row.settings for row in rows_of("all", one)] == before
+    weights.write(config, weights.initial_weights(config, seed=1), path)
+    assert [row.settings for row in rows_of("all", one)] != before
 
 
 def test_what_timing_alone_tells_stands_beside_the_tables(tmp_path, monkeypatch):

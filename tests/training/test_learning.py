@@ -3,7 +3,8 @@
 import pytest
 
 from scripts.speaker_share import speaker_found
-from scripts.train_synthetic import MEMORY, ProofArgs, evaluation_of, prepare, stages
+from scripts.synthetic_trainings import MEMORY, ProofArgs, stages
+from scripts.train_synthetic import evaluation_of, prepare
 from train import train
 from vasal_jax import weights
 from vasal_jax.evaluation.rows import model_rows
