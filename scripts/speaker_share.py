@@ -2,7 +2,8 @@
 
     python scripts/speaker_share.py FOLDER --weights W
 
-Asked are the frames of videos that have one speaker among at least three faces.
+Asked are the frames of videos that have one speaker among at least three faces. Beside the model stand people, by the
+shares of their fixations.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ from vasal_jax import weights
 from vasal_jax.ablations import SENSES
 from vasal_jax.config import Memory
 from vasal_jax.errors import InputError
+from vasal_jax.evaluation.breakdowns import gaze_on_faces
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, Video, centre_prior
 from vasal_jax.evaluation.rows import model_row
 from vasal_jax.evaluation.scores import Evaluation
@@ -136,14 +138,16 @@ def measure(args: ShareArgs) -> int:
         evaluation = Evaluation([GroundTruth.of(video) for video in videos], conventions, prior, Path(work))
         evaluation.run([row], model=model)
         found = pooled(speaker_frames(video, evaluation.face_weights(row, video)) for video in videos)
+    people = pooled(speaker_frames(truth.video, gaze_on_faces(truth)) for truth in evaluation.truths)
     right, chance, frames = share(found)
     if not frames:
         raise InputError(f"{args.folder}: no test video has one speaker among at least three faces; choose another set")
-    table = Table(*HEADS)
-    for cells in rows_by_since(found):
-        table.add_row(*cells)
+    table = Table(*HEADS, "people look there most")
+    for cells, of_people in zip(rows_by_since(found), rows_by_since(people), strict=True):
+        table.add_row(*cells, of_people[HEADS.index("highest weight")])
     show(table)
     say(f"the speaker has the highest weight in {right:.1%} of {frames} frames; chance is {chance:.1%}")
+    say(f"people look at the speaker more than at any other face in {share(people).right:.1%}")
     return 0
 
 

@@ -41,6 +41,7 @@ from scripts.synthetic_trainings import (
 from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
+from vasal_jax.evaluation.breakdowns import gaze_on_faces
 from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.people import half_row
 from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
@@ -77,7 +78,8 @@ def result_of(args: ProofArgs) -> SeedResult:
         scores |= score(name, evaluation, args)
     videos = [truth.video for truth in evaluation.truths]
     hard = {video.id: hard_frames(args.place / "faces", video) for video in videos}
-    found = {}
+    people = {truth.video.id: speaker_frames(truth.video, gaze_on_faces(truth)) for truth in evaluation.truths}
+    found = {"people, by their fixations": people}
     for name in ("visual, faces", "all"):
         row, *_ = rows_of(name, args)
         found[name] = {video.id: speaker_frames(video, evaluation.face_weights(row, video)) for video in videos}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.recorded_video import RecordedVideo
-from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, face_agreement, split_by, windowed_means
+from vasal_jax.evaluation.breakdowns import FACES, SPEAKING, face_agreement, gaze_on_faces, split_by, windowed_means
 from vasal_jax.evaluation.ground_truth import GroundTruth
 from vasal_jax.metrics.saliency import METRICS
 
@@ -89,6 +89,14 @@ def test_face_weights_that_are_the_gaze():
         assert group.chance == 0.5
         assert group.divergence == pytest.approx(0, abs=1e-6)
         assert group.weight_on_speakers == group.gaze_on_speakers == 0.5  # in the one frame where somebody talks
+
+
+def test_gaze_is_shared_out_among_faces_and_none():
+    points = [[LEFT, LEFT, RIGHT, NOWHERE], [RIGHT] * 4]
+    truth = truth_with_faces(points, BOXES[:2], np.ones((2, 2), bool), None)
+    np.testing.assert_allclose(gaze_on_faces(truth), [[0.5, 0.25, 0.25], [0, 1, 0]])
+    faceless = GroundTruth(RecordedVideo("b", 2, grid=(100, 100), boxes=None), truth.points)
+    np.testing.assert_allclose(gaze_on_faces(faceless), [[1], [1]])
 
 
 def test_a_face_without_flags_keeps_the_speakers_share_unknown():

@@ -80,6 +80,7 @@ def test_the_command_tells_the_share_of_any_weights(faces, tmp_path, capsys):
     assert "seconds since" in said
     assert "the speaker has the highest weight in " in said
     assert "chance is " in said
+    assert "people look at the speaker more than at any other face in " in said
 
 
 def test_weights_without_a_face_branch_are_refused(faces, tmp_path, capsys):
