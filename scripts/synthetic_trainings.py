@@ -37,19 +37,19 @@ class ProofArgs:
     """Where everything goes: the tables and, in a folder for each seed, videos, prepared dataset, runs, scores."""
     seeds: int = 1
     """How many seeds, from --seed on: each draws other videos and other first weights."""
-    videos: int = 120
+    videos: int = 240
     """How many to write for a seed, with those that are validated and tested on."""
     tested: int = 20
     """How many of them are tested on."""
-    validated: int = 4
+    validated: int = 6
     """How many of them are validated on."""
     seconds: float = 8.0
     """Length of each."""
-    face_updates: int = 400
+    face_updates: int = 600
     """Steps of the face branch alone."""
-    updates: int = synthetic_tiny.config().updates
+    updates: int = 120
     """Steps of each training."""
-    rounds: int = 1
+    rounds: int = 2
     """How many trainings, at most, follow one another, each from the best weights of the one before: as long as the
     validation gains."""
     seed: int = 0

@@ -17,8 +17,9 @@ from vasal_jax.models import ModelConfig
 
 
 def args(folder: Path, **changes) -> ProofArgs:
-    small = {"videos": 6, "tested": 2, "validated": 1, "seconds": 1.0, "face_updates": 2, "updates": 2, "at_once": 1}
-    return ProofArgs(folder, **(small | changes))
+    videos = {"videos": 6, "tested": 2, "validated": 1, "seconds": 1.0}
+    trainings = {"face_updates": 2, "updates": 2, "rounds": 1, "at_once": 1}
+    return ProofArgs(folder, **(videos | trainings | changes))
 
 
 def test_each_seed_has_a_folder_and_a_split_of_its_own(tmp_path):

@@ -178,7 +178,7 @@ def test_it_fits_screens_light_and_dark(visit, tmp_path, width, scheme):
     page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme)
     _predict_example(page)
     page.wait_for_function("document.querySelectorAll('video')[2].readyState > 1")
-    page.evaluate("document.querySelectorAll('#results video').forEach((video) => { video.currentTime = 2; })")
+    page.evaluate("document.querySelectorAll('#results video').forEach((video) => { video.currentTime = 3; })")
     page.wait_for_timeout(1500)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
