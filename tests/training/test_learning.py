@@ -14,8 +14,8 @@ from vasal_jax.evaluation.rows import model_rows
 def test_the_face_branch_learns_who_speaks_from_lips_and_sound(tmp_path):
     """On other videos than those of its training, the speaker weighs most in far more frames than lips alone allow.
 
-    (Silent faces move their mouths too.) The training is the first stage of `scripts/train_synthetic.py` on half as many
-    videos, for two thirds of its steps.
+    (Silent faces move their mouths too.) The training is the first stage of `scripts/train_synthetic.py`, with half of
+    the videos and two thirds of the steps. A run gave 86.6% of 2645 frames.
     """
     args = ProofArgs(tmp_path, seed=1, videos=120, validated=4, face_updates=400)
     prepare(args)
