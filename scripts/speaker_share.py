@@ -118,6 +118,8 @@ class ShareArgs:
     """MVVA or a dataset of data.synthetic, which say who talks; its test split is taken."""
     weights: Path
     """The model, which must have a face branch."""
+    split_rule: str | None = None
+    """Which video is in which split, as in "test=281-343 validation=220-280"; the default is the dataset's."""
     mute: bool = False
     """Without sound."""
     memory: MemoryArgument = None
@@ -129,7 +131,7 @@ def measure(args: ShareArgs) -> int:
     model, lacking = weights.load(args.weights), (SENSES["sound"],) if args.mute else ()
     if not model.config.face:
         raise InputError(f"{args.weights}: has no face branch, so no face has a weight; choose a model with one")
-    dataset, splits = open_dataset(args.folder)
+    dataset, splits = open_dataset(args.folder, split=args.split_rule)
     videos = splits.select(dataset.records, "test")
     row = model_row(args.weights.stem, {}, lacking, Memory.chosen(args.memory, model.memory))
     conventions = Conventions()

@@ -83,6 +83,16 @@ def test_the_command_tells_the_share_of_any_weights(faces, tmp_path, capsys):
     assert "people look at the speaker more than at any other face in " in said
 
 
+def test_the_split_is_the_dataset_s_or_that_of_a_rule(faces, tmp_path, capsys):
+    file = written(weighing_model(), tmp_path / "w.safetensors")
+    assert main([str(faces), "--weights", file, "--split-rule", "test=231,100,312"]) == 0
+    three = capsys.readouterr().out
+    assert main([str(faces), "--weights", file, "--split-rule", "test=231,100"]) == 0
+    assert capsys.readouterr().out != three
+    assert main([str(faces), "--weights", file, "--split-rule", "tests=31"]) == 2
+    assert "tests=31" in capsys.readouterr().err
+
+
 def test_weights_without_a_face_branch_are_refused(faces, tmp_path, capsys):
     assert main([str(faces), "--weights", written(narrow_model(), tmp_path / "w.safetensors")]) == 2
     assert "w.safetensors: has no face branch" in capsys.readouterr().err
