@@ -110,6 +110,15 @@ def _seen_and_talking(video: Video) -> tuple[np.ndarray, np.ndarray]:
     return tracks[1], talking.T
 
 
+def open_test_split(folder: Path, rule: str | None, work: Path) -> Evaluation:
+    """Of a dataset's test videos, by a rule of its splits or its own; `work` keeps the scores. Raises `InputError`."""
+    conventions = Conventions()
+    dataset, splits = open_dataset(folder, split=rule)
+    truths = [GroundTruth.of(video) for video in splits.select(dataset.records, "test")]
+    prior = centre_prior(splits.select(dataset.records, "training"), conventions)
+    return Evaluation(truths, conventions, prior, work)
+
+
 @dataclasses.dataclass(frozen=True)
 class ShareArgs:
     """How often a model's heaviest face is the speaker's, in all and by how long the speaker has talked."""
@@ -131,14 +140,11 @@ def measure(args: ShareArgs) -> int:
     model, lacking = weights.load(args.weights), (SENSES["sound"],) if args.mute else ()
     if not model.config.face:
         raise InputError(f"{args.weights}: has no face branch, so no face has a weight; choose a model with one")
-    dataset, splits = open_dataset(args.folder, split=args.split_rule)
-    videos = splits.select(dataset.records, "test")
     row = model_row(args.weights.stem, {}, lacking, Memory.chosen(args.memory, model.memory))
-    conventions = Conventions()
-    prior = centre_prior(splits.select(dataset.records, "training"), conventions)
     with tempfile.TemporaryDirectory() as work:
-        evaluation = Evaluation([GroundTruth.of(video) for video in videos], conventions, prior, Path(work))
+        evaluation = open_test_split(args.folder, args.split_rule, Path(work))
         evaluation.run([row], model=model)
+        videos = [truth.video for truth in evaluation.truths]
         found = pooled(speaker_frames(video, evaluation.face_weights(row, video)) for video in videos)
     people = pooled(speaker_frames(truth.video, gaze_on_faces(truth)) for truth in evaluation.truths)
     right, chance, frames = share(found)

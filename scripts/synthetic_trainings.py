@@ -5,7 +5,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -83,9 +83,14 @@ class ProofArgs:
             yield dataclasses.replace(self, seed=seed, seeds=1)
 
 
+def in_folder(config: TrainConfig, folder: Path, **changes: Any) -> TrainConfig:
+    """The training, changed, with its run and the weights that it exports in a folder."""
+    return dataclasses.replace(config, run=folder, export=folder / "weights.safetensors", **changes)
+
+
 def exported(config: TrainConfig) -> Path:
     """Where the weights of a training go."""
-    assert config.export is not None  # each of this script's trainings exports
+    assert config.export is not None  # `in_folder` has each export
     return config.export
 
 
@@ -121,14 +126,8 @@ def further_rounds(name: str, args: ProofArgs) -> list[TrainConfig]:
     *_, config = stages(name, args)
     rounds = []
     for number in range(2, args.rounds + 1):
-        run_folder = args.place / "runs" / f"{run_of(name, args).name}_round_{number}"
-        config = dataclasses.replace(
-            config,
-            run=run_folder,
-            export=run_folder / "weights.safetensors",
-            init=config.export,
-            seed=config.seed + 1000,
-        )
+        run_folder = run_of(name, args).with_name(f"{run_of(name, args).name}_round_{number}")
+        config = in_folder(config, run_folder, init=config.export, seed=config.seed + 1000)
         rounds.append(config)
     return rounds
 
@@ -150,9 +149,8 @@ def variant(name: str, args: ProofArgs) -> TrainConfig:
     preset = synthetic_tiny.config()
     model, lacking = VARIANTS[name]
     loss = preset.loss if model.face else dataclasses.replace(preset.loss, **dict.fromkeys(FACE_TERMS, 0.0))
-    run_folder = run_of(name, args)
-    return dataclasses.replace(
-        preset, data=args.place / "prepared", run=run_folder, export=run_folder / "weights.safetensors",
+    return in_folder(
+        preset, run_of(name, args), data=args.place / "prepared",
         model=model, without=lacking, loss=loss, updates=args.updates, seed=args.seed, memory=str(MEMORY),
         optimizer=dataclasses.replace(preset.optimizer, warmup=min(preset.optimizer.warmup, args.updates // 4)),
         loop=dataclasses.replace(preset.loop, overlays=0),
@@ -161,11 +159,9 @@ def variant(name: str, args: ProofArgs) -> TrainConfig:
 
 def faces_first(config: TrainConfig, updates: int) -> TrainConfig:
     """The training of the face branch alone that comes before."""
-    run_folder = config.run.with_name(config.run.name + FACES_FIRST)
-    return dataclasses.replace(
+    return in_folder(
         config,
-        run=run_folder,
-        export=run_folder / "weights.safetensors",
+        config.run.with_name(config.run.name + FACES_FIRST),
         clips=dataclasses.replace(config.clips, length=MEMORY.frames),  # affordable here, and speakers change in it
         memory=None,  # that of its clips
         batch_size=3,

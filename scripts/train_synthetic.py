@@ -22,10 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the checkout: data, train
 
 from configs.train_config import TrainConfig
 from data import builder, synthetic
-from data.datasets import open_dataset
 from data.splits import canonical
 from scripts.blind_baseline import baseline
-from scripts.speaker_share import hard_frames, speaker_frames
+from scripts.speaker_share import hard_frames, open_test_split, speaker_frames
 from scripts.synthetic_claims import SeedResult, tell
 from scripts.synthetic_trainings import (
     MEMORY,
@@ -42,7 +41,6 @@ from train import train
 from vasal_jax import weights
 from vasal_jax.ablations import OTHER_SOUND, SENSES
 from vasal_jax.evaluation.breakdowns import gaze_on_faces
-from vasal_jax.evaluation.ground_truth import Conventions, GroundTruth, centre_prior
 from vasal_jax.evaluation.people import half_row
 from vasal_jax.evaluation.rows import ModelRow, baseline_rows, model_row
 from vasal_jax.evaluation.scores import Evaluation, Scores
@@ -162,11 +160,7 @@ def trained(config: TrainConfig) -> int:
 
 def evaluation_of(args: ProofArgs) -> Evaluation:
     """Of the videos that are tested on."""
-    conventions = Conventions()
-    dataset, splits = open_dataset(args.place / "faces", split=split_rule(args))
-    truths = [GroundTruth.of(video) for video in splits.select(dataset.records, "test")]
-    prior = centre_prior(splits.select(dataset.records, "training"), conventions)
-    return Evaluation(truths, conventions, prior, args.place / "scores")
+    return open_test_split(args.place / "faces", split_rule(args), args.place / "scores")
 
 
 def score(name: str, evaluation: Evaluation, args: ProofArgs) -> Scores:

@@ -117,7 +117,10 @@ def face_agreement(truths: Sequence[GroundTruth], weights: Mapping[str, np.ndarr
 def gaze_on_faces(truth: GroundTruth) -> np.ndarray:
     """Shares of the fixations on each face and on none, float32 (F, N+1); N is 0 where a video has no face tracks."""
     none = np.zeros((len(truth.points), 0, 4)), np.zeros((len(truth.points), 0), bool)
-    boxes, mask = truth.video.tracks() or none
+    return _gaze_on(truth, *(truth.video.tracks() or none))
+
+
+def _gaze_on(truth: GroundTruth, boxes: np.ndarray, mask: np.ndarray) -> np.ndarray:
     batch = {"fixations": truth.points, "face_boxes": boxes, "face_mask": mask}
     return np.asarray(fixation_shares({name: value[None] for name, value in batch.items()}, truth.video.grid)[0])
 
@@ -130,7 +133,7 @@ def _frame_agreements(truth: GroundTruth, weights: np.ndarray) -> np.ndarray:
     tracks = truth.video.tracks()
     if tracks is None or tracks[1].shape[1] < 2:
         return np.zeros(0, _FRAME)
-    mask, shares = tracks[1], gaze_on_faces(truth)
+    mask, shares = tracks[1], _gaze_on(truth, *tracks)
     talking, talking_known = truth.video.talking(), truth.video.talking_known()
     speaks = np.zeros_like(mask) if talking is None else talking.T & mask
     known = talking_known is not None and (talking_known.T | ~mask).all(1)
